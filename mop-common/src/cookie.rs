@@ -1,0 +1,12 @@
+//! Bits of the number that an attached probe carries, so that one program serves every function
+//! of every library.
+
+/// The function sends bytes; without it, it receives them.
+pub const WRITES: u64 = 1;
+
+/// The function returns 1 and puts the number of bytes where its fourth argument points
+/// (`SSL_read_ex`, `SSL_write_ex`); without it, the return value is the number.
+pub const COUNT_BY_POINTER: u64 = 2;
+
+/// The rest of the number names the library.
+pub const LIBRARY_SHIFT: u32 = 8;

@@ -1,0 +1,88 @@
+//! What the kernel side counts: one set per CPU, read by user space.
+
+/// One counter of the kernel side.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Segments that reached a ring.
+    Segments = 0,
+    /// Bytes that reached a ring.
+    SegmentBytes = 1,
+    /// Segments that found their ring full.
+    RingFullSegments = 2,
+    /// Bytes of segments that found their ring full.
+    RingFullBytes = 3,
+    /// Bytes whose page could not be read.
+    FaultBytes = 4,
+    /// Bytes that went by `sendfile` or `splice`.
+    ZeroCopyBytes = 5,
+    /// Bytes beyond the segment limit of one call.
+    CallTooLargeBytes = 6,
+    /// Control events that found their ring full.
+    ControlLost = 7,
+    /// Calls that were not observed because too many threads were inside a call.
+    ThreadsFull = 8,
+    /// Connections that were not observed because a map was full.
+    ConnectionsFull = 9,
+    /// Connections that turned out not to carry an observed protocol.
+    Ignored = 10,
+    /// Calls of a kind that is not decoded (`recvmmsg`, `sendmmsg`) on an observed connection.
+    UndecodedCalls = 11,
+    /// TLS calls that began at an entry site.
+    TlsEntries = 12,
+    /// TLS calls that passed an exit site.
+    TlsExits = 13,
+    /// TLS calls in which the thread touched more than one socket: no socket is bound by them.
+    AmbiguousSockets = 14,
+    /// Segments tried, whether they reached a ring or not; the source of `cpu_sequence`.
+    Sequence = 15,
+    /// Connections that were given an identity; its source, too.
+    Connections = 16,
+}
+
+/// Names of the counters for metrics and reports, in the order of their numbers.
+pub const COUNTER_NAMES: [&str; Counters::LEN] = [
+    "segments",
+    "segment_bytes",
+    "ring_full_segments",
+    "ring_full_bytes",
+    "fault_bytes",
+    "zero_copy_bytes",
+    "call_too_large_bytes",
+    "control_lost",
+    "threads_full",
+    "connections_full",
+    "ignored_connections",
+    "undecoded_calls",
+    "tls_entries",
+    "tls_exits",
+    "ambiguous_sockets",
+    "sequence",
+    "connections",
+];
+
+/// The counters of one CPU, or their sum.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Values in the order of [`Counter`].
+    pub values: [u64; Self::LEN],
+}
+
+impl Counters {
+    /// How many counters there are.
+    pub const LEN: usize = 17;
+
+    /// The value of one counter.
+    #[must_use]
+    pub const fn value(&self, counter: Counter) -> u64 {
+        self.values[counter as usize]
+    }
+
+    /// Adds the counters of another CPU.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, value) in self.values.iter_mut().zip(other.values) {
+            *sum = sum.wrapping_add(value);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Limits of the kernel side, each with its reason.
+
+/// Payload sizes of the data records, smallest first. The smallest class that holds the bytes is
+/// reserved, so that a short request does not cost the room of a long one.
+pub const SIZE_CLASSES: [usize; 4] = [512, 4 << 10, 16 << 10, 64 << 10];
+
+/// The largest payload of one segment: longer calls become several segments.
+pub const MAX_SEGMENT: usize = SIZE_CLASSES[3];
+
+/// Segments that one call may become: 4,096 of 64 KiB are 256 MiB, and `IOV_MAX` is 1,024 buffers.
+/// Past it the rest of the call is a hole. It bounds the time that one call can be held up.
+pub const MAX_SEGMENTS_PER_CALL: u32 = 4096;
+
+/// Calls on a connection that was not seen from its start may pass without a sign of HTTP before
+/// it is ignored for good: long enough to outlast the rest of a body that was already under way.
+pub const SNIFF_CALLS_MIDWAY: u16 = 1024;
+
+/// Threads that can be inside a TLS call at the same time.
+pub const MAX_THREADS_IN_CALL: u32 = 32_768;
+
+/// TLS connections that are remembered; the least recently used one makes room.
+pub const MAX_TLS_CONNECTIONS: u32 = 65_536;
+
+/// TCP sockets that are remembered; the least recently used one makes room.
+pub const MAX_SOCKETS: u32 = 131_072;
+
+/// Rings that data can be spread over; CPUs beyond that share one.
+pub const MAX_RINGS: u32 = 64;
+
+/// A ring that is fuller than one part in this many wakes its reader at once; below it the reader
+/// comes by itself every few milliseconds, which spares the observed process the wake-up.
+pub const WAKE_AT_FRACTION: u64 = 8;
+
+/// Files mapped as code that are remembered, so that each is looked into once.
+pub const MAX_CODE_FILES: u32 = 16_384;

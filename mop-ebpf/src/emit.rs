@@ -1,0 +1,370 @@
+//! Emits the bytes of a call as segments.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP},
+    btf_maps::RingBuf,
+    helpers::{
+        bpf_probe_read_user,
+        generated::{
+            bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_loop, bpf_probe_read_user as read_user,
+            bpf_ringbuf_query,
+        },
+    },
+};
+use mop_common::{Counter, HoleCause, SegmentHead, flags, limits};
+
+use crate::{
+    control::NO_WAKEUP,
+    counters,
+    maps::{RINGS, config},
+};
+
+/// Where in a call's buffers emission stands.
+///
+/// Invariant: the current buffer's `left` bytes at `base`, then `vectors_left` elements of an
+/// `iovec` array at `vectors`; together they may hold more than `total_left`, the bytes that the
+/// call really moved.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Cursor {
+    /// Cookie of the connection.
+    pub connection: u64,
+    /// Stream position of the next byte.
+    pub position: u64,
+    /// When the call returned.
+    pub ktime_ns: u64,
+    /// Next byte in user memory.
+    pub base: u64,
+    /// Bytes left in the current buffer.
+    pub left: u64,
+    /// Next `iovec` in user memory.
+    pub vectors: u64,
+    /// How many are left.
+    pub vectors_left: u64,
+    /// Bytes of the call that are not emitted yet.
+    pub total_left: u64,
+    /// Bits of [`flags`] for the next segment.
+    pub flags: u16,
+    /// [`mop_common::Direction`] as a number.
+    pub direction: u8,
+    /// Always zero.
+    pub reserved: [u8; 5],
+}
+
+/// `struct iovec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Vector {
+    base: u64,
+    length: u64,
+}
+
+impl Cursor {
+    /// A cursor with every field zero.
+    pub const EMPTY: Self = Self {
+        connection: 0,
+        position: 0,
+        ktime_ns: 0,
+        base: 0,
+        left: 0,
+        vectors: 0,
+        vectors_left: 0,
+        total_left: 0,
+        flags: 0,
+        direction: 0,
+        reserved: [0; 5],
+    };
+
+    /// Stands at the start of one buffer of which `total` bytes were moved.
+    #[inline(always)]
+    pub fn at_buffer(&mut self, base: u64, total: u64) {
+        self.base = base;
+        self.left = total;
+        self.vectors = 0;
+        self.vectors_left = 0;
+        self.total_left = total;
+        self.flags = flags::CALL_START;
+        // SAFETY: a helper without preconditions.
+        self.ktime_ns = unsafe { bpf_ktime_get_ns() };
+    }
+
+    /// Stands at the start of an `iovec` array of which `total` bytes were moved.
+    #[inline(always)]
+    pub fn at_vectors(&mut self, vectors: u64, count: u64, total: u64) {
+        self.at_buffer(0, total);
+        self.left = 0;
+        self.vectors = vectors;
+        self.vectors_left = count;
+    }
+
+    /// The next bytes, at most four, as a little-endian number, and how many they are.
+    #[inline(always)]
+    pub fn peek(&self) -> (u32, u32) {
+        if self.left >= 4 && self.total_left >= 4 {
+            // SAFETY: the helper checks the address.
+            return match unsafe { bpf_probe_read_user(self.base as *const u32) } {
+                Ok(word) => (word, 4),
+                Err(_) => (0, 0),
+            };
+        }
+        self.peek_slowly()
+    }
+
+    /// As [`Self::peek`], over the borders of buffers.
+    #[inline(never)]
+    fn peek_slowly(&self) -> (u32, u32) {
+        let (mut base, mut left) = (self.base, self.left);
+        let (mut vectors, mut vectors_left) = (self.vectors, self.vectors_left);
+        let (mut word, mut bytes) = (0u32, 0u32);
+        for _ in 0..PEEK_STEPS {
+            if bytes >= 4 || u64::from(bytes) >= self.total_left {
+                break;
+            }
+            if left == 0 {
+                if vectors_left == 0 {
+                    break;
+                }
+                // SAFETY: the helper checks the address.
+                let Ok(vector) = (unsafe { bpf_probe_read_user(vectors as *const Vector) }) else {
+                    break;
+                };
+                vectors = vectors.wrapping_add(size_of::<Vector>() as u64);
+                vectors_left -= 1;
+                base = vector.base;
+                left = vector.length;
+                continue;
+            }
+            // SAFETY: the helper checks the address.
+            let Ok(byte) = (unsafe { bpf_probe_read_user(base as *const u8) }) else { break };
+            word |= u32::from(byte) << (8 * (bytes & 3));
+            bytes += 1;
+            base = base.wrapping_add(1);
+            left -= 1;
+        }
+        (word, bytes)
+    }
+}
+
+/// Emits the `total_left` bytes at the cursor.
+#[inline(always)]
+pub fn call(cursor: &mut Cursor) {
+    if cursor.left >= cursor.total_left && cursor.total_left <= limits::MAX_SEGMENT as u64 {
+        segment(cursor, cursor.total_left);
+        return;
+    }
+    many(cursor);
+}
+
+/// A hole of `bytes` at the cursor's position.
+#[inline(never)]
+pub fn hole(cursor: &mut Cursor, bytes: u64, cause: u8) {
+    let mut left = bytes;
+    // One call moves at most 2^31 bytes (MAX_RW_COUNT), which a segment's length can say.
+    if left > u64::from(u32::MAX) {
+        left = u64::from(u32::MAX);
+    }
+    cursor.total_left = 0;
+    let counter = match cause {
+        ZERO_COPY => Counter::ZeroCopyBytes,
+        CALL_TOO_LARGE => Counter::CallTooLargeBytes,
+        _ => Counter::FaultBytes,
+    };
+    counters::add(counter, left);
+    let Some(ring) = RINGS.get(ring_index()) else { return };
+    let sequence = counters::add(Counter::Sequence, 1);
+    let Some(mut slot) = ring.reserve_untyped::<SegmentHead>(0) else {
+        // The bytes are in the count of their cause already; only the record of them is lost.
+        counters::add(Counter::RingFullSegments, 1);
+        return;
+    };
+    // SAFETY: the reservation is as large as the head, which is written whole.
+    unsafe {
+        slot.as_mut_ptr().write(SegmentHead {
+            connection: cursor.connection,
+            position: cursor.position,
+            ktime_ns: bpf_ktime_get_ns(),
+            cpu_sequence: sequence,
+            len_total: left as u32,
+            len_captured: 0,
+            cpu: current_cpu() as u16,
+            direction: cursor.direction,
+            cause,
+            flags: cursor.flags,
+            reserved: 0,
+        });
+    }
+    slot.submit(NO_WAKEUP);
+}
+
+/// Index of the running CPU.
+#[inline(always)]
+pub fn current_cpu() -> u32 {
+    // SAFETY: a helper without preconditions.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// Emits a call that needs more than one segment.
+#[inline(never)]
+fn many(cursor: &mut Cursor) {
+    if config!(has_loop) != 0 {
+        // The loop's context must be on the stack, the cursor may be in a map.
+        let mut context = core::ptr::from_mut(cursor);
+        // SAFETY: the callback has the signature that `bpf_loop` calls and gets this context.
+        unsafe {
+            bpf_loop(
+                limits::MAX_SEGMENTS_PER_CALL,
+                step_callback as *mut c_void,
+                (&raw mut context).cast(),
+                0,
+            );
+        }
+    } else {
+        for _ in 0..SEGMENTS_WITHOUT_LOOP {
+            if step(cursor) {
+                break;
+            }
+        }
+    }
+    if cursor.total_left > 0 {
+        hole(cursor, cursor.total_left, CALL_TOO_LARGE);
+    }
+}
+
+unsafe extern "C" fn step_callback(_index: u64, context: *mut *mut Cursor) -> u64 {
+    // SAFETY: `many` passes a pointer to a live pointer to the cursor.
+    u64::from(step(unsafe { &mut **context }))
+}
+
+/// Emits one segment; true when nothing is left to do.
+#[inline(always)]
+fn step(cursor: &mut Cursor) -> bool {
+    if cursor.total_left == 0 {
+        return true;
+    }
+    if cursor.left == 0 {
+        if cursor.vectors_left == 0 {
+            hole(cursor, cursor.total_left, FAULT);
+            return true;
+        }
+        // SAFETY: the helper checks the address.
+        let Ok(vector) = (unsafe { bpf_probe_read_user(cursor.vectors as *const Vector) }) else {
+            hole(cursor, cursor.total_left, FAULT);
+            return true;
+        };
+        cursor.vectors = cursor.vectors.wrapping_add(size_of::<Vector>() as u64);
+        cursor.vectors_left -= 1;
+        cursor.base = vector.base;
+        cursor.left = vector.length;
+        return false;
+    }
+    let mut bytes = cursor.total_left;
+    if bytes > cursor.left {
+        bytes = cursor.left;
+    }
+    if bytes > limits::MAX_SEGMENT as u64 {
+        bytes = limits::MAX_SEGMENT as u64;
+    }
+    segment(cursor, bytes);
+    cursor.total_left == 0
+}
+
+/// Emits the next `bytes` (at most [`limits::MAX_SEGMENT`]) of the current buffer.
+#[inline(never)]
+fn segment(cursor: &mut Cursor, bytes: u64) {
+    if bytes <= CLASS_0 as u64 {
+        write::<CLASS_0>(cursor, bytes);
+    } else if bytes <= CLASS_1 as u64 {
+        write::<CLASS_1>(cursor, bytes);
+    } else if bytes <= CLASS_2 as u64 {
+        write::<CLASS_2>(cursor, bytes);
+    } else if bytes <= CLASS_3 as u64 {
+        write::<CLASS_3>(cursor, bytes);
+    }
+    cursor.base = cursor.base.wrapping_add(bytes);
+    cursor.position = cursor.position.wrapping_add(bytes);
+    cursor.left = cursor.left.wrapping_sub(bytes);
+    cursor.total_left = cursor.total_left.wrapping_sub(bytes);
+    cursor.flags = 0;
+}
+
+#[repr(C)]
+struct Record<const N: usize> {
+    head: SegmentHead,
+    bytes: [u8; N],
+}
+
+#[inline(always)]
+fn write<const N: usize>(cursor: &Cursor, bytes: u64) {
+    let sequence = counters::add(Counter::Sequence, 1);
+    let Some(ring) = RINGS.get(ring_index()) else { return };
+    let Some(mut slot) = ring.reserve_untyped::<Record<N>>(0) else {
+        // The stream goes on at the next position, so user space sees a hole of this size.
+        counters::add(Counter::RingFullSegments, 1);
+        counters::add(Counter::RingFullBytes, bytes);
+        return;
+    };
+    let record = slot.as_mut_ptr();
+    // SAFETY: the reservation holds `N >= bytes` bytes behind the head; the helper checks the user
+    // address; the head is written whole before the record is submitted.
+    unsafe {
+        let failed = read_user(
+            (&raw mut (*record).bytes).cast(),
+            bytes as u32,
+            cursor.base as *const c_void,
+        ) != 0;
+        (*record).head = SegmentHead {
+            connection: cursor.connection,
+            position: cursor.position,
+            ktime_ns: cursor.ktime_ns,
+            cpu_sequence: sequence,
+            len_total: bytes as u32,
+            len_captured: if failed { 0 } else { bytes as u32 },
+            cpu: current_cpu() as u16,
+            direction: cursor.direction,
+            cause: if failed { FAULT } else { 0 },
+            flags: cursor.flags,
+            reserved: 0,
+        };
+        if failed {
+            counters::add(Counter::FaultBytes, bytes);
+        } else {
+            counters::add(Counter::Segments, 1);
+            counters::add(Counter::SegmentBytes, bytes);
+        }
+    }
+    slot.submit(wake_flags(ring));
+}
+
+/// Wakes the reader only when the ring fills: a wake-up costs the observed process more than the
+/// copy does.
+#[inline(always)]
+fn wake_flags<T, const N: usize>(ring: &RingBuf<T, N>) -> u64 {
+    // SAFETY: the reference is the map pointer that the lookup gave.
+    let unread = unsafe {
+        bpf_ringbuf_query(core::ptr::from_ref(ring).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA))
+    };
+    if unread > config!(wake_at_bytes) { u64::from(BPF_RB_FORCE_WAKEUP) } else { NO_WAKEUP }
+}
+
+#[inline(always)]
+fn ring_index() -> u32 {
+    // A plain remainder would bring a panic for zero along, which no program may contain.
+    current_cpu().checked_rem(config!(rings)).unwrap_or(0)
+}
+
+const CLASS_0: usize = limits::SIZE_CLASSES[0];
+const CLASS_1: usize = limits::SIZE_CLASSES[1];
+const CLASS_2: usize = limits::SIZE_CLASSES[2];
+const CLASS_3: usize = limits::SIZE_CLASSES[3];
+
+/// Segments of one call on kernels without `bpf_loop`: what their verifier can follow.
+const SEGMENTS_WITHOUT_LOOP: u32 = 16;
+
+/// Four bytes and four changes of buffer.
+const PEEK_STEPS: u32 = 8;
+
+const FAULT: u8 = HoleCause::Fault as u8;
+const ZERO_COPY: u8 = HoleCause::ZeroCopy as u8;
+const CALL_TOO_LARGE: u8 = HoleCause::CallTooLarge as u8;

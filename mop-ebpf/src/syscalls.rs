@@ -1,0 +1,265 @@
+//! Plain text at the socket, by system calls.
+//!
+//! One program on `sys_exit` is enough: when a call returns, the saved registers still hold its
+//! arguments, and its result says how much was moved. That halves the cost of an observed call,
+//! needs no memory of calls in progress, and sees calls that began before observation did.
+
+use aya_ebpf::{
+    bindings::pt_regs, helpers::bpf_probe_read_user, macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use mop_common::{Counter, Direction, HoleCause, Layer};
+
+use crate::{
+    arch::{SyscallRegisters, number},
+    connection::{Connection, EMPTY},
+    counters,
+    emit::Cursor,
+    kernel, lifecycle,
+    maps::{CURSOR, SOCKETS, config},
+    tls,
+};
+
+/// Return of every system call.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(context: BtfTracePointContext) -> i32 {
+    if config!(probes_only) == 0 {
+        returned(&context);
+    }
+    0
+}
+
+#[inline(always)]
+fn returned(context: &BtfTracePointContext) {
+    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+    let call = registers.number();
+    if call == number::MMAP {
+        mapped(context, registers);
+        return;
+    }
+    let Some(transfer) = Transfer::of(call) else { return };
+    // An error other than "nothing there yet" moves nothing and names no peer worth binding.
+    let result: i64 = context.arg(1);
+    if result < 0 && result != -EAGAIN {
+        return;
+    }
+    let thread = kernel::thread_id();
+    if kernel::process_of(thread) == config!(own_tgid) || !registers.is_native() {
+        return;
+    }
+    if let Some(call) = tls::call_in_progress(thread) {
+        // Cipher text of the TLS object in progress: it only tells which socket that object uses.
+        if let Some(descriptor) = transfer.descriptor(registers)
+            && let Some(socket) = kernel::tcp_socket_of(descriptor)
+        {
+            call.touches(socket);
+        }
+        return;
+    }
+    if result < 0 {
+        return;
+    }
+    moved(transfer, registers, result as u64);
+}
+
+#[inline(always)]
+fn mapped(context: &BtfTracePointContext, registers: SyscallRegisters) {
+    let is_code = registers.argument::<2>() & PROT_EXEC != 0;
+    let is_file = registers.argument::<3>() & MAP_ANONYMOUS == 0;
+    let result: i64 = context.arg(1);
+    // The last page of the address space holds errors.
+    if is_code && is_file && !(-4095..0).contains(&result) && registers.is_native() {
+        lifecycle::mapped_code(registers.argument::<4>());
+    }
+}
+
+/// The kinds of system calls that move bytes through a socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transfer {
+    /// `read`, `write`, `recvfrom`, `sendto`: one buffer.
+    Buffer(Direction),
+    /// `readv`, `writev`, `preadv2`, `pwritev2`: an array of buffers.
+    Vectors(Direction),
+    /// `recvmsg`, `sendmsg`: an array of buffers behind a `msghdr`.
+    Message(Direction),
+    /// `recvmmsg`, `sendmmsg`: not decoded.
+    Messages,
+    /// `sendfile`: bytes that the process never holds.
+    SendFile,
+    /// `splice`: as `SendFile`, either way.
+    Splice,
+}
+
+impl Transfer {
+    #[inline(always)]
+    fn of(call: u64) -> Option<Self> {
+        match call {
+            number::READ | number::RECVFROM => Some(Self::Buffer(Direction::Read)),
+            number::WRITE | number::SENDTO => Some(Self::Buffer(Direction::Write)),
+            number::READV | number::PREADV2 => Some(Self::Vectors(Direction::Read)),
+            number::WRITEV | number::PWRITEV2 => Some(Self::Vectors(Direction::Write)),
+            number::RECVMSG => Some(Self::Message(Direction::Read)),
+            number::SENDMSG => Some(Self::Message(Direction::Write)),
+            number::RECVMMSG | number::SENDMMSG => Some(Self::Messages),
+            number::SENDFILE => Some(Self::SendFile),
+            number::SPLICE => Some(Self::Splice),
+            _ => None,
+        }
+    }
+
+    /// The descriptor whose socket the call used; `None` for `splice`, where it may be either.
+    #[inline(always)]
+    fn descriptor(self, registers: SyscallRegisters) -> Option<u64> {
+        match self {
+            Self::Buffer(_)
+            | Self::Vectors(_)
+            | Self::Message(_)
+            | Self::Messages
+            | Self::SendFile => Some(registers.argument::<0>()),
+            Self::Splice => None,
+        }
+    }
+}
+
+#[inline(always)]
+fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64) {
+    match transfer {
+        Transfer::Splice => {
+            // From the socket, or to it: the other end is a pipe.
+            if let Some(connection) = connection_of(registers.argument::<0>()) {
+                unseen(connection, Direction::Read, result, HoleCause::ZeroCopy);
+            }
+            if let Some(connection) = connection_of(registers.argument::<2>()) {
+                unseen(connection, Direction::Write, result, HoleCause::ZeroCopy);
+            }
+        }
+        Transfer::SendFile => {
+            if let Some(connection) = connection_of(registers.argument::<0>()) {
+                unseen(connection, Direction::Write, result, HoleCause::ZeroCopy);
+            }
+        }
+        Transfer::Messages => {
+            if let Some(connection) = connection_of(registers.argument::<0>())
+                && connection.opened != 0
+            {
+                counters::add(Counter::UndecodedCalls, 1);
+                connection.give_up();
+            }
+        }
+        Transfer::Buffer(direction) => {
+            let Some(connection) = connection_of(registers.argument::<0>()) else { return };
+            // `read` and `write` have no flags; their fourth register is noise.
+            let call = registers.number();
+            let flags =
+                if call == number::RECVFROM { registers.argument::<3>() } else { 0 };
+            let asked = registers.argument::<2>();
+            received_or_sent(connection, direction, flags, result, asked, |cursor| {
+                cursor.at_buffer(registers.argument::<1>(), result);
+            });
+        }
+        Transfer::Vectors(direction) => {
+            let Some(connection) = connection_of(registers.argument::<0>()) else { return };
+            received_or_sent(connection, direction, 0, result, 1, |cursor| {
+                cursor.at_vectors(registers.argument::<1>(), registers.argument::<2>(), result);
+            });
+        }
+        Transfer::Message(direction) => {
+            let Some(connection) = connection_of(registers.argument::<0>()) else { return };
+            let flags = match direction {
+                Direction::Read => registers.argument::<2>(),
+                Direction::Write => 0,
+            };
+            let message = registers.argument::<1>();
+            // SAFETY: the helper checks the address.
+            let buffers = unsafe {
+                bpf_probe_read_user((message + MSGHDR_IOV) as *const [u64; 2])
+            };
+            let [vectors, count] = buffers.unwrap_or([0, 0]);
+            received_or_sent(connection, direction, flags, result, 1, |cursor| {
+                cursor.at_vectors(vectors, count, result);
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn received_or_sent(
+    connection: &mut Connection,
+    direction: Direction,
+    flags: u64,
+    result: u64,
+    asked: u64,
+    place: impl FnOnce(&mut Cursor),
+) {
+    // A look at the queue, or at its errors: the stream does not move.
+    if flags & (MSG_PEEK | MSG_ERRQUEUE) != 0 {
+        return;
+    }
+    if result == 0 {
+        if direction == Direction::Read && asked > 0 {
+            connection.end(direction);
+        }
+        return;
+    }
+    if flags & MSG_TRUNC != 0 {
+        unseen(connection, direction, result, HoleCause::Discarded);
+        return;
+    }
+    let Some(cursor) = cursor() else { return };
+    place(cursor);
+    connection.moved(direction, cursor);
+}
+
+#[inline(always)]
+fn unseen(connection: &mut Connection, direction: Direction, bytes: u64, cause: HoleCause) {
+    if bytes == 0 {
+        return;
+    }
+    let Some(cursor) = cursor() else { return };
+    cursor.flags = mop_common::flags::CALL_START;
+    connection.moved_unseen(direction, bytes, cursor, cause as u8);
+}
+
+#[inline(always)]
+fn cursor() -> Option<&'static mut Cursor> {
+    let cursor = CURSOR.get_ptr_mut(0)?;
+    // SAFETY: the pointer comes from the map, and nothing else runs on this CPU meanwhile.
+    Some(unsafe { &mut *cursor })
+}
+
+/// The connection of a descriptor's TCP socket, made when it is new.
+#[inline(always)]
+fn connection_of(descriptor: u64) -> Option<&'static mut Connection> {
+    let socket = kernel::socket_of(descriptor)?;
+    if let Some(connection) = SOCKETS.get_ptr_mut(&socket) {
+        // SAFETY: the pointer comes from the map; fields that two threads can change are atomic.
+        return Some(unsafe { &mut *connection });
+    }
+    // Known sockets were checked when they were inserted.
+    let socket = kernel::tcp_socket_of(descriptor)?;
+    establish(socket, false)
+}
+
+/// Remembers a socket.
+#[inline(always)]
+pub fn establish(socket: u64, from_start: bool) -> Option<&'static mut Connection> {
+    let _ = SOCKETS.insert(&socket, &EMPTY, 0);
+    let Some(connection) = SOCKETS.get_ptr_mut(&socket) else {
+        counters::add(Counter::ConnectionsFull, 1);
+        return None;
+    };
+    // SAFETY: the pointer comes from the map.
+    let connection = unsafe { &mut *connection };
+    connection.begin(Layer::Socket, socket, 0, from_start);
+    Some(connection)
+}
+
+/// `struct user_msghdr.msg_iov`, followed by `msg_iovlen`.
+const MSGHDR_IOV: u64 = 16;
+
+const MSG_PEEK: u64 = 0x2;
+const MSG_TRUNC: u64 = 0x20;
+const MSG_ERRQUEUE: u64 = 0x2000;
+const EAGAIN: i64 = 11;
+const PROT_EXEC: u64 = 0x4;
+const MAP_ANONYMOUS: u64 = 0x20;

@@ -1,0 +1,283 @@
+//! Plain text at the border of the OpenSSL family.
+//!
+//! A call is noted when it begins and emitted when it ends, as far as its return value says, so
+//! that `WANT_READ`, `WANT_WRITE`, partial writes and retries need no special care. While a call is
+//! in progress, [`crate::syscalls`] notes which socket the thread touches: that is the socket under
+//! the TLS object.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::pt_regs,
+    helpers::{bpf_probe_read_user, generated::bpf_get_attach_cookie},
+    macros::{uprobe, uretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use mop_common::{Counter, Direction, Layer};
+
+use crate::{
+    arch,
+    connection::{Connection, EMPTY},
+    counters,
+    emit::Cursor,
+    kernel,
+    maps::{SOCKETS, THREADS, TLS, TlsKey, config},
+};
+
+/// A thread that calls into TLS libraries.
+///
+/// Calls nest when one TLS connection runs inside another: the inner call is the second slot.
+#[repr(C)]
+pub struct Thread {
+    outer: Call,
+    inner: Call,
+}
+
+/// A call in progress.
+#[repr(C)]
+pub struct Call {
+    /// 1 while the call is in progress.
+    active: u64,
+    /// The TLS object.
+    object: u64,
+    /// The caller's buffer.
+    buffer: u64,
+    /// Where `*_ex` functions put the number of bytes.
+    count: u64,
+    /// Stack pointer at entry: a call that entered with a higher one has ended or was abandoned.
+    stack: u64,
+    /// [`Cookie`].
+    cookie: u64,
+    /// The socket that the thread touched during the call; 0 for none.
+    socket: u64,
+    /// 1 when it touched more than one.
+    ambiguous: u64,
+    /// For emission; here because a uprobe has no stack for it.
+    cursor: Cursor,
+}
+
+static NEW_THREAD: Thread = Thread { outer: NO_CALL, inner: NO_CALL };
+
+const NO_CALL: Call = Call {
+    active: 0,
+    object: 0,
+    buffer: 0,
+    count: 0,
+    stack: 0,
+    cookie: 0,
+    socket: 0,
+    ambiguous: 0,
+    cursor: Cursor::EMPTY,
+};
+
+/// What an attachment says about its site: the library in the upper bits, and the function.
+#[derive(Clone, Copy)]
+struct Cookie(u64);
+
+impl Cookie {
+    #[inline(always)]
+    fn direction(self) -> Direction {
+        if self.0 & mop_common::cookie::WRITES != 0 { Direction::Write } else { Direction::Read }
+    }
+
+    #[inline(always)]
+    fn has_count(self) -> bool {
+        self.0 & mop_common::cookie::COUNT_BY_POINTER != 0
+    }
+
+    #[inline(always)]
+    fn library(self) -> u64 {
+        self.0 >> mop_common::cookie::LIBRARY_SHIFT
+    }
+}
+
+/// At the entry site of `SSL_read`, `SSL_read_ex`, `SSL_write` and `SSL_write_ex`.
+#[uprobe]
+pub fn tls_enter(context: ProbeContext) -> u32 {
+    if config!(probes_only) == 0 {
+        enter(&context);
+    }
+    0
+}
+
+/// At the exit site of the same functions.
+#[uprobe]
+pub fn tls_exit(context: ProbeContext) -> u32 {
+    if config!(probes_only) == 0 {
+        exit(context.as_ptr());
+    }
+    0
+}
+
+/// At the return of the same functions, where they have no usable exit site.
+#[uretprobe]
+pub fn tls_return(context: RetProbeContext) -> u32 {
+    if config!(probes_only) == 0 {
+        exit(context.as_ptr());
+    }
+    0
+}
+
+/// At the entry of functions after which a TLS object is another conversation: `SSL_free`,
+/// `SSL_clear`, `SSL_set_bio`.
+#[uprobe]
+pub fn tls_forget(context: ProbeContext) -> u32 {
+    if config!(probes_only) == 0 {
+        let thread = kernel::thread_id();
+        let object = context.arg::<u64>(0).unwrap_or(0);
+        forget(object, thread);
+    }
+    0
+}
+
+/// The call that the running thread is in, for system calls made inside it.
+#[inline(always)]
+pub fn call_in_progress(thread: u64) -> Option<&'static mut Call> {
+    let state = THREADS.get_ptr_mut(&thread)?;
+    // SAFETY: the pointer comes from the map; only this thread uses its entry.
+    let state = unsafe { &mut *state };
+    if state.inner.active != 0 {
+        Some(&mut state.inner)
+    } else if state.outer.active != 0 {
+        Some(&mut state.outer)
+    } else {
+        None
+    }
+}
+
+impl Call {
+    /// The thread touched this socket during the call.
+    #[inline(always)]
+    pub fn touches(&mut self, socket: u64) {
+        if self.socket == 0 {
+            self.socket = socket;
+        } else if self.socket != socket {
+            self.ambiguous = 1;
+        }
+    }
+}
+
+#[inline(always)]
+fn enter(context: &ProbeContext) {
+    let thread = kernel::thread_id();
+    if kernel::process_of(thread) == config!(own_tgid) {
+        return;
+    }
+    counters::add(Counter::TlsEntries, 1);
+    let state = match THREADS.get_ptr_mut(&thread) {
+        Some(state) => state,
+        None => {
+            // The first call of this thread.
+            let _ = THREADS.insert(&thread, &NEW_THREAD, 0);
+            let Some(state) = THREADS.get_ptr_mut(&thread) else {
+                counters::add(Counter::ThreadsFull, 1);
+                return;
+            };
+            state
+        }
+    };
+    // SAFETY: the pointer comes from the map; only this thread uses its entry.
+    let state = unsafe { &mut *state };
+    let stack = arch::stack_pointer(context.as_ptr().cast::<pt_regs>());
+    // Deeper in the stack than a call in progress: inside it. Otherwise that call is over, however
+    // it ended.
+    if state.outer.active != 0 && stack < state.outer.stack {
+        begin(&mut state.inner, context, stack);
+    } else {
+        state.inner.active = 0;
+        begin(&mut state.outer, context, stack);
+    }
+}
+
+#[inline(always)]
+fn begin(call: &mut Call, context: &ProbeContext, stack: u64) {
+    call.object = context.arg(0).unwrap_or(0);
+    call.buffer = context.arg(1).unwrap_or(0);
+    call.count = context.arg(3).unwrap_or(0);
+    call.stack = stack;
+    // SAFETY: the context is the program's own.
+    call.cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
+    call.socket = 0;
+    call.ambiguous = 0;
+    call.active = 1;
+}
+
+#[inline(always)]
+fn exit(context: *mut c_void) {
+    let thread = kernel::thread_id();
+    if kernel::process_of(thread) == config!(own_tgid) {
+        return;
+    }
+    let Some(call) = call_in_progress(thread) else { return };
+    counters::add(Counter::TlsExits, 1);
+    call.active = 0;
+    let result = arch::function_result(context.cast::<pt_regs>()) as i32;
+    let cookie = Cookie(call.cookie);
+    let bytes = if result <= 0 {
+        0
+    } else if cookie.has_count() {
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_user(call.count as *const u64) }.unwrap_or(0)
+    } else {
+        result as u64
+    };
+    if call.ambiguous != 0 {
+        counters::add(Counter::AmbiguousSockets, 1);
+        call.socket = 0;
+    }
+    if bytes == 0 && call.socket == 0 {
+        return;
+    }
+    let Some(connection) = connection_of(call, thread) else { return };
+    if call.socket != 0 && call.socket != connection.socket {
+        if connection.socket == 0 {
+            connection.bind(call.socket);
+        } else {
+            connection.restart(call.socket, is_from_start(call.socket));
+        }
+    }
+    if bytes > 0 {
+        call.cursor.at_buffer(call.buffer, bytes);
+        connection.moved(cookie.direction(), &mut call.cursor);
+    }
+}
+
+/// The connection of a TLS object, made when it is new.
+#[inline(always)]
+fn connection_of(call: &Call, thread: u64) -> Option<&'static mut Connection> {
+    let key = TlsKey { object: call.object, tgid: u64::from(kernel::process_of(thread)) };
+    if let Some(connection) = TLS.get_ptr_mut(&key) {
+        // SAFETY: the pointer comes from the map. Calls on one TLS object do not overlap: the
+        // library does not allow it.
+        return Some(unsafe { &mut *connection });
+    }
+    let _ = TLS.insert(&key, &EMPTY, 0);
+    let Some(connection) = TLS.get_ptr_mut(&key) else {
+        counters::add(Counter::ConnectionsFull, 1);
+        return None;
+    };
+    // SAFETY: as above.
+    let connection = unsafe { &mut *connection };
+    let library = Cookie(call.cookie).library();
+    connection.begin(Layer::Tls, call.socket, library, is_from_start(call.socket));
+    Some(connection)
+}
+
+/// True when the connection under a TLS object was established while being observed.
+#[inline(always)]
+fn is_from_start(socket: u64) -> bool {
+    let Some(connection) = SOCKETS.get_ptr(&socket) else { return false };
+    // SAFETY: the pointer comes from the map.
+    unsafe { (*connection).from_start != 0 }
+}
+
+#[inline(always)]
+fn forget(object: u64, thread: u64) {
+    let key = TlsKey { object, tgid: u64::from(kernel::process_of(thread)) };
+    if let Some(connection) = TLS.get_ptr_mut(&key) {
+        // SAFETY: the pointer comes from the map.
+        unsafe { (*connection).close() };
+        let _ = TLS.remove(&key);
+    }
+}

@@ -1,0 +1,53 @@
+//! How the kernel programs are to be loaded.
+
+use std::fmt;
+
+/// Options of [`crate::Observer::load`].
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Bytes of each data ring; rounded up to a power of two, at least one record of the largest
+    /// size class.
+    pub ring_bytes: u32,
+    /// Where probes are put.
+    pub sites: ProbeSites,
+    /// Programs return at once: the floor of the benchmark.
+    pub probes_only: bool,
+    /// Probes on TLS libraries.
+    pub tls: bool,
+    /// Observation of plain sockets.
+    pub sockets: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            ring_bytes: DEFAULT_RING_BYTES,
+            sites: ProbeSites::Auto,
+            probes_only: false,
+            tls: true,
+            sockets: true,
+        }
+    }
+}
+
+/// Where in a function the probes are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeSites {
+    /// On instructions that the kernel emulates where there are any, else as `Entry`.
+    Auto,
+    /// On the first instruction and on the return address.
+    Entry,
+}
+
+impl fmt::Display for ProbeSites {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Entry => "entry",
+        })
+    }
+}
+
+/// A quarter of a second of 30 MB/s on one CPU. User space maps every ring twice, so two CPUs
+/// show as 32 MiB of resident memory.
+pub const DEFAULT_RING_BYTES: u32 = 8 << 20;

@@ -1,0 +1,106 @@
+//! What this kernel and this node allow.
+
+use std::{fs, path::Path};
+
+/// Where the kernel shows its type information.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Major and minor version of the running kernel; zeros when it does not say.
+#[must_use]
+pub fn kernel_version() -> (u32, u32) {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    parse_version(&release)
+}
+
+/// Release of the running kernel, as `uname -r` prints it.
+#[must_use]
+pub fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+fn parse_version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// True when process ids here are those that the kernel programs see.
+#[must_use]
+pub fn in_initial_pid_namespace() -> bool {
+    fs::read_link("/proc/self/ns/pid")
+        .is_ok_and(|link| link.to_string_lossy() == INITIAL_PID_NAMESPACE)
+}
+
+/// The kernel's lockdown mode: `none`, `integrity` or `confidentiality`; `None` when it does not
+/// tell.
+#[must_use]
+pub fn lockdown() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (_, rest) = text.split_once('[')?;
+    rest.split_once(']').map(|(mode, _)| mode.to_owned())
+}
+
+/// Effective capabilities of this process, as the kernel's bit mask.
+#[must_use]
+pub fn capabilities() -> u64 {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+            u64::from_str_radix(line.trim(), 16).ok()
+        })
+        .unwrap_or(0)
+}
+
+/// Capabilities that observing needs, by bit and name: perf-event uprobes have asked for
+/// `CAP_SYS_ADMIN` since July 2025, the others load programs and look into processes.
+pub const NEEDED_CAPABILITIES: [(u32, &str); 4] =
+    [(21, "CAP_SYS_ADMIN"), (19, "CAP_SYS_PTRACE"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
+
+/// True when the kernel takes uprobes as perf events, without tracefs.
+#[must_use]
+pub fn has_uprobe_events() -> bool {
+    Path::new("/sys/bus/event_source/devices/uprobe/type").exists()
+}
+
+/// True when tracefs is mounted at one of its usual places.
+#[must_use]
+pub fn has_tracefs() -> bool {
+    TRACEFS.iter().any(|place| Path::new(place).join("uprobe_events").exists())
+}
+
+/// Mounts tracefs where uprobes need it and it is not mounted. True when something was mounted.
+///
+/// # Errors
+///
+/// When the kernel refuses the mount.
+pub fn ensure_tracefs() -> std::io::Result<bool> {
+    if has_uprobe_events() || has_tracefs() {
+        return Ok(false);
+    }
+    rustix::mount::mount(
+        "tracefs",
+        "/sys/kernel/tracing",
+        "tracefs",
+        rustix::mount::MountFlags::empty(),
+        None,
+    )?;
+    Ok(true)
+}
+
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_any_release() {
+        assert_eq!(parse_version("6.18.44-cloud"), (6, 18));
+        assert_eq!(parse_version("5.15+"), (5, 15));
+        assert_eq!(parse_version("6.1-rc3"), (6, 1));
+        assert_eq!(parse_version("strange"), (0, 0));
+    }
+}

@@ -1,0 +1,31 @@
+//! What MOP needs of the kernel, from user space.
+//!
+//! [`Observer`] loads the kernel programs, attaches them to the node and to every TLS library on
+//! it, and hands out the [`Rings`] that carry segments and control events. The pieces stand on
+//! their own and can be tested without a kernel: [`btf`] finds structure offsets, [`elf`] finds
+//! functions, [`site`] decides where in a function a probe costs least.
+//!
+//! Apart from the kernel programs themselves this is the only crate with `unsafe`.
+
+pub mod btf;
+mod config;
+pub mod elf;
+pub mod environment;
+mod error;
+pub mod library;
+mod observer;
+mod offsets;
+pub mod process;
+mod rings;
+pub mod site;
+
+pub use config::{DEFAULT_RING_BYTES, LoadOptions, ProbeSites};
+pub use error::ProbeError;
+pub use library::{LibraryId, SiteKind, TlsLibrary};
+pub use observer::{Discovery, Observer};
+pub use offsets::resolve_offsets;
+pub use rings::{RecordSink, Rings};
+
+/// The kernel programs, as built by `cargo xtask build-ebpf`; empty in a build without them.
+pub static KERNEL_PROGRAMS: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mop.bpf.o"));

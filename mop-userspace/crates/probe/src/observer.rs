@@ -1,0 +1,353 @@
+//! Loads the kernel programs and attaches them.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
+    maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
+    programs::{
+        BtfTracePoint, UProbe,
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+    },
+    util::nr_cpus,
+};
+use mop_common::{Counters, KernelConfig, cookie, limits};
+
+use crate::{
+    KERNEL_PROGRAMS, LibraryId, LoadOptions, ProbeError, Rings, TlsLibrary,
+    btf::Btf,
+    environment,
+    error::causes,
+    library::{self, Candidate, FileId, Probe, Sites},
+    process, resolve_offsets,
+};
+
+/// The kernel programs of this process. Dropping it detaches and unloads everything.
+pub struct Observer {
+    ebpf: Ebpf,
+    options: LoadOptions,
+    /// Files that were looked into.
+    known: HashSet<FileId>,
+    libraries: Vec<TlsLibrary>,
+}
+
+/// What a search for TLS libraries gave.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    /// Libraries that are observed from now on.
+    pub attached: Vec<TlsLibrary>,
+    /// Libraries that cannot be observed, and why.
+    pub failed: Vec<ProbeError>,
+}
+
+impl Discovery {
+    fn absorb(&mut self, other: Self) {
+        let Self { attached, failed } = other;
+        self.attached.extend(attached);
+        self.failed.extend(failed);
+    }
+}
+
+impl Observer {
+    /// Loads the programs and makes the rings. Nothing is attached yet.
+    ///
+    /// # Errors
+    ///
+    /// When this build, this kernel or the rights of this process do not allow it.
+    pub fn load(options: LoadOptions) -> Result<(Self, Rings), ProbeError> {
+        if KERNEL_PROGRAMS.is_empty() {
+            return Err(ProbeError::NoKernelPrograms);
+        }
+        if !environment::in_initial_pid_namespace() {
+            return Err(ProbeError::PidNamespace);
+        }
+        let bytes = std::fs::read(environment::BTF_PATH)
+            .map_err(|_| ProbeError::NoBtf { path: environment::BTF_PATH })?;
+        let offsets = resolve_offsets(&Btf::parse(&bytes)?)?;
+        drop(bytes);
+        let cpus = nr_cpus().map_err(|(_, error)| ProbeError::Map {
+            map: "RINGS",
+            reason: error.to_string(),
+        })?;
+        let rings = u32::try_from(cpus).unwrap_or(limits::MAX_RINGS).clamp(1, limits::MAX_RINGS);
+        let ring_bytes = ring_size(options.ring_bytes);
+        let config = Plain(KernelConfig {
+            offsets,
+            own_tgid: std::process::id(),
+            reserved: 0,
+            rings,
+            wake_at_bytes: u64::from(ring_bytes) / limits::WAKE_AT_FRACTION,
+            has_loop: u32::from(environment::kernel_version() >= BPF_LOOP_SINCE),
+            probes_only: u32::from(options.probes_only),
+        });
+        let btf = AyaBtf::from_sys_fs()
+            .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("CONFIG", &config, true)
+            .load(KERNEL_PROGRAMS)
+            .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
+        let data = make_rings(&mut ebpf, rings, ring_bytes)?;
+        let control = take_ring(&mut ebpf, "CONTROL")?;
+        if options.sockets {
+            for name in TRACEPOINTS {
+                load_tracepoint(&mut ebpf, name, &btf)?;
+            }
+        }
+        if options.tls {
+            for name in UPROBES {
+                load_uprobe(&mut ebpf, name)?;
+            }
+        }
+        let observer =
+            Self { ebpf, options, known: HashSet::new(), libraries: Vec::new() };
+        Ok((observer, Rings::new(data, control)))
+    }
+
+    /// Attaches to sockets and to the life of processes.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn attach_node(&mut self) -> Result<(), ProbeError> {
+        if !self.options.sockets {
+            return Ok(());
+        }
+        for name in TRACEPOINTS {
+            let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
+            program
+                .attach()
+                .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })?;
+        }
+        Ok(())
+    }
+
+    /// Looks into every process and the usual library folders.
+    pub fn discover_all(&mut self) -> Discovery {
+        let mut discovery = Discovery::default();
+        for path in library::installed() {
+            let name = path.to_string_lossy().into_owned();
+            discovery.absorb(self.look_into(&path, &name));
+        }
+        for tgid in process::all() {
+            discovery.absorb(self.discover_process(tgid));
+        }
+        discovery
+    }
+
+    /// Looks into the code that a process has mapped. A process that is gone gives nothing.
+    pub fn discover_process(&mut self, tgid: u32) -> Discovery {
+        let mut discovery = Discovery::default();
+        if !self.options.tls || tgid == std::process::id() {
+            return discovery;
+        }
+        // The executable is open by itself: it can be reached when its path is gone.
+        if let Some(path) = process::executable(tgid) {
+            let reachable = PathBuf::from(format!("/proc/{tgid}/exe"));
+            discovery.absorb(self.look_into(&reachable, &path.to_string_lossy()));
+        }
+        for mapping in process::code_mappings(tgid) {
+            discovery.absorb(self.look_into(&mapping.reachable, &mapping.path));
+        }
+        discovery
+    }
+
+    /// The libraries that are observed.
+    #[must_use]
+    pub fn libraries(&self) -> &[TlsLibrary] {
+        &self.libraries
+    }
+
+    /// The counters of all CPUs together.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses to read the map.
+    pub fn counters(&self) -> Result<Counters, ProbeError> {
+        let unusable = |reason| ProbeError::Map { map: "COUNTERS", reason };
+        let map =
+            self.ebpf.map("COUNTERS").ok_or_else(|| unusable("it is not there".to_owned()))?;
+        let map: PerCpuArray<_, Plain<Counters>> =
+            PerCpuArray::try_from(map).map_err(|error| unusable(causes(&error)))?;
+        let values = map.get(&0, 0).map_err(|error| unusable(causes(&error)))?;
+        let mut sum = Counters::default();
+        for Plain(value) in values.iter() {
+            sum.add(value);
+        }
+        Ok(sum)
+    }
+
+    /// Makes the kernel report the next mapping of a file again: it could not be looked into.
+    pub fn forget_code_file(&mut self, inode: u64, device: u64) {
+        let Some(map) = self.ebpf.map_mut("CODE_FILES") else { return };
+        let Ok(mut map) = aya::maps::HashMap::<_, [u64; 2], u8>::try_from(map) else { return };
+        let _ = map.remove(&[inode, device]);
+    }
+
+    fn look_into(&mut self, reachable: &Path, path: &str) -> Discovery {
+        let mut discovery = Discovery::default();
+        // A file that cannot be opened is mostly one whose process just ended.
+        let Ok(candidate) = Candidate::open(reachable, path) else { return discovery };
+        if !self.known.insert(candidate.id) {
+            return discovery;
+        }
+        match candidate.probes(self.options.sites) {
+            // Not every mapped file is an ELF file of this processor, or a TLS library.
+            Ok(None) | Err(ProbeError::Elf { .. }) => {}
+            Ok(Some(probes)) => match self.attach_library(&candidate, &probes) {
+                Ok(library) => discovery.attached.push(library),
+                Err(error) => discovery.failed.push(error),
+            },
+            Err(error) => discovery.failed.push(error),
+        }
+        discovery
+    }
+
+    fn attach_library(
+        &mut self,
+        candidate: &Candidate,
+        probes: &[Probe],
+    ) -> Result<TlsLibrary, ProbeError> {
+        let id = LibraryId(self.libraries.len() as u64 + 1);
+        for probe in probes {
+            self.attach_function(candidate, probe, id)?;
+        }
+        let library = TlsLibrary {
+            id,
+            path: candidate.path.clone(),
+            functions: probes.iter().map(|probe| (probe.function, probe.sites.kind())).collect(),
+        };
+        self.libraries.push(library.clone());
+        Ok(library)
+    }
+
+    fn attach_function(
+        &mut self,
+        candidate: &Candidate,
+        probe: &Probe,
+        id: LibraryId,
+    ) -> Result<(), ProbeError> {
+        let cookie = probe.cookie | id.0 << cookie::LIBRARY_SHIFT;
+        let mut attach = |name: &'static str, offset: u64| {
+            let program: &mut UProbe = program(&mut self.ebpf, name)?;
+            let point = UProbeAttachPoint {
+                location: UProbeAttachLocation::AbsoluteOffset(offset),
+                cookie: Some(cookie),
+            };
+            program
+                .attach(point, candidate.attach_path(), UProbeScope::AllProcesses)
+                .map(drop)
+                .map_err(|error| ProbeError::Attach {
+                    path: PathBuf::from(&candidate.path),
+                    function: probe.function,
+                    reason: causes(&error),
+                })
+        };
+        match &probe.sites {
+            // Exits first: a call must never be noted without being taken off again.
+            Sites::Emulated { entry, exits } => {
+                for exit in exits {
+                    attach("tls_exit", *exit)?;
+                }
+                attach("tls_enter", *entry)
+            }
+            Sites::EntryAndReturn(start) => {
+                attach("tls_return", *start)?;
+                attach("tls_enter", *start)
+            }
+            Sites::Forget(start) => attach("tls_forget", *start),
+        }
+    }
+}
+
+/// A shared type as aya wants it.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Plain<T>(T);
+
+// SAFETY: `repr(C)` integers without padding (checked where the type is declared): every bit
+// pattern is a value.
+unsafe impl Pod for Plain<KernelConfig> {}
+// SAFETY: as above.
+unsafe impl Pod for Plain<Counters> {}
+
+fn make_rings(
+    ebpf: &mut Ebpf,
+    rings: u32,
+    bytes: u32,
+) -> Result<Vec<RingBuf<MapData>>, ProbeError> {
+    let unusable = |reason| ProbeError::Map { map: "RINGS", reason };
+    let map = ebpf.map_mut("RINGS").ok_or_else(|| unusable("it is not there".to_owned()))?;
+    let mut outer: ArrayOfMaps<_, MapData> =
+        ArrayOfMaps::try_from(map).map_err(|error| unusable(causes(&error)))?;
+    (0..rings)
+        .map(|number| {
+            let definition =
+                aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0);
+            let ring = MapData::create(definition, "mop_ring", None)
+                .map_err(|error| unusable(causes(&error)))?;
+            outer.set(number, &ring, 0).map_err(|error| unusable(causes(&error)))?;
+            RingBuf::try_from(Map::RingBuf(ring)).map_err(|error| unusable(causes(&error)))
+        })
+        .collect()
+}
+
+fn take_ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, ProbeError> {
+    let unusable = |reason| ProbeError::Map { map: name, reason };
+    let map = ebpf.take_map(name).ok_or_else(|| unusable("it is not there".to_owned()))?;
+    RingBuf::try_from(map).map_err(|error| unusable(causes(&error)))
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program>,
+{
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(|| {
+        ProbeError::Load { program: name, reason: "it is not in the object".to_owned() }
+    })
+}
+
+fn load_tracepoint(ebpf: &mut Ebpf, name: &'static str, btf: &AyaBtf) -> Result<(), ProbeError> {
+    let program: &mut BtfTracePoint = program(ebpf, name)?;
+    program
+        .load(name, btf)
+        .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
+}
+
+fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
+    let program: &mut UProbe = program(ebpf, name)?;
+    program
+        .load()
+        .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
+}
+
+/// The kernel wants a power of two, and a ring must hold its largest record.
+fn ring_size(wanted: u32) -> u32 {
+    wanted.clamp(MIN_RING_BYTES, MAX_RING_BYTES).next_power_of_two()
+}
+
+/// Named as the tracepoints that they attach to.
+const TRACEPOINTS: [&str; 5] = [
+    "tcp_destroy_sock",
+    "inet_sock_set_state",
+    "sys_exit",
+    "sched_process_exec",
+    "sched_process_exit",
+];
+
+const UPROBES: [&str; 4] = ["tls_enter", "tls_exit", "tls_return", "tls_forget"];
+
+/// `bpf_map_type` of include/uapi/linux/bpf.h.
+const BPF_MAP_TYPE_RINGBUF: u32 = 27;
+
+/// `bpf_loop` came with this kernel.
+const BPF_LOOP_SINCE: (u32, u32) = (5, 17);
+
+/// Two records of the largest size class.
+const MIN_RING_BYTES: u32 = 256 << 10;
+
+/// The kernel's own limit is 512 MiB.
+const MAX_RING_BYTES: u32 = 256 << 20;

@@ -1,0 +1,128 @@
+//! Processes of the node, from `/proc`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Ids of all processes that `/proc` shows, in no order.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A file that a process has mapped as code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CodeMapping {
+    /// Path as the process sees it.
+    pub path: String,
+    /// Path under which this process can open it: through the root of the process, so that other
+    /// mount namespaces are reached.
+    pub reachable: PathBuf,
+}
+
+/// Files that a process has mapped as code, each once. Empty when the process is gone.
+#[must_use]
+pub fn code_mappings(tgid: u32) -> Vec<CodeMapping> {
+    let Ok(text) = fs::read(format!("/proc/{tgid}/maps")) else { return Vec::new() };
+    let mut found: Vec<CodeMapping> = Vec::new();
+    for line in String::from_utf8_lossy(&text).lines() {
+        let Some(path) = parse_mapping(line) else { continue };
+        if found.iter().any(|mapping| mapping.path == path) {
+            continue;
+        }
+        let reachable = PathBuf::from(format!("/proc/{tgid}/root{path}"));
+        found.push(CodeMapping { path: path.to_owned(), reachable });
+    }
+    found
+}
+
+/// The path in one line of `/proc/PID/maps` when it maps a file as code.
+fn parse_mapping(line: &str) -> Option<&str> {
+    // address perms offset dev inode pathname
+    let mut rest = line;
+    let mut field = || {
+        let (field, behind) = rest.trim_start().split_once(' ')?;
+        rest = behind;
+        Some(field)
+    };
+    let (_address, permissions) = (field()?, field()?);
+    let (_offset, _device, inode) = (field()?, field()?, field()?);
+    let path = rest.trim_start();
+    let is_code = permissions.as_bytes().get(2) == Some(&b'x');
+    (is_code && inode != "0" && path.starts_with('/')).then_some(path)
+}
+
+/// Name of a process, as `ps` shows it.
+#[must_use]
+pub fn command(tgid: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{tgid}/comm")).ok().map(|text| text.trim_end().to_owned())
+}
+
+/// Path of a process's executable, as the process sees it.
+#[must_use]
+pub fn executable(tgid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{tgid}/exe")).ok()
+}
+
+/// Identifier of the container that a process runs in, from its cgroup; `None` on the host.
+#[must_use]
+pub fn container(tgid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{tgid}/cgroup")).ok()?;
+    text.lines().find_map(|line| container_in_cgroup(line.rsplit(':').next()?)).map(str::to_owned)
+}
+
+/// Container runtimes name a container's cgroup by its id of 64 hexadecimal digits, alone
+/// (`/docker/<id>`) or inside a systemd scope (`cri-containerd-<id>.scope`).
+fn container_in_cgroup(path: &str) -> Option<&str> {
+    Path::new(path).iter().rev().find_map(|part| {
+        let name = part.to_str()?;
+        let name = name.strip_suffix(".scope").unwrap_or(name);
+        let id = name.rsplit('-').next()?;
+        (id.len() == CONTAINER_ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .then_some(id)
+    })
+}
+
+const CONTAINER_ID_DIGITS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_of_files_counts() {
+        let line = "7f01 r-xp 0001c000 fe:00 1234    /usr/lib/libssl.so.3";
+        assert_eq!(parse_mapping(line), Some("/usr/lib/libssl.so.3"));
+        let spaced = "7f01 r-xp 0001c000 fe:00 1234    /opt/my app/libssl.so (deleted)";
+        assert_eq!(parse_mapping(spaced), Some("/opt/my app/libssl.so (deleted)"));
+        assert_eq!(parse_mapping("7f01 r--p 0 fe:00 1234    /usr/lib/libssl.so.3"), None);
+        assert_eq!(parse_mapping("7f01 r-xp 0 00:00 0       [vdso]"), None);
+        assert_eq!(parse_mapping(""), None);
+    }
+
+    #[test]
+    fn containers_are_recognised_in_every_form() {
+        let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        for path in [
+            format!("/docker/{id}"),
+            format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+            format!("/kubepods/burstable/pod1/{id}"),
+            format!("/machine.slice/libpod-{id}.scope/container"),
+        ] {
+            assert_eq!(container_in_cgroup(&path), Some(id), "{path}");
+        }
+        assert_eq!(container_in_cgroup("/system.slice/nginx.service"), None);
+        assert_eq!(container_in_cgroup("/"), None);
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let own = std::process::id();
+        assert!(all().contains(&own));
+        assert!(!code_mappings(own).is_empty());
+        assert!(command(own).is_some());
+        assert!(executable(own).is_some());
+    }
+}
