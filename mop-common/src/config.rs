@@ -53,8 +53,6 @@ pub struct Offsets {
     pub sock_protocol: u32,
 }
 
-
-
 /// The read-only configuration of the kernel programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,50 +4,46 @@
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Segments that reached a ring.
+    /// Segments made; the source of `cpu_sequence`. Those that did not find their ring full reach
+    /// user space: `Segments = received + RingFullSegments` once the rings are empty.
     Segments = 0,
-    /// Bytes that reached a ring.
-    SegmentBytes = 1,
     /// Segments that found their ring full.
-    RingFullSegments = 2,
+    RingFullSegments = 1,
     /// Bytes of segments that found their ring full.
-    RingFullBytes = 3,
+    RingFullBytes = 2,
     /// Bytes whose page could not be read.
-    FaultBytes = 4,
-    /// Bytes that went by `sendfile` or `splice`.
-    ZeroCopyBytes = 5,
+    FaultBytes = 3,
+    /// Bytes that went by `sendfile` or `splice`, or were discarded by `MSG_TRUNC`.
+    UnseenBytes = 4,
     /// Bytes beyond the segment limit of one call.
-    CallTooLargeBytes = 6,
+    CallTooLargeBytes = 5,
     /// Control events that found their ring full.
-    ControlLost = 7,
+    ControlLost = 6,
     /// Calls that were not observed because too many threads were inside a call.
-    ThreadsFull = 8,
+    ThreadsFull = 7,
     /// Connections that were not observed because a map was full.
-    ConnectionsFull = 9,
+    ConnectionsFull = 8,
     /// Connections that turned out not to carry an observed protocol.
-    Ignored = 10,
+    Ignored = 9,
     /// Calls of a kind that is not decoded (`recvmmsg`, `sendmmsg`) on an observed connection.
-    UndecodedCalls = 11,
-    /// TLS calls that began at an entry site.
-    TlsEntries = 12,
-    /// TLS calls that passed an exit site.
-    TlsExits = 13,
+    UndecodedCalls = 10,
+    /// TLS calls that passed an entry site.
+    TlsEntries = 11,
+    /// TLS calls that passed an exit site, or returned.
+    TlsExits = 12,
     /// TLS calls in which the thread touched more than one socket: no socket is bound by them.
-    AmbiguousSockets = 14,
-    /// Segments tried, whether they reached a ring or not; the source of `cpu_sequence`.
-    Sequence = 15,
+    AmbiguousSockets = 13,
     /// Connections that were given an identity; its source, too.
-    Connections = 16,
+    Connections = 14,
 }
 
 /// Names of the counters for metrics and reports, in the order of their numbers.
 pub const COUNTER_NAMES: [&str; Counters::LEN] = [
     "segments",
-    "segment_bytes",
     "ring_full_segments",
     "ring_full_bytes",
     "fault_bytes",
-    "zero_copy_bytes",
+    "unseen_bytes",
     "call_too_large_bytes",
     "control_lost",
     "threads_full",
@@ -57,7 +53,6 @@ pub const COUNTER_NAMES: [&str; Counters::LEN] = [
     "tls_entries",
     "tls_exits",
     "ambiguous_sockets",
-    "sequence",
     "connections",
 ];
 
@@ -71,7 +66,7 @@ pub struct Counters {
 
 impl Counters {
     /// How many counters there are.
-    pub const LEN: usize = 17;
+    pub const LEN: usize = 15;
 
     /// The value of one counter.
     #[must_use]

@@ -10,8 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
-pub mod cookie;
 mod control;
+pub mod cookie;
 mod counters;
 pub mod limits;
 mod segment;

@@ -85,8 +85,16 @@ mod tests {
     #[test]
     fn every_method_and_the_status_line_are_http1() {
         for first in [
-            "GET /", "POST /", "PUT /", "PATCH /", "DELETE /", "HEAD /", "OPTIONS *", "CONNECT a",
-            "TRACE /", "HTTP/1.1 200",
+            "GET /",
+            "POST /",
+            "PUT /",
+            "PATCH /",
+            "DELETE /",
+            "HEAD /",
+            "OPTIONS *",
+            "CONNECT a",
+            "TRACE /",
+            "HTTP/1.1 200",
         ] {
             assert_eq!(sniff_slice(first.as_bytes()), Sniff::Is(Protocol::Http1), "{first}");
             for cut in 0..SNIFF_BYTES {
@@ -98,7 +106,9 @@ mod tests {
     #[test]
     fn other_protocols_are_refused_at_their_first_bytes() {
         assert_eq!(sniff_slice(b"PRI * HTTP/2.0"), Sniff::Is(Protocol::Http2));
-        for first in [&b"\x16\x03\x01\x02"[..], b"SSH-", b"220 ", b"\x00\x00", b"X", b"AMQP", b"get "] {
+        for first in
+            [&b"\x16\x03\x01\x02"[..], b"SSH-", b"220 ", b"\x00\x00", b"X", b"AMQP", b"get "]
+        {
             assert_eq!(sniff_slice(first), Sniff::No, "{first:?}");
         }
     }

@@ -66,21 +66,6 @@ impl Connection {
         self.from_start = u8::from(from_start);
     }
 
-    /// Starts over under a new identity: another conversation runs on the same object.
-    #[inline(always)]
-    pub fn restart(&mut self, socket: u64, from_start: bool) {
-        self.close();
-        self.cookie = mint();
-        self.positions = [0; 2];
-        self.socket = socket;
-        self.prefix = [0; 2];
-        self.prefix_bytes = [0; 2];
-        self.calls = 0;
-        self.verdict = UNDECIDED;
-        self.from_start = u8::from(from_start);
-        self.opened = 0;
-    }
-
     /// A call moved the `cursor.total_left` bytes that the cursor stands at: advances the stream,
     /// and emits them unless the connection is ignored.
     #[inline(always)]

@@ -167,13 +167,13 @@ pub fn hole(cursor: &mut Cursor, bytes: u64, cause: u8) {
     }
     cursor.total_left = 0;
     let counter = match cause {
-        ZERO_COPY => Counter::ZeroCopyBytes,
         CALL_TOO_LARGE => Counter::CallTooLargeBytes,
-        _ => Counter::FaultBytes,
+        FAULT => Counter::FaultBytes,
+        _ => Counter::UnseenBytes,
     };
     counters::add(counter, left);
     let Some(ring) = RINGS.get(ring_index()) else { return };
-    let sequence = counters::add(Counter::Sequence, 1);
+    let sequence = counters::add(Counter::Segments, 1);
     let Some(mut slot) = ring.reserve_untyped::<SegmentHead>(0) else {
         // The bytes are in the count of their cause already; only the record of them is lost.
         counters::add(Counter::RingFullSegments, 1);
@@ -297,7 +297,7 @@ struct Record<const N: usize> {
 
 #[inline(always)]
 fn write<const N: usize>(cursor: &Cursor, bytes: u64) {
-    let sequence = counters::add(Counter::Sequence, 1);
+    let sequence = counters::add(Counter::Segments, 1);
     let Some(ring) = RINGS.get(ring_index()) else { return };
     let Some(mut slot) = ring.reserve_untyped::<Record<N>>(0) else {
         // The stream goes on at the next position, so user space sees a hole of this size.
@@ -329,18 +329,18 @@ fn write<const N: usize>(cursor: &Cursor, bytes: u64) {
         };
         if failed {
             counters::add(Counter::FaultBytes, bytes);
-        } else {
-            counters::add(Counter::Segments, 1);
-            counters::add(Counter::SegmentBytes, bytes);
         }
     }
-    slot.submit(wake_flags(ring));
+    slot.submit(wake_flags(ring, sequence, bytes));
 }
 
 /// Wakes the reader only when the ring fills: a wake-up costs the observed process more than the
-/// copy does.
+/// copy does. Short segments ask for the fill level only now and then.
 #[inline(always)]
-fn wake_flags<T, const N: usize>(ring: &RingBuf<T, N>) -> u64 {
+fn wake_flags<T, const N: usize>(ring: &RingBuf<T, N>, sequence: u64, bytes: u64) -> u64 {
+    if bytes <= CLASS_2 as u64 && sequence & ASK_EVERY_MASK != 0 {
+        return NO_WAKEUP;
+    }
     // SAFETY: the reference is the map pointer that the lookup gave.
     let unread = unsafe {
         bpf_ringbuf_query(core::ptr::from_ref(ring).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA))
@@ -365,6 +365,8 @@ const SEGMENTS_WITHOUT_LOOP: u32 = 16;
 /// Four bytes and four changes of buffer.
 const PEEK_STEPS: u32 = 8;
 
+/// Sixteen segments of up to 16 KiB are less than the room that is left when a reader is woken.
+const ASK_EVERY_MASK: u64 = 15;
+
 const FAULT: u8 = HoleCause::Fault as u8;
-const ZERO_COPY: u8 = HoleCause::ZeroCopy as u8;
 const CALL_TOO_LARGE: u8 = HoleCause::CallTooLarge as u8;

@@ -49,7 +49,8 @@ fn returned(context: &BtfTracePointContext) {
     }
     if let Some(call) = tls::call_in_progress(thread) {
         // Cipher text of the TLS object in progress: it only tells which socket that object uses.
-        if let Some(descriptor) = transfer.descriptor(registers)
+        if call.wants_socket(thread)
+            && let Some(descriptor) = transfer.descriptor(registers)
             && let Some(socket) = kernel::tcp_socket_of(descriptor)
         {
             call.touches(socket);

@@ -53,6 +53,8 @@ pub struct Call {
     socket: u64,
     /// 1 when it touched more than one.
     ambiguous: u64,
+    /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether the socket is still to be found out.
+    binding: u64,
     /// For emission; here because a uprobe has no stack for it.
     cursor: Cursor,
 }
@@ -68,6 +70,7 @@ const NO_CALL: Call = Call {
     cookie: 0,
     socket: 0,
     ambiguous: 0,
+    binding: UNKNOWN,
     cursor: Cursor::EMPTY,
 };
 
@@ -120,7 +123,7 @@ pub fn tls_return(context: RetProbeContext) -> u32 {
 }
 
 /// At the entry of functions after which a TLS object is another conversation: `SSL_free`,
-/// `SSL_clear`, `SSL_set_bio`.
+/// `SSL_clear`, `SSL_set_bio`, `SSL_set0_rbio`.
 #[uprobe]
 pub fn tls_forget(context: ProbeContext) -> u32 {
     if config!(probes_only) == 0 {
@@ -147,6 +150,22 @@ pub fn call_in_progress(thread: u64) -> Option<&'static mut Call> {
 }
 
 impl Call {
+    /// True while the socket under the TLS object is not known. Asked at every system call inside a
+    /// TLS call, most of which are on objects whose socket was found long ago.
+    #[inline(always)]
+    pub fn wants_socket(&mut self, thread: u64) -> bool {
+        if self.binding == UNKNOWN {
+            let key = TlsKey { object: self.object, tgid: u64::from(kernel::process_of(thread)) };
+            let bound = match TLS.get_ptr(&key) {
+                // SAFETY: the pointer comes from the map.
+                Some(connection) => unsafe { (*connection).socket != 0 },
+                None => false,
+            };
+            self.binding = if bound { BOUND } else { WANTED };
+        }
+        self.binding == WANTED
+    }
+
     /// The thread touched this socket during the call.
     #[inline(always)]
     pub fn touches(&mut self, socket: u64) {
@@ -192,7 +211,12 @@ fn enter(context: &ProbeContext) {
 
 #[inline(always)]
 fn begin(call: &mut Call, context: &ProbeContext, stack: u64) {
-    call.object = context.arg(0).unwrap_or(0);
+    let object = context.arg(0).unwrap_or(0);
+    // A socket that was found stays found while the thread works on the same object.
+    if call.binding != BOUND || call.object != object {
+        call.binding = UNKNOWN;
+    }
+    call.object = object;
     call.buffer = context.arg(1).unwrap_or(0);
     call.count = context.arg(3).unwrap_or(0);
     call.stack = stack;
@@ -230,11 +254,11 @@ fn exit(context: *mut c_void) {
         return;
     }
     let Some(connection) = connection_of(call, thread) else { return };
-    if call.socket != 0 && call.socket != connection.socket {
-        if connection.socket == 0 {
+    if connection.socket == 0 {
+        // The object may be a new one at the address of an old one.
+        call.binding = UNKNOWN;
+        if call.socket != 0 {
             connection.bind(call.socket);
-        } else {
-            connection.restart(call.socket, is_from_start(call.socket));
         }
     }
     if bytes > 0 {
@@ -280,4 +304,15 @@ fn forget(object: u64, thread: u64) {
         unsafe { (*connection).close() };
         let _ = TLS.remove(&key);
     }
+    if let Some(state) = THREADS.get_ptr_mut(&thread) {
+        // SAFETY: the pointer comes from the map; only this thread uses its entry.
+        unsafe {
+            (*state).outer.binding = UNKNOWN;
+            (*state).inner.binding = UNKNOWN;
+        }
+    }
 }
+
+const UNKNOWN: u64 = 0;
+const WANTED: u64 = 1;
+const BOUND: u64 = 2;

@@ -56,6 +56,17 @@ pub fn capabilities() -> u64 {
 pub const NEEDED_CAPABILITIES: [(u32, &str); 4] =
     [(21, "CAP_SYS_ADMIN"), (19, "CAP_SYS_PTRACE"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
 
+/// The needed capabilities that this process does not have.
+#[must_use]
+pub fn missing_capabilities() -> Vec<&'static str> {
+    let held = capabilities();
+    NEEDED_CAPABILITIES
+        .iter()
+        .filter(|(bit, _)| held & (1 << bit) == 0)
+        .map(|(_, name)| *name)
+        .collect()
+}
+
 /// True when the kernel takes uprobes as perf events, without tracefs.
 #[must_use]
 pub fn has_uprobe_events() -> bool {

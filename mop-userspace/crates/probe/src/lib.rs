@@ -24,7 +24,7 @@ pub use error::ProbeError;
 pub use library::{LibraryId, SiteKind, TlsLibrary};
 pub use observer::{Discovery, Observer};
 pub use offsets::resolve_offsets;
-pub use rings::{RecordSink, Rings};
+pub use rings::{Drained, RecordSink, Rings};
 
 /// The kernel programs, as built by `cargo xtask build-ebpf`; empty in a build without them.
 pub static KERNEL_PROGRAMS: &[u8] =

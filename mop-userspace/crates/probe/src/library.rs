@@ -194,7 +194,7 @@ impl TlsFunction {
 
 /// `ssl.h` of OpenSSL 1.1 and 3, BoringSSL, AWS-LC and LibreSSL. The signatures are part of their
 /// binary interface.
-const FUNCTIONS: [TlsFunction; 7] = [
+const FUNCTIONS: [TlsFunction; 8] = [
     TlsFunction { name: "SSL_read", role: FunctionRole::Transfer { cookie: 0, arguments: 3 } },
     TlsFunction {
         name: "SSL_write",
@@ -214,6 +214,7 @@ const FUNCTIONS: [TlsFunction; 7] = [
     TlsFunction { name: "SSL_free", role: FunctionRole::Forget },
     TlsFunction { name: "SSL_clear", role: FunctionRole::Forget },
     TlsFunction { name: "SSL_set_bio", role: FunctionRole::Forget },
+    TlsFunction { name: "SSL_set0_rbio", role: FunctionRole::Forget },
 ];
 
 /// Folders in which libraries are looked for although no process uses them yet, so that the first

@@ -10,7 +10,8 @@ use aya::{
     maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
     programs::{
         BtfTracePoint, UProbe,
-        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+        tp_btf::BtfTracePointLink,
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
     util::nr_cpus,
 };
@@ -32,6 +33,8 @@ pub struct Observer {
     /// Files that were looked into.
     known: HashSet<FileId>,
     libraries: Vec<TlsLibrary>,
+    tracepoints: Vec<BtfTracePointLink>,
+    uprobes: Vec<UProbeLink>,
 }
 
 /// What a search for TLS libraries gave.
@@ -48,6 +51,12 @@ impl Discovery {
         let Self { attached, failed } = other;
         self.attached.extend(attached);
         self.failed.extend(failed);
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.detach();
     }
 }
 
@@ -102,8 +111,14 @@ impl Observer {
                 load_uprobe(&mut ebpf, name)?;
             }
         }
-        let observer =
-            Self { ebpf, options, known: HashSet::new(), libraries: Vec::new() };
+        let observer = Self {
+            ebpf,
+            options,
+            known: HashSet::new(),
+            libraries: Vec::new(),
+            tracepoints: Vec::new(),
+            uprobes: Vec::new(),
+        };
         Ok((observer, Rings::new(data, control)))
     }
 
@@ -118,11 +133,28 @@ impl Observer {
         }
         for name in TRACEPOINTS {
             let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
-            program
+            let link = program
                 .attach()
+                .and_then(|id| program.take_link(id))
                 .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })?;
+            self.tracepoints.push(link);
         }
         Ok(())
+    }
+
+    /// Takes every probe off. Maps and rings stay, so that what they hold can still be read.
+    ///
+    /// The kernel waits for all CPUs each time that a uprobe is closed, which takes some ten
+    /// milliseconds; closing them side by side, they wait together.
+    pub fn detach(&mut self) {
+        self.tracepoints.clear();
+        let mut uprobes = std::mem::take(&mut self.uprobes);
+        std::thread::scope(|scope| {
+            while !uprobes.is_empty() {
+                let share = uprobes.split_off(uprobes.len().saturating_sub(LINKS_PER_THREAD));
+                scope.spawn(move || drop(share));
+            }
+        });
     }
 
     /// Looks into every process and the usual library folders.
@@ -144,15 +176,22 @@ impl Observer {
         if !self.options.tls || tgid == std::process::id() {
             return discovery;
         }
-        // The executable is open by itself: it can be reached when its path is gone.
-        if let Some(path) = process::executable(tgid) {
-            let reachable = PathBuf::from(format!("/proc/{tgid}/exe"));
-            discovery.absorb(self.look_into(&reachable, &path.to_string_lossy()));
-        }
+        discovery.absorb(self.discover_executable(tgid));
         for mapping in process::code_mappings(tgid) {
             discovery.absorb(self.look_into(&mapping.reachable, &mapping.path));
         }
         discovery
+    }
+
+    /// Looks into the executable of a process, for programs with the library inside.
+    pub fn discover_executable(&mut self, tgid: u32) -> Discovery {
+        if !self.options.tls || tgid == std::process::id() {
+            return Discovery::default();
+        }
+        // This link opens the file itself: it works when its path is gone, or in another namespace.
+        let reachable = PathBuf::from(format!("/proc/{tgid}/exe"));
+        let path = process::executable(tgid).unwrap_or_else(|| reachable.clone());
+        self.look_into(&reachable, &path.to_string_lossy())
     }
 
     /// The libraries that are observed.
@@ -212,8 +251,13 @@ impl Observer {
         probes: &[Probe],
     ) -> Result<TlsLibrary, ProbeError> {
         let id = LibraryId(self.libraries.len() as u64 + 1);
+        let attached_before = self.uprobes.len();
         for probe in probes {
-            self.attach_function(candidate, probe, id)?;
+            if let Err(error) = self.attach_function(candidate, probe, id) {
+                // Half a library would report half a conversation.
+                self.uprobes.truncate(attached_before);
+                return Err(error);
+            }
         }
         let library = TlsLibrary {
             id,
@@ -231,15 +275,17 @@ impl Observer {
         id: LibraryId,
     ) -> Result<(), ProbeError> {
         let cookie = probe.cookie | id.0 << cookie::LIBRARY_SHIFT;
+        let Self { ebpf, uprobes, .. } = self;
         let mut attach = |name: &'static str, offset: u64| {
-            let program: &mut UProbe = program(&mut self.ebpf, name)?;
+            let program: &mut UProbe = program(ebpf, name)?;
             let point = UProbeAttachPoint {
                 location: UProbeAttachLocation::AbsoluteOffset(offset),
                 cookie: Some(cookie),
             };
             program
                 .attach(point, candidate.attach_path(), UProbeScope::AllProcesses)
-                .map(drop)
+                .and_then(|link| program.take_link(link))
+                .map(|link| uprobes.push(link))
                 .map_err(|error| ProbeError::Attach {
                     path: PathBuf::from(&candidate.path),
                     function: probe.function,
@@ -339,6 +385,9 @@ const TRACEPOINTS: [&str; 5] = [
 ];
 
 const UPROBES: [&str; 4] = ["tls_enter", "tls_exit", "tls_return", "tls_forget"];
+
+/// How many links one thread closes, one after the other.
+const LINKS_PER_THREAD: usize = 2;
 
 /// `bpf_map_type` of include/uapi/linux/bpf.h.
 const BPF_MAP_TYPE_RINGBUF: u32 = 27;

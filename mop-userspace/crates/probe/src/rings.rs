@@ -21,32 +21,55 @@ pub trait RecordSink {
 
 /// All rings of an observer, for one reading thread.
 pub struct Rings {
-    data: Vec<RingBuf<MapData>>,
+    data: Vec<DataRing>,
     control: RingBuf<MapData>,
+}
+
+struct DataRing {
+    ring: RingBuf<MapData>,
+    /// When the last record that was read was stamped.
+    last_ktime_ns: u64,
+    /// Nothing more was there when this ring was last looked at in the current drain.
+    exhausted: bool,
+}
+
+/// What a drain gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Records handed out.
+    pub records: usize,
+    /// Every ring was seen empty: all that the kernel submitted before the drain began was handed
+    /// out.
+    pub emptied: bool,
 }
 
 impl Rings {
     pub(crate) fn new(data: Vec<RingBuf<MapData>>, control: RingBuf<MapData>) -> Self {
+        let data = data
+            .into_iter()
+            .map(|ring| DataRing { ring, last_ktime_ns: 0, exhausted: false })
+            .collect();
         Self { data, control }
     }
 
-    /// Hands everything that is in the rings to `sink`, until each was seen empty or `limit`
-    /// segments were read. Gives the number of records; below `limit`, every ring was seen empty.
-    pub fn drain(&mut self, sink: &mut impl RecordSink, limit: usize) -> usize {
+    /// Hands what is in the rings to `sink`, until each was seen empty or at least `limit` records
+    /// were read.
+    ///
+    /// A thread that moves to another CPU leaves the earlier part of its stream in the ring of the
+    /// former one. So the rings are read in small turns, always that whose records are oldest.
+    pub fn drain(&mut self, sink: &mut impl RecordSink, limit: usize) -> Drained {
         let Self { data, control } = self;
         let mut records = drain_control(control, sink);
-        for ring in data {
-            while records < limit {
-                let Some(item) = ring.next() else { break };
-                // The event that explains a segment was submitted before it, so it is visible now.
-                records += drain_control(control, sink);
-                if let Some((head, bytes)) = split(&item) {
-                    sink.segment(&head, bytes);
-                }
-                records += 1;
-            }
+        for ring in data.iter_mut() {
+            ring.exhausted = false;
         }
-        records
+        while records < limit {
+            let oldest =
+                data.iter_mut().filter(|ring| !ring.exhausted).min_by_key(|ring| ring.last_ktime_ns);
+            let Some(ring) = oldest else { return Drained { records, emptied: true } };
+            records += ring.turn(control, sink);
+        }
+        Drained { records, emptied: false }
     }
 
     /// Waits until the kernel wakes the reader: a ring fills, or a process begins. Records that
@@ -59,6 +82,7 @@ impl Rings {
         let mut descriptors: Vec<PollFd<'_>> = self
             .data
             .iter()
+            .map(|data| &data.ring)
             .chain([&self.control])
             .map(|ring| {
                 // SAFETY: the descriptor belongs to the ring, which outlives the call.
@@ -89,6 +113,29 @@ impl Rings {
     }
 }
 
+impl DataRing {
+    /// Reads until nothing is left or enough was read for one turn.
+    fn turn(&mut self, control: &mut RingBuf<MapData>, sink: &mut impl RecordSink) -> usize {
+        let mut records = 0;
+        let mut bytes_read = 0;
+        while bytes_read < TURN_BYTES {
+            let Some(item) = self.ring.next() else {
+                self.exhausted = true;
+                break;
+            };
+            // The event that explains a segment was submitted before it, so it is visible now.
+            records += drain_control(control, sink);
+            bytes_read += item.len();
+            records += 1;
+            if let Some((head, bytes)) = split(&item) {
+                self.last_ktime_ns = head.ktime_ns;
+                sink.segment(&head, bytes);
+            }
+        }
+        records
+    }
+}
+
 fn drain_control(control: &mut RingBuf<MapData>, sink: &mut impl RecordSink) -> usize {
     let mut records = 0;
     while let Some(item) = control.next() {
@@ -112,3 +159,6 @@ fn split(record: &[u8]) -> Option<(SegmentHead, &[u8])> {
     Some((head, rest.get(..captured)?))
 }
 
+
+/// Two segments of the largest size class: rings are read in step to within that much.
+const TURN_BYTES: usize = 128 << 10;

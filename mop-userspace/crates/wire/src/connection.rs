@@ -1,0 +1,173 @@
+//! One connection: two streams put in order, and the session that reads them.
+
+use mop_common::Direction;
+
+use crate::{
+    exchange::Hole,
+    http1::{Context, End, Session},
+    per_direction::PerDirection,
+    stream::{Chunk, Ready, Stream},
+};
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    streams: PerDirection<Stream>,
+    /// The end of the stream was passed on to the session.
+    ended: PerDirection<bool>,
+    from_start: bool,
+    /// Made when the first byte comes: most of the connections of a large table are idle.
+    session: Option<Box<Session>>,
+    /// Place in the order of activity of all connections.
+    pub(crate) last_active: u64,
+    /// It is in the list of those that the watermark may move on.
+    pub(crate) is_listed: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(origins: Option<[u64; 2]>, from_start: bool) -> Self {
+        let streams = match origins {
+            Some([read, write]) => {
+                PerDirection::new(Stream::starting_at(read), Stream::starting_at(write))
+            }
+            None => PerDirection::default(),
+        };
+        Self {
+            streams,
+            ended: PerDirection::default(),
+            from_start,
+            session: None,
+            last_active: 0,
+            is_listed: false,
+        }
+    }
+
+    /// Takes a segment: bytes, and missing ones right behind them.
+    pub(crate) fn segment(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        tail: Option<Hole>,
+        cx: &mut Context<'_>,
+    ) {
+        if *self.ended.of(direction) {
+            cx.stats.skip(chunk.bytes.len() as u64);
+            return;
+        }
+        let stream = self.streams.of_mut(direction);
+        stream.start_at(chunk.position);
+        let mut rest = chunk;
+        if stream.is_next(chunk.position) {
+            let taken = session(&mut self.session, self.from_start).feed(direction, chunk, cx);
+            self.streams.of_mut(direction).advance(taken as u64);
+            rest = chunk.from(taken);
+        }
+        let stream = self.streams.of_mut(direction);
+        cx.stats.duplicate_bytes += stream.insert(rest);
+        if let Some(hole) = tail {
+            stream.insert_missing(hole, chunk.ktime_ns);
+        }
+        self.proceed(cx);
+    }
+
+    /// Takes note that one stream ends here.
+    pub(crate) fn end_at(&mut self, direction: Direction, position: u64, at_ns: u64) {
+        self.streams.of_mut(direction).end_at(position, at_ns);
+    }
+
+    /// Passes on everything that does not wait.
+    pub(crate) fn proceed(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let order = self.session.as_ref().map_or(Direction::ALL, |session| session.order());
+            let mut moved = false;
+            for direction in order {
+                moved |= self.proceed_direction(direction, cx);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Ends the connection as it stands, without waiting; returns the bytes that still waited.
+    pub(crate) fn finish(&mut self, how: End, cx: &mut Context<'_>) {
+        if let Some(session) = &mut self.session {
+            session.finish(how, cx);
+        }
+        for stream in self.streams.all() {
+            cx.stats.skip(stream.waiting_bytes());
+        }
+    }
+
+    /// Empties the buffers as far as that is possible without losing the connection.
+    pub(crate) fn shed(&mut self, cx: &mut Context<'_>) {
+        cx.force = true;
+        self.proceed(cx);
+        cx.force = false;
+        if let Some(session) = &mut self.session {
+            session.forget_content();
+        }
+    }
+
+    /// True when nothing more will come and nothing waits.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.all().into_iter().all(|ended| *ended)
+    }
+
+    /// True when the watermark may move something on.
+    pub(crate) fn waits(&self) -> bool {
+        self.streams.all().into_iter().any(Stream::waits)
+    }
+
+    /// Memory held beyond an idle connection.
+    pub(crate) fn buffered(&self) -> usize {
+        let streams: usize = self.streams.all().into_iter().map(Stream::buffered).sum();
+        streams + self.session.as_ref().map_or(0, |session| session.buffered())
+    }
+
+    fn proceed_direction(&mut self, direction: Direction, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        loop {
+            let stream = self.streams.of_mut(direction);
+            let force = cx.force || stream.is_over_limit();
+            let position = stream.next().unwrap_or_default();
+            match stream.take_ready(cx.watermark_ns, force) {
+                Ready::Nothing => return moved,
+                Ready::End => {
+                    let ended = self.ended.of_mut(direction);
+                    if !*ended {
+                        *ended = true;
+                        moved = true;
+                        if let Some(session) = &mut self.session {
+                            session.end(direction, End::Closed, cx);
+                        }
+                    }
+                    return moved;
+                }
+                Ready::Hole(hole) => {
+                    moved = true;
+                    cx.stats.count_hole(hole.cause, hole.bytes);
+                    session(&mut self.session, self.from_start).hole(direction, hole, cx);
+                }
+                Ready::Bytes(waiting) => {
+                    let chunk = waiting.chunk(position);
+                    let length = chunk.bytes.len();
+                    let was_forced = std::mem::replace(&mut cx.force, force);
+                    let session = session(&mut self.session, self.from_start);
+                    let taken = session.feed(direction, chunk, cx);
+                    cx.force = was_forced;
+                    let stream = self.streams.of_mut(direction);
+                    stream.advance(taken as u64);
+                    stream.put_back(waiting, taken);
+                    moved |= taken > 0;
+                    if taken < length {
+                        return moved;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn session(session: &mut Option<Box<Session>>, from_start: bool) -> &mut Session {
+    session.get_or_insert_with(|| Box::new(Session::new(from_start)))
+}

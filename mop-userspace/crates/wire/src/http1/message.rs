@@ -1,0 +1,114 @@
+//! What is known of one message while it is under way.
+//!
+//! Invariants: `body.bytes.len() <= Options::retain_body_bytes`; `body.missing <= body.length`;
+//! `seen.missing_bytes <= seen.framed_bytes`; once `retaining` is false no byte is kept any more.
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    body::Body,
+    exchange::{Hole, Seen},
+    flow_table::Options,
+    headers::Headers,
+    limits,
+};
+
+/// The growing content of a message and the proof of how much of it was seen.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) body: Body,
+    pub(crate) seen: Seen,
+    /// When the first byte of the head was seen.
+    pub(crate) start_ns: u64,
+    /// When the last byte so far was seen.
+    pub(crate) last_ns: u64,
+    /// It ended as its framing says.
+    pub(crate) whole: bool,
+    retaining: bool,
+    digest: Option<Box<Sha256>>,
+}
+
+impl Message {
+    pub(crate) fn new(start_ns: u64) -> Self {
+        Self {
+            body: Body::default(),
+            seen: Seen::default(),
+            start_ns,
+            last_ns: start_ns,
+            whole: false,
+            retaining: true,
+            digest: None,
+        }
+    }
+
+    /// Takes note of bytes that belong to the message but not to its content.
+    pub(crate) fn frame(&mut self, bytes: usize, ktime_ns: u64) {
+        self.seen.framed_bytes = self.seen.framed_bytes.saturating_add(bytes as u64);
+        self.last_ns = ktime_ns;
+    }
+
+    /// Takes content bytes.
+    pub(crate) fn content(&mut self, bytes: &[u8], ktime_ns: u64, options: &Options) {
+        self.frame(bytes.len(), ktime_ns);
+        self.body.length = self.body.length.saturating_add(bytes.len() as u64);
+        if self.retaining {
+            let room = options.retain_body_bytes.saturating_sub(self.body.bytes.len());
+            let kept = bytes.get(..room).unwrap_or(bytes);
+            self.body.bytes.extend_from_slice(kept);
+            self.retaining = kept.len() == bytes.len();
+        }
+        if options.digest_bodies && self.body.missing == 0 {
+            self.digest.get_or_insert_default().update(bytes);
+        }
+    }
+
+    /// Takes note of missing content.
+    pub(crate) fn content_hole(&mut self, hole: Hole) {
+        self.hole(hole);
+        self.body.length = self.body.length.saturating_add(hole.bytes);
+        self.body.missing = self.body.missing.saturating_add(hole.bytes);
+        self.body.first_hole.get_or_insert(hole);
+        self.retaining = false;
+        self.digest = None;
+    }
+
+    /// Takes note of missing bytes, in whatever part of the message.
+    pub(crate) fn hole(&mut self, hole: Hole) {
+        self.seen.framed_bytes = self.seen.framed_bytes.saturating_add(hole.bytes);
+        self.seen.missing_bytes = self.seen.missing_bytes.saturating_add(hole.bytes);
+        if self.seen.holes.len() < limits::MAX_HOLES_LISTED {
+            self.seen.holes.push(hole);
+        }
+    }
+
+    /// Takes note that the message ended as its framing says.
+    pub(crate) fn end(&mut self, trailers: Headers, options: &Options) {
+        self.whole = true;
+        self.body.trailers = trailers;
+        if options.digest_bodies && self.body.missing == 0 {
+            let digest = self.digest.take().unwrap_or_default();
+            self.body.sha256 = Some(digest.finalize().into());
+        }
+    }
+
+    /// Gives up the content that was kept, to make room.
+    pub(crate) fn forget_content(&mut self) {
+        self.body.bytes = Vec::new();
+        self.retaining = false;
+    }
+
+    /// When the last byte was seen, or 0 when that is not known.
+    pub(crate) fn end_ns(&self) -> u64 {
+        if self.whole { self.last_ns } else { 0 }
+    }
+
+    /// Bytes of the message that reached user space.
+    pub(crate) fn seen_bytes(&self) -> u64 {
+        self.seen.framed_bytes.saturating_sub(self.seen.missing_bytes)
+    }
+
+    /// Memory held.
+    pub(crate) fn buffered(&self) -> usize {
+        self.body.bytes.capacity() + self.body.trailers.bytes()
+    }
+}

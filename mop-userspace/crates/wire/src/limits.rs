@@ -1,0 +1,61 @@
+//! Every limit of this crate, each with its reason.
+
+/// Bytes of one message head. nginx refuses more than 32 KiB by default, Apache 8 KiB a line and
+/// Node 16 KiB in all; twice the largest of them reads whatever such a server accepts.
+pub const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// Field lines of one head. Apache accepts 100 by default; the table of slices for them lies on
+/// the stack.
+pub const MAX_HEADER_LINES: usize = 128;
+
+/// Bytes of a chunk-size line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
+pub const MAX_CHUNK_LINE_BYTES: usize = 4 << 10;
+
+/// Bytes of a trailer section: checksums and signatures, not content.
+pub const MAX_TRAILER_BYTES: usize = 16 << 10;
+
+/// Interim responses that one exchange lists; further ones are only read past.
+pub const MAX_INTERIM_RESPONSES: usize = 8;
+
+/// Holes that one message lists; further ones are only counted.
+pub const MAX_HOLES_LISTED: usize = 16;
+
+/// Requests of one connection that wait for their responses. Browsers that pipelined sent at most
+/// six; API clients send one.
+pub const MAX_OUTSTANDING_REQUESTS: usize = 32;
+
+/// Bytes of one direction that wait behind a gap or for the other direction. A link of 10 Gbit/s
+/// moves 4 MiB in 3 ms, about the time after which the slowest ring is read.
+pub const MAX_REORDER_BYTES: usize = 4 << 20;
+
+/// Pieces of one direction that wait likewise: 4 MiB in calls of 4 KiB.
+pub const MAX_REORDER_PIECES: usize = 1024;
+
+/// Default for the content bytes kept of one message: OPIN payloads are below 1 MiB by contract.
+pub const DEFAULT_RETAIN_BODY_BYTES: usize = 1 << 20;
+
+/// Default for the connections of one flow table.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
+
+/// Default for the bytes that all flows of one table may hold.
+pub const DEFAULT_MAX_BUFFERED_BYTES: usize = 256 << 20;
+
+/// Content codings that may be stacked on one body; two is already unusual.
+pub const MAX_CONTENT_CODINGS: usize = 2;
+
+/// Bytes that a decoder produces before its limits are looked at again.
+pub const DECODE_STEP_BYTES: usize = 64 << 10;
+
+/// Default for the plain bytes that decoding one body may produce: 64 times the retained bytes.
+pub const DEFAULT_MAX_PLAIN_BYTES: usize = 64 << 20;
+
+/// Plain bytes per coded byte that are accepted. JSON compresses 5 to 30 times.
+pub const DEFAULT_MAX_RATIO: usize = 100;
+
+/// Plain bytes up to which the ratio is not looked at, since small bodies of one repeated
+/// character compress far better than that.
+pub const RATIO_FREE_BYTES: usize = 1 << 20;
+
+/// Payload bytes of one record of a capture file: the largest segment of the kernel side is
+/// 64 KiB; sixteen times that leaves room for captures made otherwise.
+pub const MAX_CAPTURE_RECORD_BYTES: usize = 1 << 20;

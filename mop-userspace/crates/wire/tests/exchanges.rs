@@ -1,0 +1,382 @@
+//! Conversations, and the exchanges that must come out of them.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::{CONNECTION, Script, TICK_NS, summaries};
+use mop_common::Direction::{Read, Write};
+use mop_wire::{Anomaly, Ending, FlowTable, Options, Role};
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Runs a conversation in every cut of its calls into pieces, and expects these exchanges.
+#[track_caller]
+fn expect(conversation: &[(mop_common::Direction, &str)], expected: &[&str]) {
+    for piece in [usize::MAX, 7, 3, 2, 1] {
+        let mut script = Script::default();
+        for (direction, bytes) in conversation {
+            script.say_in_pieces(*direction, bytes, piece);
+        }
+        let (exchanges, stats) = script.run();
+        assert_eq!(summaries(&exchanges), expected, "in pieces of {piece}");
+        let seen: u64 = exchanges
+            .iter()
+            .flat_map(|exchange| [&exchange.completeness.request, &exchange.completeness.response])
+            .map(|seen| seen.framed_bytes - seen.missing_bytes)
+            .sum();
+        let total: u64 = script.positions.iter().sum();
+        assert_eq!(seen + stats.skipped_bytes, total, "in pieces of {piece}");
+        assert_eq!(stats.buffered_bytes, 0);
+        assert_eq!(stats.connections, 0);
+    }
+}
+
+#[test]
+fn keep_alive() {
+    expect(
+        &[(Read, GET), (Write, OK), (Read, GET), (Write, OK)],
+        &["GET /a '' > 200 'ok': complete", "GET /a '' > 200 'ok': complete"],
+    );
+}
+
+#[test]
+fn pipelining() {
+    expect(
+        &[
+            (
+                Read,
+                "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n\r\nPOST /3 HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
+            ),
+            (
+                Write,
+                "HTTP/1.1 201 A\r\nContent-Length: 0\r\n\r\nHTTP/1.1 202 B\r\nContent-Length: 1\r\n\r\nbHTTP/1.1 204 C\r\n\r\n",
+            ),
+        ],
+        &[
+            "GET /1 '' > 201 '': complete",
+            "GET /2 '' > 202 'b': complete",
+            "POST /3 'x' > 204 '': complete",
+        ],
+    );
+}
+
+#[test]
+fn bodies_by_every_framing() {
+    for (request, response, expected) in [
+        (GET, "HTTP/1.1 200 OK\r\n\r\nup to the end", "GET /a '' > 200 'up to the end': complete"),
+        (GET, "HTTP/1.0 200 OK\r\n\r\n", "GET /a '' > 200 '': complete"),
+        (
+            "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: u\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\n!\r\n0\r\n\r\n",
+            "POST /a 'abcde' > 200 '!': complete",
+        ),
+        (
+            "HEAD /a HTTP/1.1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+            "HEAD /a '' > 200 '': complete",
+        ),
+        (
+            GET,
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+            "GET /a '' > 304 '': complete",
+        ),
+        (
+            "PUT /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "PUT /a 'hi' > 200 '': complete",
+        ),
+    ] {
+        expect(&[(Read, request), (Write, response)], &[expected]);
+    }
+}
+
+#[test]
+fn interim_responses_are_listed() {
+    let mut script = Script::default();
+    script
+        .read("PUT /a HTTP/1.1\r\nContent-Length: 2\r\n\r\n")
+        .write("HTTP/1.1 100 Continue\r\n\r\n")
+        .read("hi")
+        .write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let (exchanges, _) = script.run();
+    assert_eq!(exchanges[0].interim, [100]);
+    assert_eq!(exchanges[0].timing.request_start_ns, TICK_NS);
+    assert_eq!(exchanges[0].timing.request_end_ns, 3 * TICK_NS);
+    assert_eq!(exchanges[0].timing.response_start_ns, 4 * TICK_NS);
+    assert_eq!(exchanges[0].timing.response_end_ns, 4 * TICK_NS);
+}
+
+#[test]
+fn the_role_follows_from_who_sends_requests() {
+    let mut script = Script::default();
+    script.write(GET).read(OK);
+    assert_eq!(script.run().0[0].role, Role::Client);
+    let mut script = Script::default();
+    script.read("HEAD / HTTP/1.1\r\n\r\n").write("HTTP/1.1 204 No\r\n\r\n");
+    assert_eq!(script.run().0[0].role, Role::Server);
+}
+
+#[test]
+fn a_response_that_begins_before_the_request_ended() {
+    let long = "POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nab";
+    let refused = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+    expect(&[(Read, long), (Write, refused), (Read, "cd")], &["POST /a 'abcd' > 413 '': complete"]);
+    expect(&[(Read, long), (Write, refused)], &["POST /a 'ab' > 413 '': request_cut"]);
+}
+
+#[test]
+fn cut_connections() {
+    let part = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart";
+    expect(&[(Read, GET), (Write, part)], &["GET /a '' > 200 'part': response_cut"]);
+    expect(&[(Read, GET), (Write, "HTTP/1.1 20")], &["GET /a '' > -: response_cut"]);
+    expect(&[(Read, GET)], &["GET /a '' > -: response_cut"]);
+    expect(
+        &[(Read, "POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\npart")],
+        &["POST /a 'part' > -: request_cut"],
+    );
+    expect(&[(Read, "GET /a HT")], &[]);
+    expect(&[(Write, OK)], &["- > 200 'ok': request_unseen"]);
+}
+
+#[test]
+fn other_protocols_end_the_reading() {
+    let upgrade = "GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    expect(
+        &[
+            (Read, upgrade),
+            (Write, "HTTP/1.1 101 Switching Protocols\r\n\r\n\x01GET / HTTP/1.1\r\n\r\n"),
+            (Read, "GET /not HTTP/1.1\r\n\r\n"),
+        ],
+        &["GET /ws '' > 101 '': upgraded"],
+    );
+    expect(
+        &[(Read, upgrade), (Write, OK), (Read, GET), (Write, OK)],
+        &["GET /ws '' > 200 'ok': complete", "GET /a '' > 200 'ok': complete"],
+    );
+    let connect = "CONNECT a:443 HTTP/1.1\r\n\r\n";
+    expect(
+        &[(Read, connect), (Write, "HTTP/1.1 200 OK\r\n\r\n\x16\x03"), (Read, "\x16\x03\x01")],
+        &["CONNECT a:443 '' > 200 '': upgraded"],
+    );
+    expect(
+        &[
+            (Read, connect),
+            (Write, "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno"),
+            (Read, GET),
+            (Write, OK),
+        ],
+        &["CONNECT a:443 '' > 407 'no': complete", "GET /a '' > 200 'ok': complete"],
+    );
+    expect(&[(Read, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"), (Write, "\0\0\x06")], &[]);
+}
+
+#[test]
+fn malformed_messages_are_not_followed() {
+    let bad = "POST /a HTTP/1.1\r\nContent-Length: x\r\n\r\nGET /b HTTP/1.1\r\n\r\n";
+    let refusal = "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n";
+    expect(&[(Read, bad), (Write, refusal)], &["POST /a '' > 400 '': malformed"]);
+    expect(&[(Read, "GE T / HTTP/1.1\r\n\r\n"), (Write, refusal)], &["- > 400 '': malformed"]);
+    expect(
+        &[(Read, GET), (Write, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokX")],
+        &["GET /a '' > 200 'ok': malformed"],
+    );
+}
+
+#[test]
+fn anomalies_are_named() {
+    let mut script = Script::default();
+    script
+        .read("POST /a HTTP/1.1\nContent-Length: 1\nTransfer-Encoding: chunked\n\n0\r\n\r\n")
+        .write(OK);
+    let (exchanges, _) = script.run();
+    let anomalies: Vec<_> = exchanges[0].request.as_ref().unwrap().anomalies.iter().collect();
+    assert_eq!(anomalies, [Anomaly::BareLineFeed, Anomaly::TransferEncodingAndContentLength]);
+}
+
+#[test]
+fn a_transfer_coding_in_http_1_0_is_the_last_message() {
+    expect(
+        &[
+            (
+                Read,
+                "POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
+            ),
+            (Write, OK),
+        ],
+        &["POST /a 'x' > 200 'ok': complete"],
+    );
+}
+
+#[test]
+fn holes_inside_content_keep_the_boundaries() {
+    let mut script = Script::default();
+    script
+        .read("POST /a HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc")
+        .lose(Read, "defg")
+        .read("hij")
+        .write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nab")
+        .lose(Write, "cdef")
+        .write("\r\n1\r\ng\r\n0\r\n\r\n")
+        .read(GET)
+        .say_part(Write, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", 100)
+        .read(GET)
+        .write(OK);
+    let (exchanges, stats) = script.run();
+    assert_eq!(
+        summaries(&exchanges),
+        [
+            "POST /a 'abc' > 200 'ab': complete",
+            "GET /a '' > 200 '': complete",
+            "GET /a '' > 200 'ok': complete",
+        ]
+    );
+    let complete: Vec<_> = exchanges.iter().map(|e| e.completeness.is_complete()).collect();
+    assert_eq!(complete, [false, false, true]);
+    let body = &exchanges[0].request.as_ref().unwrap().body;
+    assert_eq!((body.length, body.missing), (10, 4));
+    assert_eq!(exchanges[1].completeness.response.holes[0].bytes, 100);
+    assert_eq!(stats.hole_bytes.iter().sum::<u64>(), 4 + 4 + 100);
+    assert_eq!(stats.resynchronisations, 0);
+}
+
+#[test]
+fn a_lost_request_does_not_shift_the_pairing() {
+    let mut script = Script::default();
+    script.read("GET /1 HTTP/1.1\r\n\r\n").write("HTTP/1.1 201 A\r\nContent-Length: 0\r\n\r\n");
+    script
+        .lose(Read, "GET /2 HTTP/1.1\r\n\r\n")
+        .write("HTTP/1.1 202 A\r\nContent-Length: 0\r\n\r\n");
+    for number in 3..7 {
+        script.read(format!("GET /{number} HTTP/1.1\r\n\r\n"));
+        script.write(format!("HTTP/1.1 20{number} A\r\nContent-Length: 0\r\n\r\n"));
+    }
+    let (exchanges, stats) = script.run();
+    assert_eq!(
+        summaries(&exchanges),
+        [
+            "GET /1 '' > 201 '': complete",
+            "- > 202 '': request_unseen",
+            "GET /3 '' > -: lost_in_hole",
+            "- > 203 '': request_unseen",
+            "GET /4 '' > 204 '': complete (resynchronised)",
+            "GET /5 '' > 205 '': complete",
+            "GET /6 '' > 206 '': complete",
+        ]
+    );
+    assert_eq!(stats.hole_bytes.iter().sum::<u64>(), 19);
+}
+
+#[test]
+fn a_lost_response_does_not_shift_the_pairing() {
+    let mut script = Script::default();
+    for number in 1..6 {
+        script.read(format!("GET /{number} HTTP/1.1\r\n\r\n"));
+        let response = format!("HTTP/1.1 20{number} A\r\nContent-Length: 0\r\n\r\n");
+        if number == 2 {
+            script.lose(Write, response);
+        } else {
+            script.write(response);
+        }
+    }
+    assert_eq!(
+        summaries(&script.run().0),
+        [
+            "GET /1 '' > 201 '': complete",
+            "GET /2 '' > -: lost_in_hole",
+            "GET /3 '' > -: lost_in_hole",
+            "- > 203 '': request_unseen",
+            "GET /4 '' > 204 '': complete (resynchronised)",
+            "GET /5 '' > 205 '': complete",
+        ]
+    );
+}
+
+#[test]
+fn requests_before_a_hole_keep_their_responses() {
+    let mut script = Script::default();
+    script
+        .read("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n")
+        .lose(Read, "GET /3 HTTP/1.1\r\n\r\n")
+        .read("GET /4 HTTP/1.1\r\n\r\n");
+    for number in 1..5 {
+        script.write(format!("HTTP/1.1 20{number} A\r\nContent-Length: 0\r\n\r\n"));
+    }
+    assert_eq!(
+        summaries(&script.run().0),
+        [
+            "GET /1 '' > 201 '': complete",
+            "GET /2 '' > 202 '': complete",
+            "GET /4 '' > -: lost_in_hole",
+            "- > 203 '': request_unseen",
+            "- > 204 '': request_unseen",
+        ]
+    );
+}
+
+#[test]
+fn a_connection_joined_midway() {
+    let mut script = Script::default();
+    script.read("rest of a body").write(OK).read(GET).write(OK).read(GET).write(OK);
+    for (skip, expected) in [
+        (
+            0,
+            vec![
+                "- > 200 'ok': request_unseen",
+                "GET /a '' > 200 'ok': complete (resynchronised)",
+                "GET /a '' > 200 'ok': complete",
+            ],
+        ),
+        (2, vec!["GET /a '' > 200 'ok': complete", "GET /a '' > 200 'ok': complete"]),
+        (
+            3,
+            vec!["- > 200 'ok': request_unseen", "GET /a '' > 200 'ok': complete (resynchronised)"],
+        ),
+    ] {
+        let mut table = FlowTable::new(Options::default());
+        let mut exchanges = Vec::new();
+        let out = &mut |exchange| exchanges.push(exchange);
+        for segment in &script.segments[skip..] {
+            table.segment(&segment.head, &segment.bytes, out);
+            table.watermark(segment.head.ktime_ns, out);
+        }
+        table.close(CONNECTION, script.positions, script.clock_ns + 1, out);
+        table.finish(out);
+        assert_eq!(summaries(&exchanges), expected, "from segment {skip}");
+    }
+}
+
+#[test]
+fn what_is_under_way_when_the_observer_stops() {
+    let mut script = Script::default();
+    script.read(GET).write("HTTP/1.1 200 OK\r\n\r\npart");
+    for (abandon, ending) in [(false, Ending::ObserverStopped), (true, Ending::ResponseCut)] {
+        let mut table = FlowTable::new(Options::default());
+        let mut exchanges = Vec::new();
+        let out = &mut |exchange| exchanges.push(exchange);
+        for segment in &script.segments {
+            table.segment(&segment.head, &segment.bytes, out);
+        }
+        if abandon {
+            table.abandon(CONNECTION, out);
+        } else {
+            table.finish(out);
+        }
+        assert_eq!(exchanges[0].completeness.ending, ending);
+        assert_eq!(table.stats().connections, 0);
+    }
+}
+
+#[test]
+fn digests_and_retention() {
+    let mut script = Script::default();
+    script.read(GET).write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+    let options = Options { retain_body_bytes: 2, digest_bodies: true, ..Options::default() };
+    let (exchanges, _) = script.run_with(options);
+    let body = &exchanges[0].response.as_ref().unwrap().body;
+    assert_eq!((&body.bytes[..], body.length), (&b"ab"[..], 3));
+    assert!(exchanges[0].completeness.is_complete());
+    assert!(!body.is_whole());
+    let digest: String = body.sha256.unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}

@@ -1,0 +1,230 @@
+//! The capture thread: from the rings into batches for the workers.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use mop_common::{ControlEvent, ControlKind, HoleCause, SegmentHead};
+use mop_probe::{RecordSink, Rings};
+
+use crate::{batch::Batch, clock, discovery::Find};
+
+/// Where the capture thread sends what it reads.
+pub(crate) struct Destinations {
+    /// One queue per worker.
+    pub(crate) workers: Vec<Sender<Batch>>,
+    /// Emptied batches come back here.
+    pub(crate) empties: Receiver<Batch>,
+    /// Processes and files to look into.
+    pub(crate) finds: Sender<Find>,
+}
+
+/// What the capture thread counts.
+#[derive(Debug, Default)]
+pub(crate) struct CaptureCounters {
+    /// Segments read from the rings.
+    pub(crate) received_segments: AtomicU64,
+    /// Bytes of them.
+    pub(crate) received_bytes: AtomicU64,
+    /// Segments whose bytes were dropped because a worker was behind.
+    pub(crate) queue_dropped_segments: AtomicU64,
+}
+
+/// Reads the rings until `stop` is set, then once more until they are empty.
+///
+/// The caller detaches the probes before it sets `stop`, so that the last drain is complete.
+pub(crate) fn run(
+    mut rings: Rings,
+    destinations: Destinations,
+    counters: &Arc<CaptureCounters>,
+    stop: &AtomicBool,
+) {
+    let mut router = Router::new(destinations, Arc::clone(counters));
+    let mut watermark = Watermark::default();
+    let mut idle_rounds: u32 = 0;
+    loop {
+        let stopping = stop.load(Ordering::Acquire);
+        let began_ns = clock::monotonic_ns();
+        let drained = rings.drain(&mut router, DRAIN_LIMIT);
+        if drained.emptied
+            && let Some(ktime_ns) = watermark.after_drain(began_ns, drained.records > 0)
+        {
+            router.watermark(ktime_ns);
+        }
+        router.flush();
+        if stopping && drained.emptied {
+            return;
+        }
+        idle_rounds = if drained.records > 0 { 0 } else { idle_rounds.saturating_add(1) };
+        if !drained.emptied {
+            continue;
+        }
+        // While there is traffic, let some gather; a ring that fills wakes the second wait.
+        std::thread::sleep(PAUSE);
+        let timeout = if idle_rounds > IDLE_AFTER { IDLE_WAIT } else { PAUSE };
+        if rings.wait(timeout).is_err() {
+            std::thread::sleep(timeout);
+        }
+    }
+}
+
+/// Decides when it is proven that nothing older is still on its way.
+#[derive(Debug, Default)]
+struct Watermark {
+    /// Watermarks below this tell the workers nothing new.
+    needed_until_ns: u64,
+    sent_ns: u64,
+}
+
+impl Watermark {
+    /// A drain that began at `began_ns` saw every ring empty. A segment that was stamped but not
+    /// yet submitted at that time is younger than [`SUBMIT_MARGIN`].
+    fn after_drain(&mut self, began_ns: u64, had_records: bool) -> Option<u64> {
+        if had_records {
+            self.needed_until_ns = began_ns + 2 * SUBMIT_MARGIN_NS;
+        }
+        let ktime_ns = began_ns.saturating_sub(SUBMIT_MARGIN_NS);
+        let is_due = ktime_ns >= self.sent_ns + SEND_EVERY_NS;
+        if !is_due || ktime_ns > self.needed_until_ns {
+            return None;
+        }
+        self.sent_ns = ktime_ns;
+        Some(ktime_ns)
+    }
+}
+
+/// Sends each record to the worker of its connection.
+struct Router {
+    destinations: Destinations,
+    pending: Vec<Batch>,
+    counters: Arc<CaptureCounters>,
+}
+
+impl Router {
+    fn new(destinations: Destinations, counters: Arc<CaptureCounters>) -> Self {
+        let pending = destinations.workers.iter().map(|_| Batch::default()).collect();
+        Self { destinations, pending, counters }
+    }
+
+    fn watermark(&mut self, ktime_ns: u64) {
+        for batch in &mut self.pending {
+            batch.push_watermark(ktime_ns);
+        }
+    }
+
+    /// Hands over what is there, without waiting.
+    fn flush(&mut self) {
+        for worker in 0..self.pending.len() {
+            self.hand_over(worker);
+        }
+    }
+
+    /// True when the queue took the batch, or there was nothing to take.
+    fn hand_over(&mut self, worker: usize) -> bool {
+        let Self { destinations, pending, .. } = self;
+        let (Some(batch), Some(queue)) =
+            (pending.get_mut(worker), destinations.workers.get(worker))
+        else {
+            return true;
+        };
+        if batch.is_empty() {
+            return true;
+        }
+        let full = std::mem::replace(batch, destinations.empties.try_recv().unwrap_or_default());
+        match queue.try_send(full) {
+            Ok(()) => true,
+            Err(TrySendError::Full(back)) => {
+                *batch = back;
+                false
+            }
+            // The worker is gone: the daemon is stopping, or the worker died and that is reported.
+            Err(TrySendError::Disconnected(_)) => true,
+        }
+    }
+
+    fn worker_of(&self, connection: u64) -> usize {
+        let workers = self.pending.len().max(1) as u64;
+        // Cookies count up per CPU; the multiplication spreads both parts over all bits.
+        let mixed = connection.wrapping_mul(SPREAD) >> 32;
+        usize::try_from(mixed % workers).unwrap_or(0)
+    }
+}
+
+impl RecordSink for Router {
+    fn segment(&mut self, head: &SegmentHead, bytes: &[u8]) {
+        let Self { counters, .. } = self;
+        counters.received_segments.fetch_add(1, Ordering::Relaxed);
+        counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let worker = self.worker_of(head.connection);
+        let has_room = match self.pending.get(worker) {
+            Some(batch) if batch.is_full() => self.hand_over(worker),
+            _ => true,
+        };
+        let Some(batch) = self.pending.get_mut(worker) else { return };
+        if has_room {
+            batch.push_segment(head, bytes);
+        } else {
+            // Keep the head: the hole then has its place, its size and its reason.
+            self.counters.queue_dropped_segments.fetch_add(1, Ordering::Relaxed);
+            let hole = SegmentHead { cause: HoleCause::QueueFull as u8, ..*head };
+            batch.push_segment(&hole, &[]);
+        }
+    }
+
+    fn control(&mut self, event: &ControlEvent) {
+        match ControlKind::from_number(event.kind) {
+            Some(ControlKind::Exec) => {
+                let _ = self.destinations.finds.try_send(Find::Executable(event.tgid));
+            }
+            Some(ControlKind::Map) => {
+                let [inode, device] = event.positions;
+                let find = Find::Mapping { tgid: event.tgid, inode, device };
+                let _ = self.destinations.finds.try_send(find);
+            }
+            Some(ControlKind::Exit) => {
+                for batch in &mut self.pending {
+                    batch.push_control(event);
+                }
+            }
+            Some(
+                ControlKind::Open | ControlKind::Bind | ControlKind::End | ControlKind::Close,
+            ) => {
+                let worker = self.worker_of(event.connection);
+                if let Some(batch) = self.pending.get_mut(worker) {
+                    batch.push_control(event);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// Batches that wait for one worker: 128 of 512 KiB, 64 MiB. Beyond it the worker is so far behind
+/// that bytes are dropped, and counted, rather than memory filled.
+pub(crate) const QUEUE_BATCHES: usize = 128;
+
+/// Records of one drain, after which full batches are handed over and the stop flag is looked at.
+const DRAIN_LIMIT: usize = 16_384;
+
+/// How long records gather before they are read. Latency of a report, against the cost of coming
+/// by; a ring of 8 MiB takes in this time what comes at 4 GB/s.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Without traffic the reader comes by 40 times a second, which costs less than 0.1 % of a core.
+const IDLE_WAIT: Duration = Duration::from_millis(25);
+const IDLE_AFTER: u32 = 50;
+
+/// A program runs for microseconds between stamping a segment and submitting it, unless the thread
+/// is preempted inside it.
+const SUBMIT_MARGIN_NS: u64 = 100_000_000;
+
+/// Often enough that a hole delays a report by less than people notice.
+const SEND_EVERY_NS: u64 = 20_000_000;
+
+/// 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

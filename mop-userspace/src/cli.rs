@@ -1,0 +1,212 @@
+//! The command line.
+
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::failure::Failure;
+
+/// Sees the API traffic of this node at the TLS libraries and sockets, without any change to the
+/// applications, and reports every call with proof of how much of it was seen.
+#[derive(Debug, Parser)]
+#[command(name = "mop", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed while running; 2 wrong usage; \
+    78 wrong configuration, or a machine that does not allow it.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Observe the calls on this node.
+    Observe(ObserveArguments),
+    /// Write what the kernel side sees to a file, to be replayed later.
+    Record(RecordArguments),
+    /// Report the calls of a file: `.mopcap` or `.exchanges.jsonl`. Needs no privileges.
+    Replay(ReplayArguments),
+    /// Say what this kernel, this node and its processes allow.
+    Doctor(DoctorArguments),
+    /// Print a completion script for a shell.
+    Completions(CompletionArguments),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example: mop observe --for 30s --path-prefix /open-insurance/consents/")]
+pub(crate) struct ObserveArguments {
+    #[command(flatten)]
+    pub(crate) kernel: KernelArguments,
+    #[command(flatten)]
+    pub(crate) report: ReportArguments,
+    /// Stop after this time, e.g. 500ms, 30s, 5m, 2h. Without it: at Ctrl-C or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Also write records as JSON Lines into files in this folder, at most 512 MiB of them.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Threads that reassemble calls.
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: u16,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example: mop record --out calls.mopcap --for 30s --yes")]
+pub(crate) struct RecordArguments {
+    #[command(flatten)]
+    pub(crate) kernel: KernelArguments,
+    /// The file to write. It must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Stop after this time. Without it: at Ctrl-C or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Store payloads without asking: they hold personal data in clear.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Stop when the file has this many MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_mib: u32,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example: mop replay calls.mopcap --output pretty --all")]
+pub(crate) struct ReplayArguments {
+    /// The file: its name ends in `.mopcap` or `.exchanges.jsonl`.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) report: ReportArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArguments {
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionArguments {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// How the kernel side is set up.
+#[derive(Args, Debug)]
+pub(crate) struct KernelArguments {
+    /// Room for data on its way from the kernel, in MiB per CPU; a power of two.
+    #[arg(long, value_name = "MIB", default_value_t = mop_probe::DEFAULT_RING_BYTES >> 20,
+          value_parser = parse_ring_mib)]
+    pub(crate) ring_mib: u32,
+    /// Where probes are put in the functions of TLS libraries.
+    #[arg(long, value_name = "WHERE", default_value = "auto", hide = true)]
+    pub(crate) probe_sites: ProbeSites,
+    /// Attach the probes but let them do nothing: the floor for measurements.
+    #[arg(long, hide = true)]
+    pub(crate) probes_only: bool,
+}
+
+/// What is reported, and how.
+#[derive(Args, Debug)]
+pub(crate) struct ReportArguments {
+    /// How records are printed.
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    pub(crate) output: OutputFormat,
+    /// Report only calls whose path starts like this; may be given several times.
+    #[arg(long, value_name = "PREFIX", default_value = "/open-insurance/", conflicts_with = "all")]
+    pub(crate) path_prefix: Vec<String>,
+    /// Report every call.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show header values and bodies in clear. Only on a terminal, never in files.
+    #[arg(long)]
+    pub(crate) show_payload: bool,
+    /// Add the SHA-256 of each body. A digest of a short body can be guessed: for tests.
+    #[arg(long)]
+    pub(crate) body_digest: bool,
+}
+
+/// How records are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A line or two a call, for people.
+    Pretty,
+    /// One JSON document a line.
+    Jsonl,
+    /// Nothing.
+    None,
+}
+
+/// Where probes are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProbeSites {
+    /// Where they cost least.
+    Auto,
+    /// At the first instruction and at the return.
+    Entry,
+}
+
+/// Prints a completion script.
+pub(crate) fn completions(arguments: &CompletionArguments) -> Result<ExitCode, Failure> {
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "mop", &mut io::stdout());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    const FORM: &str = "a number and one of ms, s, m, h is wanted, e.g. 30s";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| FORM.to_owned())?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => return Err(FORM.to_owned()),
+    };
+    match milliseconds {
+        None => Err("that is longer than can be counted".to_owned()),
+        Some(0) => Err("it must be longer than nothing".to_owned()),
+        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+    }
+}
+
+fn parse_ring_mib(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(mib) if mib.is_power_of_two() && mib <= MAX_RING_MIB => Ok(mib),
+        _ => Err(format!("a power of two from 1 to {MAX_RING_MIB} is wanted")),
+    }
+}
+
+const MAX_RING_MIB: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
+        for bad in ["", "30", "s", "-1s", "1.5s", "0s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rings_are_powers_of_two() {
+        assert_eq!(parse_ring_mib("8"), Ok(8));
+        for bad in ["0", "3", "512", "x"] {
+            assert!(parse_ring_mib(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What is known of a connection apart from its bytes: who talks to whom.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mop_common::{ControlEvent, ControlKind, Layer};
+use mop_probe::process;
+
+/// Names of the TLS libraries by the number that their probes carry. Asked once per connection.
+#[derive(Debug, Default)]
+pub(crate) struct LibraryNames {
+    names: Mutex<HashMap<u64, Arc<str>>>,
+}
+
+impl LibraryNames {
+    pub(crate) fn insert(&self, id: u64, name: &str) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::from(name));
+    }
+
+    pub(crate) fn name(&self, id: u64) -> Option<Arc<str>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// The facts of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The observed process.
+    pub(crate) process: ProcessFacts,
+    /// Where its bytes were seen.
+    pub(crate) layer: Layer,
+    /// Path of the TLS library.
+    pub(crate) library: Option<Arc<str>>,
+    /// Both ends of the socket, the observed process's first; `None` when it is not known.
+    pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// The process at this end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessFacts {
+    /// Its id.
+    pub(crate) tgid: u32,
+    /// Name of the thread that was seen first.
+    pub(crate) command: Arc<str>,
+    /// Identifier of its container.
+    pub(crate) container: Option<Arc<str>>,
+}
+
+/// Where the facts about processes come from.
+pub(crate) trait ProcessSource {
+    /// Identifier of the container of a process.
+    fn container(&mut self, tgid: u32) -> Option<String>;
+}
+
+/// The node that this process runs on.
+#[derive(Debug)]
+pub(crate) struct Node;
+
+impl ProcessSource for Node {
+    fn container(&mut self, tgid: u32) -> Option<String> {
+        process::container(tgid)
+    }
+}
+
+/// No node: a capture from elsewhere.
+#[derive(Debug)]
+pub(crate) struct Elsewhere;
+
+impl ProcessSource for Elsewhere {
+    fn container(&mut self, _tgid: u32) -> Option<String> {
+        None
+    }
+}
+
+/// The facts of all connections of one worker.
+pub(crate) struct Connections<S> {
+    known: HashMap<u64, Known>,
+    /// Containers by process and its start; emptied when it grows too large.
+    containers: HashMap<(u32, u64), Option<Arc<str>>>,
+    libraries: Arc<LibraryNames>,
+    source: S,
+}
+
+struct Known {
+    facts: Arc<Facts>,
+    /// When the connection ended; its last exchanges may still be waiting for their bytes.
+    closed_at_ns: Option<u64>,
+}
+
+impl<S: ProcessSource> Connections<S> {
+    pub(crate) fn new(libraries: Arc<LibraryNames>, source: S) -> Self {
+        Self { known: HashMap::new(), containers: HashMap::new(), libraries, source }
+    }
+
+    /// Takes in what an event says.
+    pub(crate) fn learn(&mut self, event: &ControlEvent) {
+        match ControlKind::from_number(event.kind) {
+            Some(ControlKind::Open) => {
+                if self.known.len() >= MAX_CONNECTIONS {
+                    self.forget_closed(u64::MAX);
+                }
+                let facts = Arc::new(self.facts(event));
+                self.known.insert(event.connection, Known { facts, closed_at_ns: None });
+            }
+            Some(ControlKind::Bind) => {
+                if let Some(known) = self.known.get_mut(&event.connection) {
+                    Arc::make_mut(&mut known.facts).ends = ends(event);
+                }
+            }
+            Some(ControlKind::Close) => {
+                if let Some(known) = self.known.get_mut(&event.connection) {
+                    known.closed_at_ns = Some(event.ktime_ns);
+                }
+            }
+            Some(ControlKind::End | ControlKind::Exec | ControlKind::Exit | ControlKind::Map)
+            | None => {}
+        }
+    }
+
+    /// The facts of a connection; `None` when its opening was not seen.
+    pub(crate) fn facts_of(&self, connection: u64) -> Option<&Arc<Facts>> {
+        self.known.get(&connection).map(|known| &known.facts)
+    }
+
+    /// Connections through TLS libraries of a process: they end with it, without an event of
+    /// their own.
+    pub(crate) fn tls_of_process(&self, tgid: u32) -> Vec<u64> {
+        self.known
+            .iter()
+            .filter(|(_, known)| {
+                known.facts.layer == Layer::Tls
+                    && known.facts.process.tgid == tgid
+                    && known.closed_at_ns.is_none()
+            })
+            .map(|(connection, _)| *connection)
+            .collect()
+    }
+
+    /// Marks a connection as ended.
+    pub(crate) fn close(&mut self, connection: u64, at_ns: u64) {
+        if let Some(known) = self.known.get_mut(&connection) {
+            known.closed_at_ns = Some(at_ns);
+        }
+    }
+
+    /// Forgets connections that ended before this time.
+    pub(crate) fn forget_closed(&mut self, before_ns: u64) {
+        self.known.retain(|_, known| known.closed_at_ns.is_none_or(|closed| closed >= before_ns));
+        if self.known.len() >= MAX_CONNECTIONS {
+            // More connections than the flow table can hold are open: start over. Exchanges on
+            // them are then reported without names, never with wrong ones.
+            self.known.clear();
+        }
+    }
+
+    fn facts(&mut self, event: &ControlEvent) -> Facts {
+        let layer = Layer::from_number(event.layer).unwrap_or(Layer::Socket);
+        let name = event.command.split(|&byte| byte == 0).next().unwrap_or_default();
+        Facts {
+            process: ProcessFacts {
+                tgid: event.tgid,
+                command: Arc::from(String::from_utf8_lossy(name)),
+                container: self.container(event),
+            },
+            layer,
+            library: match layer {
+                Layer::Tls => self.libraries.name(event.library),
+                Layer::Socket => None,
+            },
+            ends: ends(event),
+        }
+    }
+
+    fn container(&mut self, event: &ControlEvent) -> Option<Arc<str>> {
+        if self.containers.len() >= MAX_PROCESSES {
+            self.containers.clear();
+        }
+        let Self { containers, source, .. } = self;
+        containers
+            .entry((event.tgid, event.process_start_ns))
+            .or_insert_with(|| source.container(event.tgid).map(Arc::from))
+            .clone()
+    }
+}
+
+fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
+    let address = |bytes: [u8; 16]| match event.family {
+        4 => {
+            let [a, b, c, d, ..] = bytes;
+            Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+        }
+        // An IPv6 socket with an IPv4 peer is an IPv4 connection.
+        6 => Some(Ipv6Addr::from(bytes).to_canonical()),
+        _ => None,
+    };
+    let local = SocketAddr::new(address(event.local)?, event.local_port);
+    let remote = SocketAddr::new(address(event.remote)?, event.remote_port);
+    Some((local, remote))
+}
+
+/// As many as a flow table holds, and those that ended a moment ago.
+const MAX_CONNECTIONS: usize = 131_072;
+
+/// Processes whose container is remembered.
+const MAX_PROCESSES: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(connection: u64, tgid: u32) -> ControlEvent {
+        ControlEvent {
+            connection,
+            tgid,
+            kind: ControlKind::Open as u8,
+            layer: Layer::Tls as u8,
+            family: 4,
+            local: [127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            remote: [10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            local_port: 443,
+            remote_port: 40112,
+            library: 1,
+            command: *b"nginx\0\0\0\0\0\0\0\0\0\0\0",
+            ..ControlEvent::EMPTY
+        }
+    }
+
+    fn connections() -> Connections<Elsewhere> {
+        let libraries = Arc::new(LibraryNames::default());
+        libraries.insert(1, "/usr/lib/libssl.so.3");
+        Connections::new(libraries, Elsewhere)
+    }
+
+    #[test]
+    fn an_opening_names_process_library_and_both_ends() {
+        let mut connections = connections();
+        connections.learn(&open(5, 42));
+        let facts = connections.facts_of(5).expect("known");
+        assert_eq!(&*facts.process.command, "nginx");
+        assert_eq!(facts.library.as_deref(), Some("/usr/lib/libssl.so.3"));
+        let (local, remote) = facts.ends.expect("bound");
+        assert_eq!(local.to_string(), "127.0.0.1:443");
+        assert_eq!(remote.to_string(), "10.0.0.7:40112");
+        assert!(connections.facts_of(6).is_none());
+    }
+
+    #[test]
+    fn a_later_binding_completes_an_opening_without_socket() {
+        let mut connections = connections();
+        connections.learn(&ControlEvent { family: 0, ..open(5, 42) });
+        assert_eq!(connections.facts_of(5).expect("known").ends, None);
+        connections.learn(&ControlEvent { kind: ControlKind::Bind as u8, ..open(5, 42) });
+        assert!(connections.facts_of(5).expect("known").ends.is_some());
+    }
+
+    #[test]
+    fn a_mapped_ipv4_address_is_an_ipv4_address() {
+        let mut mapped = [0; 16];
+        mapped[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
+        let event = ControlEvent { family: 6, local: mapped, remote: mapped, ..open(5, 42) };
+        let (local, _) = ends(&event).expect("bound");
+        assert_eq!(local.to_string(), "127.0.0.1:443");
+    }
+
+    #[test]
+    fn ended_connections_are_forgotten_and_those_of_a_process_are_found() {
+        let mut connections = connections();
+        connections.learn(&open(5, 42));
+        connections.learn(&open(6, 43));
+        assert_eq!(connections.tls_of_process(42), [5]);
+        connections.learn(&ControlEvent {
+            connection: 5,
+            kind: ControlKind::Close as u8,
+            ktime_ns: 10,
+            ..ControlEvent::EMPTY
+        });
+        connections.forget_closed(10);
+        assert!(connections.facts_of(5).is_some());
+        connections.forget_closed(11);
+        assert!(connections.facts_of(5).is_none());
+        assert!(connections.facts_of(6).is_some());
+    }
+}

@@ -1,0 +1,308 @@
+//! `mop doctor`: what this kernel, this node and its processes allow.
+
+use std::{fs::File, io::Read as _, process::ExitCode};
+
+use mop_probe::{LoadOptions, Observer, TlsLibrary, elf, environment, process};
+use serde::Serialize;
+
+use crate::{cli::DoctorArguments, failure::Failure};
+
+/// Examines the node and says whether observing is possible: exit code 0, or 1 when it is not.
+pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
+    let report = Report::examine();
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::runtime)?);
+    } else {
+        report.print();
+    }
+    Ok(if report.can_observe { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    can_observe: bool,
+    kernel: String,
+    checks: Vec<Check>,
+    libraries: Vec<LibraryReport>,
+    /// Processes whose encrypted traffic is not seen.
+    uncovered: Vec<Uncovered>,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warning,
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct LibraryReport {
+    path: String,
+    functions: Vec<FunctionReport>,
+    processes: Vec<ProcessReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct FunctionReport {
+    name: &'static str,
+    probe: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ProcessReport {
+    pid: u32,
+    command: String,
+    container: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Uncovered {
+    #[serde(flatten)]
+    process: ProcessReport,
+    runtime: &'static str,
+    reason: &'static str,
+}
+
+impl Report {
+    fn examine() -> Self {
+        let mut checks = vec![
+            check_kernel(),
+            check_btf(),
+            check_lockdown(),
+            check_capabilities(),
+            check_pid_namespace(),
+            check_uprobes(),
+        ];
+        let mut libraries = Vec::new();
+        match attach_everything() {
+            Ok(attached) => {
+                checks.push(passed("hooks", "programs load and attach".to_owned()));
+                libraries = attached;
+            }
+            Err(error) => checks.push(Check {
+                name: "hooks",
+                status: Status::Failed,
+                detail: error.to_string(),
+                remedy: Some("see the checks above; a kernel of 5.15 or newer and root are needed"),
+            }),
+        }
+        let processes = process::all();
+        Self {
+            can_observe: checks.iter().all(|check| check.status != Status::Failed),
+            kernel: environment::kernel_release(),
+            checks,
+            libraries: libraries.iter().map(|library| describe(library, &processes)).collect(),
+            uncovered: processes.iter().filter_map(|&tgid| uncovered(tgid)).collect(),
+        }
+    }
+
+    fn print(&self) {
+        let Self { can_observe, kernel, checks, libraries, uncovered } = self;
+        println!("Kernel {kernel}\n");
+        for Check { name, status, detail, remedy } in checks {
+            let mark = match status {
+                Status::Ok => "ok  ",
+                Status::Warning => "warn",
+                Status::Failed => "FAIL",
+            };
+            println!("{mark}  {name:<14} {detail}");
+            if let Some(remedy) = remedy {
+                println!("      {:<14} → {remedy}", "");
+            }
+        }
+        println!("\nTLS libraries: {}", libraries.len());
+        for library in libraries {
+            println!("  {}", library.path);
+            for function in &library.functions {
+                println!("    {:<14} {}", function.name, function.probe);
+            }
+            for process in &library.processes {
+                println!("    in use by {}", process.line());
+            }
+        }
+        println!("\nNot covered: {}", uncovered.len());
+        for Uncovered { process, runtime, reason } in uncovered {
+            println!("  {} ({runtime}): {reason}", process.line());
+        }
+        println!(
+            "\nObserving is {}.",
+            if *can_observe { "possible" } else { "NOT possible" }
+        );
+    }
+}
+
+impl ProcessReport {
+    fn of(tgid: u32) -> Option<Self> {
+        Some(Self {
+            pid: tgid,
+            command: process::command(tgid)?,
+            container: process::container(tgid),
+        })
+    }
+
+    fn line(&self) -> String {
+        match &self.container {
+            Some(container) => format!("{}[{}] in {container}", self.command, self.pid),
+            None => format!("{}[{}]", self.command, self.pid),
+        }
+    }
+}
+
+fn passed(name: &'static str, detail: String) -> Check {
+    Check { name, status: Status::Ok, detail, remedy: None }
+}
+
+fn check_kernel() -> Check {
+    let (major, minor) = environment::kernel_version();
+    let detail = format!("version {major}.{minor}");
+    if (major, minor) >= OLDEST_KERNEL {
+        return passed("kernel", detail);
+    }
+    Check {
+        name: "kernel",
+        status: Status::Failed,
+        detail,
+        remedy: Some("use a kernel of 5.15 or newer"),
+    }
+}
+
+fn check_btf() -> Check {
+    if File::open(environment::BTF_PATH).is_ok() {
+        return passed("btf", format!("{} is readable", environment::BTF_PATH));
+    }
+    Check {
+        name: "btf",
+        status: Status::Failed,
+        detail: format!("{} cannot be read", environment::BTF_PATH),
+        remedy: Some("use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' are"),
+    }
+}
+
+fn check_lockdown() -> Check {
+    match environment::lockdown() {
+        Some(mode) if mode == "confidentiality" => Check {
+            name: "lockdown",
+            status: Status::Failed,
+            detail: "confidentiality: programs may not read kernel memory".to_owned(),
+            remedy: Some("boot with lockdown=integrity or without lockdown"),
+        },
+        Some(mode) => passed("lockdown", mode),
+        None => Check {
+            name: "lockdown",
+            status: Status::Warning,
+            detail: "the kernel does not tell; the check of the hooks below decides".to_owned(),
+            remedy: None,
+        },
+    }
+}
+
+fn check_capabilities() -> Check {
+    let missing = environment::missing_capabilities();
+    if missing.is_empty() {
+        return passed("capabilities", "all that are needed".to_owned());
+    }
+    Check {
+        name: "capabilities",
+        status: Status::Failed,
+        detail: format!("missing: {}", missing.join(", ")),
+        remedy: Some("run as root, or grant these capabilities to the service or container"),
+    }
+}
+
+fn check_pid_namespace() -> Check {
+    if environment::in_initial_pid_namespace() {
+        return passed("pid namespace", "the host's".to_owned());
+    }
+    Check {
+        name: "pid namespace",
+        status: Status::Failed,
+        detail: "a namespace of its own: processes of the host cannot be named".to_owned(),
+        remedy: Some("use hostPID: true, or --pid=host"),
+    }
+}
+
+fn check_uprobes() -> Check {
+    if environment::has_uprobe_events() {
+        return passed("uprobes", "as perf events; tracefs is not needed".to_owned());
+    }
+    if environment::has_tracefs() {
+        return passed("uprobes", "through tracefs, which is mounted".to_owned());
+    }
+    Check {
+        name: "uprobes",
+        status: Status::Warning,
+        detail: "through tracefs, which is not mounted; `mop observe` mounts it".to_owned(),
+        remedy: None,
+    }
+}
+
+/// Loads and attaches everything for a moment.
+fn attach_everything() -> Result<Vec<TlsLibrary>, mop_probe::ProbeError> {
+    // The programs return at once: the examination itself costs the node nothing.
+    let options = LoadOptions { probes_only: true, ..LoadOptions::default() };
+    let (mut observer, _rings) = Observer::load(options)?;
+    observer.attach_node()?;
+    observer.discover_all();
+    Ok(observer.libraries().to_vec())
+}
+
+fn describe(library: &TlsLibrary, processes: &[u32]) -> LibraryReport {
+    let uses = |tgid: u32| {
+        process::code_mappings(tgid).iter().any(|mapping| mapping.path == library.path)
+            || process::executable(tgid).is_some_and(|path| path.to_string_lossy() == library.path)
+    };
+    LibraryReport {
+        path: library.path.clone(),
+        functions: library
+            .functions
+            .iter()
+            .map(|(name, kind)| FunctionReport { name, probe: kind.to_string() })
+            .collect(),
+        processes: processes
+            .iter()
+            .filter(|&&tgid| uses(tgid))
+            .filter_map(|&tgid| ProcessReport::of(tgid))
+            .collect(),
+    }
+}
+
+/// Says when a process brings a TLS implementation that is not observed. It is named whether it
+/// talks or not: silence must never be mistaken for health.
+fn uncovered(tgid: u32) -> Option<Uncovered> {
+    let mappings = process::code_mappings(tgid);
+    let maps = |part: &str| mappings.iter().any(|mapping| mapping.path.contains(part));
+    let (runtime, reason) = if maps("/libjvm.so") {
+        ("Java", "its TLS is Java code, which has no functions to probe; plain HTTP is seen")
+    } else if maps("/libgnutls.so") {
+        ("GnuTLS", "calls through this library are not decoded yet; plain HTTP is seen")
+    } else if maps("/libnss3.so") || maps("/libssl3.so") {
+        ("NSS", "calls through this library are not decoded; plain HTTP is seen")
+    } else if is_go(tgid) {
+        ("Go", "its TLS is Go code, which is not decoded yet; plain HTTP is seen")
+    } else {
+        return None;
+    };
+    Some(Uncovered { process: ProcessReport::of(tgid)?, runtime, reason })
+}
+
+fn is_go(tgid: u32) -> bool {
+    let Ok(mut file) = File::open(format!("/proc/{tgid}/exe")) else { return false };
+    let is_small = file.metadata().is_ok_and(|metadata| metadata.len() <= MAX_EXECUTABLE_BYTES);
+    let mut data = Vec::new();
+    is_small && file.read_to_end(&mut data).is_ok() && elf::is_go(&data)
+}
+
+const OLDEST_KERNEL: (u32, u32) = (5, 15);
+
+/// The largest Go programs in use have some hundred megabytes.
+const MAX_EXECUTABLE_BYTES: u64 = 512 << 20;

@@ -1,0 +1,79 @@
+//! How a command fails: one sentence on stderr, and an exit code that says whose fault it is.
+
+use std::{fmt::Display, process::ExitCode};
+
+use mop_probe::ProbeError;
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: FailureKind,
+    message: String,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FailureKind {
+    /// The command line asks for something that makes no sense: exit code 2, as clap's own.
+    Usage,
+    /// The machine or the configuration does not allow it: exit code 78, `EX_CONFIG` of sysexits.h.
+    Configuration,
+    /// It went wrong while running: exit code 1.
+    Runtime,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self { kind: FailureKind::Usage, message: message.to_string() }
+    }
+
+    pub(crate) fn configuration(message: impl Display) -> Self {
+        Self { kind: FailureKind::Configuration, message: message.to_string() }
+    }
+
+    pub(crate) fn runtime(message: impl Display) -> Self {
+        Self { kind: FailureKind::Runtime, message: message.to_string() }
+    }
+
+    /// Says what the failure is about, in front of what it says.
+    pub(crate) fn in_context(self, context: &str) -> Self {
+        let Self { kind, message } = self;
+        Self { kind, message: format!("{context}: {message}") }
+    }
+
+    /// Says what happened and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let Self { kind, message } = self;
+        eprintln!("mop: {message}");
+        ExitCode::from(match kind {
+            FailureKind::Usage => 2,
+            FailureKind::Configuration => 78,
+            FailureKind::Runtime => 1,
+        })
+    }
+}
+
+impl From<ProbeError> for Failure {
+    fn from(error: ProbeError) -> Self {
+        match &error {
+            ProbeError::NoKernelPrograms
+            | ProbeError::NoBtf { .. }
+            | ProbeError::Btf(_)
+            | ProbeError::MissingField { .. }
+            | ProbeError::PidNamespace => Self::configuration(error),
+            ProbeError::Load { .. } | ProbeError::Object { .. } | ProbeError::Map { .. } => {
+                if mop_probe::environment::missing_capabilities().is_empty() {
+                    Self::runtime(format!("{error}; `mop doctor` says what this kernel allows"))
+                } else {
+                    Self::runtime(format!(
+                        "observing needs rights that this process does not have ({}); run it as root",
+                        mop_probe::environment::missing_capabilities().join(", ")
+                    ))
+                }
+            }
+            ProbeError::Read { .. } | ProbeError::Elf { .. } | ProbeError::Attach { .. } => {
+                Self::runtime(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `mop observe`: the main job.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mop_common::Counters;
+use mop_probe::{LoadOptions, Observer, environment};
+use mop_wire::Options;
+
+use crate::{
+    batch::Batch,
+    capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
+    cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
+    clock::{self, Clock},
+    connections::{Connections, LibraryNames, Node},
+    discovery::{self, FIND_QUEUE},
+    failure::Failure,
+    output::{Format, Output},
+    pipeline::{Pipeline, Reporter},
+    selection::Selection,
+    signals::StopRequest,
+    summary::{ExchangeCounts, Summary, Totals, add_flows},
+    worker::{self, EMPTY_BATCHES},
+};
+
+/// Observes until told to stop.
+pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
+    let format = Format::of(&arguments.report, arguments.journal.is_some())?;
+    let stop = StopRequest::listen()?;
+    let output = Output::start(format, arguments.journal.clone())?;
+    let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
+    let run = u32::try_from(clock::monotonic_ns() >> 20 & u64::from(u32::MAX)).unwrap_or(0);
+    let mut workers = Vec::new();
+    for batches in std::mem::take(&mut session.batches) {
+        let reporter = Reporter {
+            selection: Selection::of(&arguments.report),
+            payload: format.payload(),
+            outlet: (!format.is_silent()).then(|| output.outlet()),
+            clock: Clock::now(),
+            run,
+            counts: ExchangeCounts::default(),
+        };
+        let options =
+            Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
+        let connections = Connections::new(Arc::clone(&session.libraries), Node);
+        let pipeline = Pipeline::new(options, connections, reporter);
+        let empties = session.empties.clone();
+        workers.push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties))?);
+    }
+    eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
+
+    stop.wait(arguments.duration, || workers.iter().any(JoinHandle::is_finished));
+
+    let stopped = session.stop()?;
+    let mut totals = Totals {
+        kernel: Some(stopped.kernel),
+        received_segments: stopped.capture.received_segments.load(Ordering::Relaxed),
+        received_bytes: stopped.capture.received_bytes.load(Ordering::Relaxed),
+        queue_dropped_segments: stopped.capture.queue_dropped_segments.load(Ordering::Relaxed),
+        libraries: stopped.libraries,
+        ..Totals::default()
+    };
+    for worker in workers {
+        let worked = worker.join().map_err(|_| Failure::runtime("a worker thread panicked"))?;
+        totals.counts.absorb(&worked.counts);
+        add_flows(&mut totals.flows, &worked.flows);
+        totals.http2_connections += worked.http2_connections;
+    }
+    totals.output_dropped_bytes = output.finish()?;
+    finish(arguments.report.output, &Summary::new(totals))
+}
+
+/// Prints the summary: for machines as the last record, for people below the records.
+pub(crate) fn finish(output: OutputFormat, summary: &Summary) -> Result<ExitCode, Failure> {
+    match output {
+        OutputFormat::Jsonl => {
+            let line = serde_json::to_string(summary).map_err(Failure::runtime)?;
+            println_quietly(&line);
+        }
+        OutputFormat::Pretty | OutputFormat::None => eprintln!("{}", summary.lines()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints to the standard output; a reader that went away is no failure.
+fn println_quietly(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The threads that every live command has: capture and discovery.
+pub(crate) struct Session {
+    /// One queue per worker, to be taken by the workers.
+    pub(crate) batches: Vec<Receiver<Batch>>,
+    /// Where workers put emptied batches.
+    pub(crate) empties: Sender<Batch>,
+    pub(crate) libraries: Arc<LibraryNames>,
+    counters: Arc<CaptureCounters>,
+    stop: Arc<AtomicBool>,
+    finds: Sender<discovery::Find>,
+    discovery: JoinHandle<Observer>,
+    capture: JoinHandle<()>,
+}
+
+/// What is known when a session is over.
+pub(crate) struct Stopped {
+    pub(crate) kernel: Counters,
+    pub(crate) capture: Arc<CaptureCounters>,
+    pub(crate) libraries: usize,
+}
+
+impl Session {
+    /// Loads, attaches and starts the threads. When it returns, everything is being observed.
+    pub(crate) fn start(arguments: &KernelArguments, workers: usize) -> Result<Self, Failure> {
+        environment::ensure_tracefs().map_err(|error| {
+            Failure::runtime(format!("tracefs is not mounted and cannot be: {error}"))
+        })?;
+        let (mut observer, rings) = Observer::load(LoadOptions {
+            ring_bytes: arguments.ring_mib << 20,
+            sites: match arguments.probe_sites {
+                ProbeSites::Auto => mop_probe::ProbeSites::Auto,
+                ProbeSites::Entry => mop_probe::ProbeSites::Entry,
+            },
+            probes_only: arguments.probes_only,
+            ..LoadOptions::default()
+        })?;
+        let libraries = Arc::new(LibraryNames::default());
+        let counters = Arc::new(CaptureCounters::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let (queues, batches): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| bounded(QUEUE_BATCHES)).unzip();
+        let (empties, emptied) = bounded(EMPTY_BATCHES);
+        let (finds, to_find) = bounded(FIND_QUEUE);
+        // Attach to the life of processes before looking at those that live: none is missed.
+        observer.attach_node()?;
+        let destinations =
+            Destinations { workers: queues, empties: emptied, finds: finds.clone() };
+        let capture = {
+            let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
+            spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
+        };
+        discovery::learn(&libraries, observer.discover_all());
+        let discovery = {
+            let libraries = Arc::clone(&libraries);
+            spawn("mop-discovery", move || discovery::run(observer, &to_find, &libraries))?
+        };
+        Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
+    }
+
+    /// Detaches, reads what is left in the rings and ends the threads.
+    pub(crate) fn stop(self) -> Result<Stopped, Failure> {
+        let Self {
+            batches: _,
+            empties: _,
+            libraries,
+            counters,
+            stop,
+            finds,
+            discovery,
+            capture,
+        } = self;
+        let _ = finds.send(discovery::Find::Nothing);
+        drop(finds);
+        let mut observer =
+            discovery.join().map_err(|_| Failure::runtime("the discovery thread panicked"))?;
+        observer.detach();
+        // No probe runs any more: the counters are final, and what the rings hold is all there is.
+        let kernel = observer.counters()?;
+        stop.store(true, Ordering::Release);
+        capture.join().map_err(|_| Failure::runtime("the capture thread panicked"))?;
+        Ok(Stopped { kernel, capture: counters, libraries: libraries.len() })
+    }
+}
+
+/// Starts a named thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| Failure::runtime(format!("cannot start the thread {name}: {error}")))
+}

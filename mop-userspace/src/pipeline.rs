@@ -1,0 +1,200 @@
+//! From records of the kernel side to reports: the same for live traffic and for captures.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead};
+use mop_wire::{Exchange, FlowStats, FlowTable, Options};
+
+use crate::{
+    clock::Clock,
+    connections::{Connections, Facts, ProcessSource},
+    output::Outlet,
+    record::{ExchangeRecord, Payload},
+    selection::Selection,
+    summary::ExchangeCounts,
+};
+
+/// All that happens to the connections of one worker.
+pub(crate) struct Pipeline<S> {
+    options: Options,
+    flows: FlowTable,
+    /// Statistics of flow tables that were given up after a panic.
+    past_flows: FlowStats,
+    connections: Connections<S>,
+    /// Processes that ended, and when: their TLS connections end once everything before is read.
+    exits: VecDeque<(u64, u32)>,
+    http2_connections: u64,
+    reporter: Reporter,
+}
+
+/// What a pipeline counted.
+#[derive(Debug, Default)]
+pub(crate) struct PipelineTotals {
+    pub(crate) counts: ExchangeCounts,
+    pub(crate) flows: FlowStats,
+    pub(crate) http2_connections: u64,
+}
+
+/// How exchanges become reports.
+pub(crate) struct Reporter {
+    pub(crate) selection: Selection,
+    pub(crate) payload: Payload,
+    /// `None`: exchanges are only counted.
+    pub(crate) outlet: Option<Outlet>,
+    pub(crate) clock: Clock,
+    /// Begins the identifier of every exchange of this run.
+    pub(crate) run: u32,
+    pub(crate) counts: ExchangeCounts,
+}
+
+impl<S: ProcessSource> Pipeline<S> {
+    pub(crate) fn new(options: Options, connections: Connections<S>, reporter: Reporter) -> Self {
+        Self {
+            options,
+            flows: FlowTable::new(options),
+            past_flows: FlowStats::default(),
+            connections,
+            exits: VecDeque::new(),
+            http2_connections: 0,
+            reporter,
+        }
+    }
+
+    /// Bytes of a stream.
+    pub(crate) fn segment(&mut self, head: &SegmentHead, bytes: &[u8]) {
+        self.guarded(head.connection, |flows, out| flows.segment(head, bytes, out));
+    }
+
+    /// Something happened to a connection or process.
+    pub(crate) fn control(&mut self, event: &ControlEvent) {
+        let connection = event.connection;
+        match ControlKind::from_number(event.kind) {
+            Some(ControlKind::Open) => match Protocol::from_number(event.protocol) {
+                Some(Protocol::Http1) => {
+                    self.connections.learn(event);
+                    let from_start = event.from_start != 0;
+                    self.guarded(connection, |flows, out| {
+                        flows.open(connection, event.positions, from_start, out);
+                    });
+                }
+                Some(Protocol::Http2) => self.http2_connections += 1,
+                None => {}
+            },
+            Some(ControlKind::End) => {
+                if let Some(direction) = Direction::from_number(event.direction) {
+                    let [read, write] = event.positions;
+                    let position = match direction {
+                        Direction::Read => read,
+                        Direction::Write => write,
+                    };
+                    self.guarded(connection, |flows, out| {
+                        flows.end(connection, direction, position, event.ktime_ns, out);
+                    });
+                }
+            }
+            Some(ControlKind::Close) => {
+                self.connections.learn(event);
+                self.guarded(connection, |flows, out| {
+                    flows.close(connection, event.positions, event.ktime_ns, out);
+                });
+            }
+            Some(ControlKind::Exit) => {
+                if self.exits.len() >= MAX_EXITS {
+                    self.exits.pop_front();
+                }
+                self.exits.push_back((event.ktime_ns, event.tgid));
+            }
+            Some(ControlKind::Bind) => self.connections.learn(event),
+            Some(ControlKind::Exec | ControlKind::Map) | None => {}
+        }
+    }
+
+    /// Every segment stamped before this time was delivered.
+    pub(crate) fn watermark(&mut self, ktime_ns: u64) {
+        self.guarded(0, |flows, out| flows.watermark(ktime_ns, out));
+        while let Some((at_ns, tgid)) = self.exits.front().copied().filter(|(at, _)| *at < ktime_ns)
+        {
+            self.exits.pop_front();
+            for connection in self.connections.tls_of_process(tgid) {
+                self.guarded(connection, |flows, out| flows.abandon(connection, out));
+                self.connections.close(connection, at_ns);
+            }
+        }
+        self.connections.forget_closed(ktime_ns.saturating_sub(FORGET_AFTER_NS));
+    }
+
+    /// The clock that turns kernel time into the time of day from here on.
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.reporter.clock = clock;
+    }
+
+    /// Hands formatted records to the writer.
+    pub(crate) fn flush(&mut self) {
+        if let Some(outlet) = &mut self.reporter.outlet {
+            outlet.flush();
+        }
+    }
+
+    /// Reports what is left, and what was counted.
+    pub(crate) fn finish(mut self) -> PipelineTotals {
+        self.guarded(0, |flows, out| flows.finish(out));
+        self.flush();
+        let mut flows = self.past_flows;
+        crate::summary::add_flows(&mut flows, &self.flows.stats());
+        PipelineTotals {
+            counts: self.reporter.counts,
+            flows,
+            http2_connections: self.http2_connections,
+        }
+    }
+
+    /// Works on the flows. A panic in a decoder costs the connection, not the daemon: it is given
+    /// up, and, where even that fails, the table is.
+    fn guarded(
+        &mut self,
+        connection: u64,
+        work: impl FnOnce(&mut FlowTable, &mut &mut dyn FnMut(Exchange)),
+    ) {
+        let Self { options, flows, past_flows, connections, reporter, .. } = self;
+        let mut out = |exchange: Exchange| {
+            let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
+            reporter.report(&exchange, facts);
+        };
+        if catch_unwind(AssertUnwindSafe(|| work(flows, &mut (&mut out as &mut dyn FnMut(Exchange))))).is_ok() {
+            return;
+        }
+        let abandoned = catch_unwind(AssertUnwindSafe(|| {
+            flows.abandon(connection, &mut out);
+        }));
+        if connection == 0 || abandoned.is_err() {
+            crate::summary::add_flows(past_flows, &flows.stats());
+            past_flows.connections = 0;
+            past_flows.buffered_bytes = 0;
+            *flows = FlowTable::new(*options);
+        }
+        reporter.counts.panics += 1;
+    }
+}
+
+impl Reporter {
+    /// Counts an exchange, and reports it when it is selected.
+    pub(crate) fn report(&mut self, exchange: &Exchange, facts: Option<&Facts>) {
+        self.counts.count(exchange);
+        if !self.selection.wants(exchange) {
+            return;
+        }
+        self.counts.reported += 1;
+        let Some(outlet) = &mut self.outlet else { return };
+        let id = format!("{:08x}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
+        outlet.push(&ExchangeRecord::new(id, exchange, facts, self.clock, self.payload));
+    }
+}
+
+/// Processes whose end waits to be processed; more end at once only when a node goes down.
+const MAX_EXITS: usize = 65_536;
+
+/// The last exchanges of a connection are reported well before this.
+const FORGET_AFTER_NS: u64 = 5_000_000_000;

@@ -1,0 +1,158 @@
+//! Records for people: a line a call, and more only when there is more to say.
+
+use std::fmt::Write as _;
+
+use crate::record::{ExchangeRecord, MessageRecord, SeenRecord, library_name};
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// With terminal colours.
+    Coloured,
+    /// Plain text.
+    Plain,
+}
+
+/// Appends the lines of one record.
+pub(crate) fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
+    let time = record.ts.strftime("%H:%M:%S%.3f");
+    let _ = write!(out, "{time} {:<6} ", record.role);
+    if let Some(process) = &record.process {
+        let _ = write!(out, "{}[{}]", process.command, process.pid);
+        if let Some(container) = process.container {
+            let _ = write!(out, "@{}", container.get(..12).unwrap_or(container));
+        }
+        out.push(' ');
+    }
+    if let Some(transport) = &record.transport {
+        out.push_str(transport.library.map_or(transport.layer, library_name));
+        out.push(' ');
+    }
+    for (end, arrow) in [(&record.client, "→ "), (&record.server, "")] {
+        match end {
+            Some(end) if end.ip.contains(':') => {
+                let _ = write!(out, "[{}]:{} {arrow}", end.ip, end.port);
+            }
+            Some(end) => {
+                let _ = write!(out, "{}:{} {arrow}", end.ip, end.port);
+            }
+            None => {
+                let _ = write!(out, "? {arrow}");
+            }
+        }
+    }
+    out.push(' ');
+    match &record.request {
+        Some(request) => {
+            let _ = write!(out, "{} {} ", paint(style, BOLD, request.method), request.target);
+        }
+        None => out.push_str("(request not seen) "),
+    }
+    match &record.response {
+        Some(response) => {
+            let colour = match response.status / 100 {
+                2 => GREEN,
+                4 => YELLOW,
+                5 => RED,
+                _ => CYAN,
+            };
+            out.push_str(&paint(style, colour, &response.status.to_string()));
+        }
+        None => out.push_str("(no response seen)"),
+    }
+    if let Some(duration) = record.duration_ms {
+        let _ = write!(out, " {duration:.2} ms");
+    }
+    let sizes = (
+        record.request.as_ref().map_or(0, |request| request.message.body.bytes),
+        record.response.as_ref().map_or(0, |response| response.message.body.bytes),
+    );
+    let _ = write!(out, " {} → {}", size(sizes.0), size(sizes.1));
+    if !record.completeness.complete {
+        let text = format!("INCOMPLETE {}", record.completeness.ending);
+        let _ = write!(out, " {}", paint(style, RED, &text));
+        missing(out, "request", &record.completeness.request);
+        missing(out, "response", &record.completeness.response);
+    } else if record.completeness.resynchronised {
+        out.push_str(" (calls before it on this connection may be missing)");
+    }
+    out.push('\n');
+    if let Some(request) = &record.request {
+        payload(out, ">", &request.message);
+    }
+    if let Some(response) = &record.response {
+        payload(out, "<", &response.message);
+    }
+}
+
+fn missing(out: &mut String, side: &str, seen: &SeenRecord<'_>) {
+    if seen.missing_bytes == 0 {
+        return;
+    }
+    let cause = seen.holes.first().map_or("none", |hole| hole.cause.name());
+    let _ = write!(out, ", {} bytes of the {side} missing ({cause})", seen.missing_bytes);
+}
+
+/// Headers and body, when payload is shown.
+fn payload(out: &mut String, mark: &str, message: &MessageRecord<'_>) {
+    if !message.shows_payload() {
+        return;
+    }
+    for (name, value) in message.headers.iter() {
+        let _ = writeln!(out, "  {mark} {name}: {}", printable(&value));
+    }
+    if let Some(text) = &message.body.text {
+        let _ = writeln!(out, "  {mark}\n  {mark} {}", printable(text));
+    }
+}
+
+/// Bytes from the network must not drive the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
+        .collect()
+}
+
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, factor) in UNITS {
+        if bytes >= factor {
+            let tenths = bytes.saturating_mul(10) / factor;
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} B")
+}
+
+fn paint(style: Style, colour: &str, text: &str) -> String {
+    match style {
+        Style::Coloured => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
+        Style::Plain => text.to_owned(),
+    }
+}
+
+// ECMA-48 SGR.
+const BOLD: &str = "1";
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const CYAN: &str = "36";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(5 << 30), "5.0 GiB");
+        assert_eq!(size(u64::MAX), "1717986918.4 GiB");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
+    }
+}

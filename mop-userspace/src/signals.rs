@@ -1,0 +1,48 @@
+//! Orderly stop at Ctrl-C and SIGTERM.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::failure::Failure;
+
+/// Becomes true when the process is asked to stop. A second request ends it at once.
+#[derive(Clone, Debug)]
+pub(crate) struct StopRequest {
+    flag: Arc<AtomicBool>,
+}
+
+impl StopRequest {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // The order matters: the first signal finds the flag unset and does nothing here.
+            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+                .map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")))?;
+        }
+        Ok(Self { flag })
+    }
+
+    /// Waits for a request, or until `duration` has passed, or until `done` says so.
+    pub(crate) fn wait(&self, duration: Option<Duration>, done: impl Fn() -> bool) {
+        let end = duration.and_then(|duration| Instant::now().checked_add(duration));
+        while !self.flag.load(Ordering::Acquire) && !done() {
+            match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => return,
+                Some(left) => std::thread::sleep(left.min(LOOK_EVERY)),
+                None => std::thread::sleep(LOOK_EVERY),
+            }
+        }
+    }
+}
+
+/// Soon enough for a person, seldom enough to cost nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(50);

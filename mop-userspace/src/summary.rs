@@ -1,0 +1,221 @@
+//! What a run amounted to.
+
+use std::collections::BTreeMap;
+
+use mop_common::{COUNTER_NAMES, Counters, HoleCause};
+use mop_wire::{Ending, Exchange, FlowStats};
+use serde::Serialize;
+
+use crate::record::role_name;
+
+/// Counts of exchanges, whether they were reported or not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExchangeCounts {
+    pub(crate) exchanges: u64,
+    pub(crate) complete: u64,
+    /// Passed the selection and were handed to the outputs.
+    pub(crate) reported: u64,
+    /// Panics in the processing of a connection: it was given up.
+    pub(crate) panics: u64,
+    by_role: BTreeMap<&'static str, u64>,
+    by_ending: BTreeMap<&'static str, u64>,
+}
+
+impl ExchangeCounts {
+    pub(crate) fn count(&mut self, exchange: &Exchange) {
+        self.exchanges += 1;
+        self.complete += u64::from(exchange.completeness.is_complete());
+        *self.by_role.entry(role_name(exchange.role)).or_default() += 1;
+        let ending: Ending = exchange.completeness.ending;
+        *self.by_ending.entry(ending.name()).or_default() += 1;
+    }
+
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        let Self { exchanges, complete, reported, panics, by_role, by_ending } = other;
+        self.exchanges += exchanges;
+        self.complete += complete;
+        self.reported += reported;
+        self.panics += panics;
+        for (role, count) in by_role {
+            *self.by_role.entry(role).or_default() += count;
+        }
+        for (ending, count) in by_ending {
+            *self.by_ending.entry(ending).or_default() += count;
+        }
+    }
+}
+
+/// The last record of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    kind: &'static str,
+    pub(crate) exchanges: u64,
+    pub(crate) complete: u64,
+    pub(crate) incomplete: u64,
+    pub(crate) reported: u64,
+    by_role: BTreeMap<&'static str, u64>,
+    by_ending: BTreeMap<&'static str, u64>,
+    /// Bytes missing in observed streams, by cause.
+    pub(crate) missing_bytes: BTreeMap<&'static str, u64>,
+    /// Counters of the kernel side; empty in a replay.
+    pub(crate) kernel: BTreeMap<&'static str, u64>,
+    flows: FlowSummary,
+    /// Connections that spoke HTTP/2, which is not decoded yet.
+    pub(crate) http2_connections: u64,
+    /// Segments read from the rings.
+    received_segments: u64,
+    /// Bytes of them.
+    received_bytes: u64,
+    /// Segments whose bytes were dropped because a worker was behind.
+    pub(crate) queue_dropped_segments: u64,
+    /// Bytes of records that were dropped because an output was behind.
+    pub(crate) output_dropped_bytes: u64,
+    panics: u64,
+    libraries: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct FlowSummary {
+    opened: u64,
+    closed: u64,
+    open: usize,
+    evicted: u64,
+    shed: u64,
+    resynchronisations: u64,
+    malformed: u64,
+    limit_reached: u64,
+    skipped_bytes: u64,
+    duplicate_bytes: u64,
+    invalid_segments: u64,
+}
+
+/// What a summary is made of.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) counts: ExchangeCounts,
+    pub(crate) flows: FlowStats,
+    pub(crate) kernel: Option<Counters>,
+    pub(crate) http2_connections: u64,
+    pub(crate) received_segments: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) queue_dropped_segments: u64,
+    pub(crate) output_dropped_bytes: u64,
+    pub(crate) libraries: usize,
+}
+
+impl Summary {
+    pub(crate) fn new(totals: Totals) -> Self {
+        let Totals {
+            counts,
+            flows,
+            kernel,
+            http2_connections,
+            received_segments,
+            received_bytes,
+            queue_dropped_segments,
+            output_dropped_bytes,
+            libraries,
+        } = totals;
+        let missing_bytes = HoleCause::ALL
+            .into_iter()
+            .map(|cause| (cause.name(), flows.hole_bytes_by(cause)))
+            .filter(|(_, bytes)| *bytes > 0)
+            .collect();
+        Self {
+            kind: "observe.summary",
+            exchanges: counts.exchanges,
+            complete: counts.complete,
+            incomplete: counts.exchanges - counts.complete,
+            reported: counts.reported,
+            by_role: counts.by_role,
+            by_ending: counts.by_ending,
+            missing_bytes,
+            kernel: kernel
+                .map(|counters| COUNTER_NAMES.into_iter().zip(counters.values).collect())
+                .unwrap_or_default(),
+            flows: FlowSummary {
+                opened: flows.opened,
+                closed: flows.closed,
+                open: flows.connections,
+                evicted: flows.evicted,
+                shed: flows.shed,
+                resynchronisations: flows.resynchronisations,
+                malformed: flows.malformed,
+                limit_reached: flows.limit_reached,
+                skipped_bytes: flows.skipped_bytes,
+                duplicate_bytes: flows.duplicate_bytes,
+                invalid_segments: flows.invalid_segments,
+            },
+            http2_connections,
+            received_segments,
+            received_bytes,
+            queue_dropped_segments,
+            output_dropped_bytes,
+            panics: counts.panics,
+            libraries,
+        }
+    }
+
+    /// A few lines for people.
+    pub(crate) fn lines(&self) -> String {
+        let mut text = format!(
+            "{} exchanges: {} complete, {} incomplete; {} reported.",
+            self.exchanges, self.complete, self.incomplete, self.reported
+        );
+        let mut note = |line: String| {
+            text.push('\n');
+            text.push_str(&line);
+        };
+        for (cause, bytes) in &self.missing_bytes {
+            note(format!("  {bytes} bytes missing: {cause}"));
+        }
+        for (name, meaning) in NOTED_COUNTERS {
+            if let Some(count) = self.kernel.get(name).filter(|count| **count > 0) {
+                note(format!("  {count} {meaning}"));
+            }
+        }
+        if self.http2_connections > 0 {
+            note(format!("  {} connections spoke HTTP/2: not decoded", self.http2_connections));
+        }
+        if self.output_dropped_bytes > 0 {
+            note(format!(
+                "  {} bytes of records dropped: the output was too slow",
+                self.output_dropped_bytes
+            ));
+        }
+        if self.panics > 0 {
+            note(format!("  {} connections given up after an internal error", self.panics));
+        }
+        text
+    }
+}
+
+/// Kernel counters that mean that something was not seen.
+const NOTED_COUNTERS: [(&str, &str); 5] = [
+    ("control_lost", "connection events lost: the control ring was full"),
+    ("threads_full", "TLS calls not seen: too many threads"),
+    ("connections_full", "connections not seen: too many of them"),
+    ("undecoded_calls", "connections given up at a call that is not decoded (sendmmsg, recvmmsg)"),
+    ("ambiguous_sockets", "TLS calls that used more than one socket"),
+];
+
+/// Adds the statistics of two flow tables.
+pub(crate) fn add_flows(sum: &mut FlowStats, other: &FlowStats) {
+    sum.connections += other.connections;
+    sum.buffered_bytes += other.buffered_bytes;
+    sum.opened += other.opened;
+    sum.closed += other.closed;
+    sum.evicted += other.evicted;
+    sum.shed += other.shed;
+    sum.exchanges += other.exchanges;
+    sum.incomplete += other.incomplete;
+    sum.resynchronisations += other.resynchronisations;
+    sum.malformed += other.malformed;
+    sum.limit_reached += other.limit_reached;
+    sum.skipped_bytes += other.skipped_bytes;
+    sum.duplicate_bytes += other.duplicate_bytes;
+    sum.invalid_segments += other.invalid_segments;
+    for (sum, bytes) in sum.hole_bytes.iter_mut().zip(other.hole_bytes) {
+        *sum += bytes;
+    }
+}

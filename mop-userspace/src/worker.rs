@@ -1,0 +1,45 @@
+//! A worker thread: owns its connections and turns batches into reports.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::{
+    batch::{Batch, Entry},
+    clock::Clock,
+    connections::Node,
+    pipeline::{Pipeline, PipelineTotals},
+};
+
+/// Works until the capture thread is gone.
+pub(crate) fn run(
+    mut pipeline: Pipeline<Node>,
+    batches: &Receiver<Batch>,
+    empties: &Sender<Batch>,
+) -> PipelineTotals {
+    let mut clock_taken = Instant::now();
+    for mut batch in batches {
+        if clock_taken.elapsed() > CLOCK_EVERY {
+            pipeline.set_clock(Clock::now());
+            clock_taken = Instant::now();
+        }
+        for entry in batch.entries() {
+            match entry {
+                Entry::Segment(head, bytes) => pipeline.segment(&head, bytes),
+                Entry::Control(event) => pipeline.control(event),
+                Entry::Watermark(ktime_ns) => pipeline.watermark(ktime_ns),
+            }
+        }
+        pipeline.flush();
+        batch.clear();
+        // When enough empties wait already, this one is not needed.
+        let _ = empties.try_send(batch);
+    }
+    pipeline.finish()
+}
+
+/// A system clock that is set shows in reports after this long.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+
+/// Emptied batches that wait to be filled again.
+pub(crate) const EMPTY_BATCHES: usize = 16;
