@@ -29,7 +29,7 @@ pub const MAX_RINGS: u32 = 64;
 
 /// A ring that is fuller than one part in this many wakes its reader at once; below it the reader
 /// comes by itself every few milliseconds, which spares the observed process the wake-up.
-pub const WAKE_AT_FRACTION: u64 = 8;
+pub const WAKE_AT_FRACTION: u64 = 4;
 
 /// Files mapped as code that are remembered, so that each is looked into once.
 pub const MAX_CODE_FILES: u32 = 16_384;

@@ -139,7 +139,7 @@ impl Connection {
 
     /// True when the bytes at the cursor are to be emitted.
     #[inline(never)]
-    fn decide(&mut self, direction: Direction, position: u64, cursor: &Cursor) -> bool {
+    fn decide(&mut self, direction: Direction, position: u64, cursor: &mut Cursor) -> bool {
         if self.from_start == 0 {
             return self.decide_midway(direction, position, cursor);
         }
@@ -173,7 +173,7 @@ impl Connection {
     /// A connection that was under way when observation began is looked at anew with every call,
     /// for the start of a message.
     #[inline(always)]
-    fn decide_midway(&mut self, direction: Direction, position: u64, cursor: &Cursor) -> bool {
+    fn decide_midway(&mut self, direction: Direction, position: u64, cursor: &mut Cursor) -> bool {
         let (word, bytes) = cursor.peek();
         match sniff(word, bytes as usize) {
             Sniff::Is(Protocol::Http1) => {

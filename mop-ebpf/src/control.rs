@@ -1,8 +1,8 @@
 //! Control events.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns,
-    generated::bpf_probe_read_kernel,
+    bpf_get_current_cgroup_id, bpf_ktime_get_ns,
+    generated::{bpf_get_current_comm, bpf_probe_read_kernel},
 };
 use mop_common::{ControlEvent, ControlKind, Counter};
 
@@ -40,6 +40,7 @@ pub fn connection(connection: &Connection, socket: u64, note: &Note) -> bool {
     // submitted.
     unsafe {
         event.write(ControlEvent::EMPTY);
+        (*event).ktime_ns = bpf_ktime_get_ns();
         (*event).connection = connection.cookie;
         (*event).kind = note.kind as u8;
         (*event).direction = note.direction;
@@ -52,9 +53,6 @@ pub fn connection(connection: &Connection, socket: u64, note: &Note) -> bool {
     if matches!(note.kind, ControlKind::Open | ControlKind::Bind) {
         describe_process(event);
         describe_socket(event, socket);
-    } else {
-        // SAFETY: as above.
-        unsafe { (*event).ktime_ns = bpf_ktime_get_ns() };
     }
     slot.submit(NO_WAKEUP);
     true
@@ -71,6 +69,7 @@ pub fn process(kind: ControlKind, positions: [u64; 2], wake: u64) {
     // SAFETY: as in `connection`.
     unsafe {
         event.write(ControlEvent::EMPTY);
+        (*event).ktime_ns = bpf_ktime_get_ns();
         (*event).kind = kind as u8;
         (*event).positions = positions;
     }
@@ -78,50 +77,55 @@ pub fn process(kind: ControlKind, positions: [u64; 2], wake: u64) {
     slot.submit(wake);
 }
 
-#[inline(always)]
+#[inline(never)]
 fn describe_process(event: *mut ControlEvent) {
     // SAFETY: `event` is a live reservation; the helpers have no preconditions.
     unsafe {
-        (*event).ktime_ns = bpf_ktime_get_ns();
         (*event).tgid = kernel::process_of(kernel::thread_id());
         (*event).process_start_ns = kernel::process_start();
         (*event).cgroup = bpf_get_current_cgroup_id();
-        if let Ok(command) = bpf_get_current_comm() {
-            (*event).command = command;
-        }
+        bpf_get_current_comm((&raw mut (*event).command).cast(), COMMAND_BYTES);
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 fn describe_socket(event: *mut ControlEvent, socket: u64) {
     if socket == 0 {
         return;
     }
-    let family: u16 = kernel::read(socket + u64::from(config!(offsets.sock_family))).unwrap_or(0);
-    let (version, local, remote, bytes) = match family {
-        AF_INET => (4, config!(offsets.sock_local_v4), config!(offsets.sock_remote_v4), 4),
-        AF_INET6 => (6, config!(offsets.sock_local_v6), config!(offsets.sock_remote_v6), 16),
-        _ => return,
-    };
-    let local_port = kernel::read(socket + u64::from(config!(offsets.sock_local_port)));
     let remote_port = kernel::read(socket + u64::from(config!(offsets.sock_remote_port)));
-    // SAFETY: `event` is a live reservation and both addresses have room for 16 bytes.
-    unsafe {
-        (*event).family = version;
-        bpf_probe_read_kernel(
-            (&raw mut (*event).local).cast(),
-            bytes,
-            (socket + u64::from(local)) as *const _,
-        );
-        bpf_probe_read_kernel(
-            (&raw mut (*event).remote).cast(),
-            bytes,
-            (socket + u64::from(remote)) as *const _,
-        );
-        (*event).local_port = local_port.unwrap_or(0);
-        (*event).remote_port = u16::from_be(remote_port.unwrap_or(0));
+    // SAFETY: `event` is a live reservation.
+    unsafe { (*event).remote_port = u16::from_be(remote_port.unwrap_or(0)) };
+    let local_port = kernel::read(socket + u64::from(config!(offsets.sock_local_port)));
+    // SAFETY: as above.
+    unsafe { (*event).local_port = local_port.unwrap_or(0) };
+    let family: u16 = kernel::read(socket + u64::from(config!(offsets.sock_family))).unwrap_or(0);
+    if family == AF_INET {
+        let local = socket + u64::from(config!(offsets.sock_local_v4));
+        let remote = socket + u64::from(config!(offsets.sock_remote_v4));
+        read_addresses(event, local, remote, 4);
+        // SAFETY: as above.
+        unsafe { (*event).family = 4 };
+    } else if family == AF_INET6 {
+        let local = socket + u64::from(config!(offsets.sock_local_v6));
+        let remote = socket + u64::from(config!(offsets.sock_remote_v6));
+        read_addresses(event, local, remote, 16);
+        // SAFETY: as above.
+        unsafe { (*event).family = 6 };
     }
 }
+
+#[inline(always)]
+fn read_addresses(event: *mut ControlEvent, local: u64, remote: u64, bytes: u32) {
+    // SAFETY: `event` is a live reservation, and both addresses have room for 16 bytes.
+    unsafe {
+        bpf_probe_read_kernel((&raw mut (*event).local).cast(), bytes, local as *const _);
+        bpf_probe_read_kernel((&raw mut (*event).remote).cast(), bytes, remote as *const _);
+    }
+}
+
+/// `TASK_COMM_LEN` of include/linux/sched.h.
+const COMMAND_BYTES: u32 = 16;
 
 /// The reader comes by itself within milliseconds.
 pub const NO_WAKEUP: u64 = aya_ebpf::bindings::BPF_RB_NO_WAKEUP as u64;

@@ -51,14 +51,8 @@ pub struct Cursor {
     pub direction: u8,
     /// Always zero.
     pub reserved: [u8; 5],
-}
-
-/// `struct iovec`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Vector {
-    base: u64,
-    length: u64,
+    /// Where [`Cursor::peek`] looks.
+    look: Place,
 }
 
 impl Cursor {
@@ -75,6 +69,7 @@ impl Cursor {
         flags: 0,
         direction: 0,
         reserved: [0; 5],
+        look: Place::EMPTY,
     };
 
     /// Stands at the start of one buffer of which `total` bytes were moved.
@@ -101,7 +96,7 @@ impl Cursor {
 
     /// The next bytes, at most four, as a little-endian number, and how many they are.
     #[inline(always)]
-    pub fn peek(&self) -> (u32, u32) {
+    pub fn peek(&mut self) -> (u32, u32) {
         if self.left >= 4 && self.total_left >= 4 {
             // SAFETY: the helper checks the address.
             return match unsafe { bpf_probe_read_user(self.base as *const u32) } {
@@ -114,36 +109,82 @@ impl Cursor {
 
     /// As [`Self::peek`], over the borders of buffers.
     #[inline(never)]
-    fn peek_slowly(&self) -> (u32, u32) {
-        let (mut base, mut left) = (self.base, self.left);
-        let (mut vectors, mut vectors_left) = (self.vectors, self.vectors_left);
-        let (mut word, mut bytes) = (0u32, 0u32);
+    fn peek_slowly(&mut self) -> (u32, u32) {
+        self.look = Place {
+            base: self.base,
+            left: self.left,
+            vectors: self.vectors,
+            vectors_left: self.vectors_left,
+            word: 0,
+            bytes: 0,
+        };
         for _ in 0..PEEK_STEPS {
-            if bytes >= 4 || u64::from(bytes) >= self.total_left {
+            if u64::from(self.look.bytes) >= self.total_left || !self.look.step() {
                 break;
             }
-            if left == 0 {
-                if vectors_left == 0 {
-                    break;
-                }
-                // SAFETY: the helper checks the address.
-                let Ok(vector) = (unsafe { bpf_probe_read_user(vectors as *const Vector) }) else {
-                    break;
-                };
-                vectors = vectors.wrapping_add(size_of::<Vector>() as u64);
-                vectors_left -= 1;
-                base = vector.base;
-                left = vector.length;
-                continue;
-            }
-            // SAFETY: the helper checks the address.
-            let Ok(byte) = (unsafe { bpf_probe_read_user(base as *const u8) }) else { break };
-            word |= u32::from(byte) << (8 * (bytes & 3));
-            bytes += 1;
-            base = base.wrapping_add(1);
-            left -= 1;
         }
-        (word, bytes)
+        (self.look.word, self.look.bytes)
+    }
+}
+
+/// A place in an array of buffers, and the first bytes from there.
+///
+/// Part of the cursor, and not a variable, for the sake of the stack of uprobes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Place {
+    base: u64,
+    left: u64,
+    vectors: u64,
+    vectors_left: u64,
+    word: u32,
+    bytes: u32,
+}
+
+impl Place {
+    const EMPTY: Self =
+        Self { base: 0, left: 0, vectors: 0, vectors_left: 0, word: 0, bytes: 0 };
+
+    /// Takes one byte, or goes to the next buffer; false when neither is to be had.
+    #[inline(never)]
+    fn step(&mut self) -> bool {
+        if self.bytes >= 4 {
+            return false;
+        }
+        if self.left == 0 {
+            return self.next_buffer();
+        }
+        // SAFETY: the helper checks the address.
+        let Ok(byte) = (unsafe { bpf_probe_read_user(self.base as *const u8) }) else {
+            return false;
+        };
+        self.word |= u32::from(byte) << (8 * (self.bytes & 3));
+        self.bytes += 1;
+        self.base = self.base.wrapping_add(1);
+        self.left -= 1;
+        true
+    }
+
+    /// Goes to the next buffer; false when there is none, or its `iovec` cannot be read.
+    #[inline(always)]
+    fn next_buffer(&mut self) -> bool {
+        if self.vectors_left == 0 {
+            return false;
+        }
+        // SAFETY: the helper checks the address.
+        let Ok(base) = (unsafe { bpf_probe_read_user(self.vectors as *const u64) }) else {
+            return false;
+        };
+        self.base = base;
+        self.vectors = self.vectors.wrapping_add(size_of::<u64>() as u64);
+        // SAFETY: as above.
+        let Ok(left) = (unsafe { bpf_probe_read_user(self.vectors as *const u64) }) else {
+            return false;
+        };
+        self.left = left;
+        self.vectors = self.vectors.wrapping_add(size_of::<u64>() as u64);
+        self.vectors_left -= 1;
+        true
     }
 }
 
@@ -244,19 +285,16 @@ fn step(cursor: &mut Cursor) -> bool {
         return true;
     }
     if cursor.left == 0 {
-        if cursor.vectors_left == 0 {
+        cursor.look.vectors = cursor.vectors;
+        cursor.look.vectors_left = cursor.vectors_left;
+        if !cursor.look.next_buffer() {
             hole(cursor, cursor.total_left, FAULT);
             return true;
         }
-        // SAFETY: the helper checks the address.
-        let Ok(vector) = (unsafe { bpf_probe_read_user(cursor.vectors as *const Vector) }) else {
-            hole(cursor, cursor.total_left, FAULT);
-            return true;
-        };
-        cursor.vectors = cursor.vectors.wrapping_add(size_of::<Vector>() as u64);
-        cursor.vectors_left -= 1;
-        cursor.base = vector.base;
-        cursor.left = vector.length;
+        cursor.vectors = cursor.look.vectors;
+        cursor.vectors_left = cursor.look.vectors_left;
+        cursor.base = cursor.look.base;
+        cursor.left = cursor.look.left;
         return false;
     }
     let mut bytes = cursor.total_left;
@@ -295,7 +333,8 @@ struct Record<const N: usize> {
     bytes: [u8; N],
 }
 
-#[inline(always)]
+/// Not inlined: the four of them in one function need more stack than a uprobe has.
+#[inline(never)]
 fn write<const N: usize>(cursor: &Cursor, bytes: u64) {
     let sequence = counters::add(Counter::Segments, 1);
     let Some(ring) = RINGS.get(ring_index()) else { return };
@@ -309,25 +348,23 @@ fn write<const N: usize>(cursor: &Cursor, bytes: u64) {
     // SAFETY: the reservation holds `N >= bytes` bytes behind the head; the helper checks the user
     // address; the head is written whole before the record is submitted.
     unsafe {
-        let failed = read_user(
-            (&raw mut (*record).bytes).cast(),
-            bytes as u32,
-            cursor.base as *const c_void,
-        ) != 0;
         (*record).head = SegmentHead {
             connection: cursor.connection,
             position: cursor.position,
             ktime_ns: cursor.ktime_ns,
             cpu_sequence: sequence,
             len_total: bytes as u32,
-            len_captured: if failed { 0 } else { bytes as u32 },
+            len_captured: bytes as u32,
             cpu: current_cpu() as u16,
             direction: cursor.direction,
-            cause: if failed { FAULT } else { 0 },
+            cause: 0,
             flags: cursor.flags,
             reserved: 0,
         };
-        if failed {
+        let from = cursor.base as *const c_void;
+        if read_user((&raw mut (*record).bytes).cast(), bytes as u32, from) != 0 {
+            (*record).head.len_captured = 0;
+            (*record).head.cause = FAULT;
             counters::add(Counter::FaultBytes, bytes);
         }
     }

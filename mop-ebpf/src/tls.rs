@@ -47,8 +47,6 @@ pub struct Call {
     count: u64,
     /// Stack pointer at entry: a call that entered with a higher one has ended or was abandoned.
     stack: u64,
-    /// [`Cookie`].
-    cookie: u64,
     /// The socket that the thread touched during the call; 0 for none.
     socket: u64,
     /// 1 when it touched more than one.
@@ -67,7 +65,6 @@ const NO_CALL: Call = Call {
     buffer: 0,
     count: 0,
     stack: 0,
-    cookie: 0,
     socket: 0,
     ambiguous: 0,
     binding: UNKNOWN,
@@ -220,8 +217,6 @@ fn begin(call: &mut Call, context: &ProbeContext, stack: u64) {
     call.buffer = context.arg(1).unwrap_or(0);
     call.count = context.arg(3).unwrap_or(0);
     call.stack = stack;
-    // SAFETY: the context is the program's own.
-    call.cookie = unsafe { bpf_get_attach_cookie(context.as_ptr()) };
     call.socket = 0;
     call.ambiguous = 0;
     call.active = 1;
@@ -237,7 +232,15 @@ fn exit(context: *mut c_void) {
     counters::add(Counter::TlsExits, 1);
     call.active = 0;
     let result = arch::function_result(context.cast::<pt_regs>()) as i32;
-    let cookie = Cookie(call.cookie);
+    if call.ambiguous != 0 {
+        counters::add(Counter::AmbiguousSockets, 1);
+        call.socket = 0;
+    }
+    if result <= 0 && call.socket == 0 {
+        return;
+    }
+    // SAFETY: the context is the program's own.
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(context) });
     let bytes = if result <= 0 {
         0
     } else if cookie.has_count() {
@@ -246,14 +249,7 @@ fn exit(context: *mut c_void) {
     } else {
         result as u64
     };
-    if call.ambiguous != 0 {
-        counters::add(Counter::AmbiguousSockets, 1);
-        call.socket = 0;
-    }
-    if bytes == 0 && call.socket == 0 {
-        return;
-    }
-    let Some(connection) = connection_of(call, thread) else { return };
+    let Some(connection) = connection_of(call, thread, cookie) else { return };
     if connection.socket == 0 {
         // The object may be a new one at the address of an old one.
         call.binding = UNKNOWN;
@@ -268,8 +264,8 @@ fn exit(context: *mut c_void) {
 }
 
 /// The connection of a TLS object, made when it is new.
-#[inline(always)]
-fn connection_of(call: &Call, thread: u64) -> Option<&'static mut Connection> {
+#[inline(never)]
+fn connection_of(call: &Call, thread: u64, cookie: Cookie) -> Option<&'static mut Connection> {
     let key = TlsKey { object: call.object, tgid: u64::from(kernel::process_of(thread)) };
     if let Some(connection) = TLS.get_ptr_mut(&key) {
         // SAFETY: the pointer comes from the map. Calls on one TLS object do not overlap: the
@@ -283,8 +279,7 @@ fn connection_of(call: &Call, thread: u64) -> Option<&'static mut Connection> {
     };
     // SAFETY: as above.
     let connection = unsafe { &mut *connection };
-    let library = Cookie(call.cookie).library();
-    connection.begin(Layer::Tls, call.socket, library, is_from_start(call.socket));
+    connection.begin(Layer::Tls, call.socket, cookie.library(), is_from_start(call.socket));
     Some(connection)
 }
 

@@ -161,8 +161,9 @@ impl Observer {
     pub fn discover_all(&mut self) -> Discovery {
         let mut discovery = Discovery::default();
         for path in library::installed() {
-            let name = path.to_string_lossy().into_owned();
-            discovery.absorb(self.look_into(&path, &name));
+            // The name of the file itself, not of a link to it: what processes' maps show.
+            let path = path.canonicalize().unwrap_or(path);
+            discovery.absorb(self.look_into(&path, &path.to_string_lossy()));
         }
         for tgid in process::all() {
             discovery.absorb(self.discover_process(tgid));
