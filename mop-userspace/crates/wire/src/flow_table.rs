@@ -1,7 +1,7 @@
 //! All connections of one shard worker: segments and control events in, exchanges out.
 //!
 //! Invariants: `connections.len() <= max_connections`; after every call the bytes held are at most
-//! `max_buffered_bytes`; `listed` holds each connection that waits for something exactly once.
+//! `max_buffered_bytes`; `listed` holds each connection that waits for something.
 
 use std::{
     cmp::Reverse,
@@ -222,6 +222,10 @@ impl FlowTable {
         } else if !connection.is_listed && connection.waits() {
             connection.is_listed = true;
             self.listed.push(id);
+            // Entries of connections that are gone make up at most half of the list.
+            if self.listed.len() > 2 * self.connections.len() + STALE_SLACK {
+                self.listed.retain(|id| self.connections.contains_key(id));
+            }
         }
         if self.buffered > self.options.max_buffered_bytes {
             self.make_room(out);
@@ -240,7 +244,7 @@ impl FlowTable {
         self.connections.insert(id, connection);
         self.stats.opened += 1;
         // Entries of connections that are gone make up at most half of the heap.
-        if self.by_activity.len() > 2 * self.connections.len() + HEAP_SLACK {
+        if self.by_activity.len() > 2 * self.connections.len() + STALE_SLACK {
             let entry = |(id, held): (&u64, &Connection)| Reverse((held.last_active, *id));
             self.by_activity = self.connections.iter().map(entry).collect();
         }
@@ -322,8 +326,12 @@ impl FlowTable {
             self.stats.shed += 1;
             let after = connection.buffered();
             self.buffered = (self.buffered + after).saturating_sub(before);
-            // What cannot be emptied has to go.
-            if after > before / 2 {
+            if connection.is_over() {
+                if let Some(gone) = self.remove(id) {
+                    self.finish_one(id, gone, End::Closed, out);
+                }
+            } else if after > before / 2 {
+                // What cannot be emptied has to go.
                 self.evict(id, out);
             }
         }
@@ -354,8 +362,8 @@ impl FlowTable {
     }
 }
 
-/// Stale heap entries that are not worth a sweep.
-const HEAP_SLACK: usize = 64;
+/// Stale entries that are not worth a sweep.
+const STALE_SLACK: usize = 64;
 
 /// Room for connections that is kept even when few are known.
 const SHRINK_ABOVE: usize = 1024;

@@ -31,6 +31,10 @@ pub const MAX_REORDER_BYTES: usize = 4 << 20;
 /// Pieces of one direction that wait likewise: 4 MiB in calls of 4 KiB.
 pub const MAX_REORDER_PIECES: usize = 1024;
 
+/// How much later than its response a client's request may be stamped: a thread that was preempted
+/// at the end of its write comes back within a few time slices of a loaded machine, mostly sooner.
+pub const STAMP_SLACK_NS: u64 = 1_000_000;
+
 /// Default for the content bytes kept of one message: OPIN payloads are below 1 MiB by contract.
 pub const DEFAULT_RETAIN_BODY_BYTES: usize = 1 << 20;
 

@@ -5,7 +5,7 @@ mod common;
 
 use common::{CONNECTION, Script, TICK_NS, summaries};
 use mop_common::Direction::{Read, Write};
-use mop_wire::{Anomaly, Ending, FlowTable, Options, Role};
+use mop_wire::{Anomaly, Ending, FlowTable, Options, Role, limits};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -379,4 +379,162 @@ fn digests_and_retention() {
     assert!(!body.is_whole());
     let digest: String = body.sha256.unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+#[test]
+fn a_client_may_read_the_response_before_its_write_returned() {
+    let mut script = Script::default();
+    script.write(GET).read(OK).write(GET).read(OK);
+    for pair in script.segments.chunks_mut(2) {
+        pair.swap(0, 1);
+        pair[0].head.ktime_ns = pair[1].head.ktime_ns;
+        pair[1].head.ktime_ns += 100;
+    }
+    assert_eq!(
+        summaries(&script.run().0),
+        ["GET /a '' > 200 'ok': complete", "GET /a '' > 200 'ok': complete"]
+    );
+}
+
+#[test]
+fn the_answer_to_an_unseen_head_has_no_body() {
+    let mut script = Script::default();
+    script
+        .lose(Read, "HEAD /a HTTP/1.1\r\n\r\n")
+        .write("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
+        .read(GET)
+        .write(OK)
+        .read(GET)
+        .write(OK);
+    assert_eq!(
+        summaries(&script.run().0),
+        [
+            "- > 200 '': request_unseen",
+            "GET /a '' > -: lost_in_hole",
+            "- > 200 'ok': request_unseen",
+            "GET /a '' > 200 'ok': complete (resynchronised)",
+        ]
+    );
+}
+
+#[test]
+fn heads_beyond_the_limits() {
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(limits::MAX_HEAD_BYTES));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(limits::MAX_HEADER_LINES + 1));
+    let most = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(limits::MAX_HEADER_LINES));
+    let refusal = "HTTP/1.1 431 Too Large\r\nContent-Length: 0\r\n\r\n";
+    for request in [long, many] {
+        for piece in [usize::MAX, 1000] {
+            let mut script = Script::default();
+            script.say_in_pieces(Read, &request, piece).write(refusal);
+            let (exchanges, stats) = script.run();
+            assert_eq!(summaries(&exchanges), ["- > 431 '': limit_reached"]);
+            assert_eq!(stats.limit_reached, 1);
+        }
+    }
+    expect(&[(Read, &most), (Write, OK)], &["GET / '' > 200 'ok': complete"]);
+}
+
+#[test]
+fn requests_that_are_never_answered() {
+    let mut script = Script::default();
+    let requests = limits::MAX_OUTSTANDING_REQUESTS + 8;
+    for _ in 0..requests {
+        script.read(GET);
+    }
+    let (exchanges, stats) = script.run();
+    let limited =
+        exchanges.iter().filter(|e| e.completeness.ending == Ending::LimitReached).count();
+    assert_eq!((exchanges.len(), limited), (requests, 8));
+    assert_eq!(stats.limit_reached, 8);
+}
+
+#[test]
+fn a_closed_connection_does_not_wait_for_an_answer_to_connect() {
+    let mut table = FlowTable::new(Options::default());
+    let mut exchanges = Vec::new();
+    let out = &mut |exchange| exchanges.push(exchange);
+    let mut script = Script::default();
+    script.read("CONNECT a:1 HTTP/1.1\r\n\r\n").read("\x16\x03\x01");
+    table.open(CONNECTION, [0; 2], true, out);
+    for segment in &script.segments {
+        table.segment(&segment.head, &segment.bytes, out);
+    }
+    assert_eq!(table.stats().connections, 1);
+    table.close(CONNECTION, script.positions, script.clock_ns, out);
+    assert_eq!(table.stats().connections, 0);
+    assert_eq!(summaries(&exchanges), ["CONNECT a:1 '' > -: response_cut"]);
+}
+
+#[test]
+fn both_directions_may_end_one_by_one() {
+    let mut table = FlowTable::new(Options::default());
+    let mut exchanges = Vec::new();
+    let out = &mut |exchange| exchanges.push(exchange);
+    let mut script = Script::default();
+    script.read(GET).write("HTTP/1.1 200 OK\r\n\r\nto the end");
+    table.open(CONNECTION, [0; 2], true, out);
+    table.end(CONNECTION, Read, script.positions[0], TICK_NS, out);
+    for segment in &script.segments {
+        table.segment(&segment.head, &segment.bytes, out);
+    }
+    table.open(CONNECTION, [99; 2], true, out);
+    table.end(CONNECTION, Write, script.positions[1], script.clock_ns, out);
+    assert_eq!(table.stats().connections, 0);
+    assert_eq!(summaries(&exchanges), ["GET /a '' > 200 'to the end': complete"]);
+}
+
+#[test]
+fn a_straggler_does_not_open_its_connection_again() {
+    let mut table = FlowTable::new(Options::default());
+    let out = &mut |_| ();
+    let mut script = Script::default();
+    script.read(GET);
+    let segment = &script.segments[0];
+    table.watermark(segment.head.ktime_ns + 1, out);
+    table.segment(&segment.head, &segment.bytes, out);
+    let stats = table.stats();
+    assert_eq!((stats.connections, stats.skipped_bytes), (0, GET.len() as u64));
+}
+
+#[test]
+fn a_full_table_empties_its_fullest_connections() {
+    let options = Options { max_buffered_bytes: 64 << 10, ..Options::default() };
+    let mut table = FlowTable::new(options);
+    let mut exchanges = Vec::new();
+    let out = &mut |exchange| exchanges.push(exchange);
+    let mut script = Script::default();
+    let body = "x".repeat(60 << 10);
+    script.read(format!("POST /a HTTP/1.1\r\nContent-Length: {}\r\n\r\n", 2 * body.len()));
+    script.read(&body).read(&body).write(OK);
+    table.open(CONNECTION, [0; 2], true, out);
+    for segment in &script.segments {
+        table.segment(&segment.head, &segment.bytes, out);
+        assert!(table.stats().buffered_bytes <= options.max_buffered_bytes);
+    }
+    assert_eq!(table.stats().shed, 1);
+    // All bytes were seen, but the content is not there to be judged.
+    assert!(exchanges[0].completeness.is_complete());
+    let body = &exchanges[0].request.as_ref().unwrap().body;
+    assert_eq!((body.length, body.bytes.len(), body.is_whole()), (120 << 10, 0, false));
+}
+
+#[test]
+fn a_client_that_pipelines_after_a_hole_is_not_paired_by_time() {
+    let mut script = Script::default();
+    script
+        .lose(Read, "GET /0 HTTP/1.1\r\n\r\n")
+        .write("HTTP/1.1 200 A\r\nContent-Length: 0\r\n\r\n")
+        .read("GET /1 HTTP/1.1\r\n\r\n")
+        .write("HTTP/1.1 201 A\r\nContent-Length: 0\r\n\r\n")
+        .read("GET /2 HTTP/1.1\r\n\r\n")
+        .read("HEAD /3 HTTP/1.1\r\n\r\n")
+        .write("HTTP/1.1 202 A\r\nContent-Length: 0\r\n\r\n")
+        .read("POST /4 HTTP/1.1\r\n\r\n")
+        .write("HTTP/1.1 203 A\r\nContent-Length: 9\r\n\r\n")
+        .write("HTTP/1.1 204 A\r\n\r\n");
+    let (exchanges, _) = script.run();
+    let complete: Vec<_> =
+        exchanges.iter().filter(|exchange| exchange.completeness.is_complete()).collect();
+    assert!(complete.is_empty(), "{:?}", summaries(&exchanges));
 }

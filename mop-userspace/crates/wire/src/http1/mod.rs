@@ -5,6 +5,7 @@
 
 mod body_reader;
 mod chunked;
+mod context;
 mod framing;
 mod head;
 mod message;
@@ -13,4 +14,5 @@ mod pairing;
 mod reader;
 mod session;
 
-pub(crate) use session::{Context, End, Session};
+pub(crate) use context::{Context, End};
+pub(crate) use session::Session;

@@ -38,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) upgraded: bool,
     /// It answers no request that was seen.
     pub(crate) orphan: bool,
+    /// Bytes of its head.
+    pub(crate) head_bytes: u64,
 }
 
 impl Outstanding {
@@ -118,7 +120,13 @@ impl Outstanding {
 
 impl Answer {
     pub(crate) fn new(start_ns: u64, orphan: bool) -> Self {
-        Self { head: None, message: Message::new(start_ns), upgraded: false, orphan }
+        let message = Message::new(start_ns);
+        Self { head: None, message, upgraded: false, orphan, head_bytes: 0 }
+    }
+
+    /// True when it may answer a HEAD that was not seen, and so have no body in spite of its head.
+    pub(crate) fn may_be_bodiless(&self) -> bool {
+        self.orphan && self.message.seen.framed_bytes == self.head_bytes
     }
 
     /// The exchange of a response whose request was not seen.
@@ -149,7 +157,7 @@ impl Answer {
     }
 
     fn put_into(self, exchange: &mut Exchange) {
-        let Self { head, message, upgraded: _, orphan: _ } = self;
+        let Self { head, message, upgraded: _, orphan: _, head_bytes: _ } = self;
         exchange.timing.response_start_ns = message.start_ns;
         exchange.timing.response_end_ns = message.end_ns();
         exchange.completeness.response = message.seen;

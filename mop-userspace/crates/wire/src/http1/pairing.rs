@@ -14,23 +14,30 @@
 //!    another order, shows that the count was off, and the pair is reported as lost.
 //! 4. A client that was ever seen to pipeline is not attributed by rule 2 at all.
 //!
+//! Times are those when calls returned. A server's read returns before it can write the response;
+//! but a client may read the response in one thread before the write of the request has returned
+//! in another. So for clients rule 2 asks for times that are apart by [`limits::STAMP_SLACK_NS`],
+//! and where order decides, times do not matter once the streams are anchored.
+//!
 //! What rule 2 assumes is that a client which never visibly overlapped its calls did not do so
 //! inside a hole in a pattern that looks like alternation from then on.
 //!
 //! Invariants: a settled request in the queue is not over, and is its last; `certain` never exceeds
 //! the number of unsettled requests; while a pair is held, no answer is being read.
 
+mod proof;
+mod requests;
+mod responses;
+
 use std::collections::VecDeque;
 
+use self::proof::Held;
 use crate::{
-    exchange::{Ending, Exchange, Request, Role},
+    exchange::{Ending, Exchange, Role},
     http1::{
-        framing::Asked,
-        message::Message,
+        context::{Context, End},
         outstanding::{Answer, Outstanding},
-        session::{Context, End},
     },
-    limits,
 };
 
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub(crate) struct Pairing {
     /// The response that is being read. It answers the first unsettled request, or is an orphan.
     answer: Option<Answer>,
     trust: Trust,
+    /// The streams are known to be at the same call: from their start, or by a pair that fits.
+    anchored: bool,
     /// A request was seen to begin before the response to the one before it had ended.
     pipelines: bool,
     held: Option<Box<Held>>,
@@ -61,16 +70,6 @@ enum Trust {
     },
 }
 
-/// A tentative pair that waits for its proof.
-#[derive(Debug)]
-struct Held {
-    exchange: Exchange,
-    /// When the next request began; `None` as long as none did.
-    next_ns: Option<u64>,
-    /// As many requests followed without a hole, if there was one since.
-    certain: Option<usize>,
-}
-
 /// What is known of the request stream after the requests in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextRequest {
@@ -83,245 +82,35 @@ pub(crate) enum NextRequest {
 }
 
 impl Pairing {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(from_start: bool) -> Self {
         Self {
             role: Role::Server,
             queue: VecDeque::new(),
             answer: None,
             trust: Trust::Order,
+            anchored: from_start,
             pipelines: false,
             held: None,
             reported: 0,
         }
     }
 
-    // ===== requests =====
-
-    /// Takes note that the next request begins right where the one before it ended.
-    pub(crate) fn request_began(&mut self, start_ns: u64, cx: &mut Context<'_>) {
-        let Some(held) = self.held.as_mut().filter(|held| held.next_ns.is_none()) else { return };
-        held.next_ns = Some(start_ns);
-        if start_ns <= held.exchange.timing.response_end_ns {
-            self.pipelines = true;
-            self.break_held(cx);
-        }
-    }
-
-    /// Adds the request whose head was just read, or whose head failed.
-    pub(crate) fn add_request(
-        &mut self,
-        head: Option<Request>,
-        message: Message,
-        after_search: bool,
-        cx: &mut Context<'_>,
-    ) {
-        if self.queue.len() >= limits::MAX_OUTSTANDING_REQUESTS {
-            if let Some(answer) = &mut self.answer {
-                answer.orphan = true;
-            }
-            self.give_up(1, Ending::LimitReached, cx);
-            self.response_lost(cx);
-            cx.stats.limit_reached += 1;
-        }
-        if self.queue.capacity() == 0 {
-            // Nearly every connection has one call at a time.
-            self.queue.reserve_exact(1);
-        }
-        self.queue.push_back(Outstanding::new(head, message, after_search));
-    }
-
-    /// The request that is being read.
-    pub(crate) fn request_message(&mut self) -> Option<&mut Message> {
-        self.queue.back_mut().filter(|request| !request.over).map(|request| &mut request.message)
-    }
-
-    /// Takes note that the request being read ended.
-    pub(crate) fn request_over(&mut self, cx: &mut Context<'_>) {
-        let Some(request) = self.queue.back_mut() else { return };
-        request.over = true;
-        if request.settled {
-            self.report_last(Ending::Complete, cx);
-        }
-    }
-
-    /// Takes note that the request being read will not be read to its end.
-    pub(crate) fn request_failed(&mut self, ending: Ending, cx: &mut Context<'_>) {
-        let Some(request) = self.queue.back_mut() else { return };
-        request.over = true;
-        request.fail(ending);
-        if request.settled {
-            self.report_last(ending, cx);
-        }
-    }
-
-    /// Takes note that a message boundary of the request stream is unknown from here on.
-    pub(crate) fn request_lost(&mut self, cx: &mut Context<'_>) {
-        let unsettled = self.unsettled();
-        if let Some(held) = &mut self.held {
-            held.certain.get_or_insert(unsettled);
-            if held.next_ns.is_none() {
-                self.break_held(cx);
-            }
-        }
-        if self.trust == Trust::Order {
-            self.trust = Trust::Lost { certain: unsettled, unsure_ns: 0, quiet_ns: None };
-        }
-    }
-
-    /// Takes note that at this time messages may have passed unseen in the request stream.
-    pub(crate) fn request_unsure(&mut self, ktime_ns: u64) {
+    /// Takes note that at this time messages may have passed unseen.
+    pub(crate) fn unsure(&mut self, ktime_ns: u64) {
         if let Trust::Lost { unsure_ns, .. } = &mut self.trust {
             *unsure_ns = (*unsure_ns).max(ktime_ns);
         }
     }
 
-    // ===== responses =====
-
-    /// Decides which request the response that begins at this time answers. False when that
-    /// cannot be known yet.
-    pub(crate) fn begin_answer(&mut self, start_ns: u64, cx: &mut Context<'_>) -> bool {
-        let passed = cx.force || cx.watermark_ns > start_ns;
-        match self.held.as_ref().map(|held| held.next_ns) {
-            None => {}
-            Some(None) if !passed => return false,
-            Some(Some(next_ns)) if next_ns <= start_ns => self.accept_held(cx),
-            Some(_) => self.break_held(cx),
-        }
-        let first = self.queue.iter().find(|request| !request.settled);
-        let in_order = match self.trust {
-            Trust::Order => true,
-            Trust::Lost { certain, .. } => certain > 0,
-        };
-        if in_order {
-            match first {
-                None if !passed => return false,
-                // A response cannot begin before its request does.
-                Some(request) if request.message.start_ns <= start_ns => {
-                    self.answer = Some(Answer::new(start_ns, false));
-                }
-                None | Some(_) => self.begin_orphan(start_ns, cx),
-            }
-            return true;
-        }
-        if !passed {
-            return false;
-        }
-        if self.is_attributable(start_ns)
-            && let Some(request) = self.queue.iter_mut().find(|request| !request.settled)
-        {
-            request.tentative = true;
-            self.answer = Some(Answer::new(start_ns, false));
-        } else {
-            let before = self.began_before(start_ns);
-            self.give_up(before, Ending::LostInHole, cx);
-            self.begin_orphan(start_ns, cx);
-        }
-        true
-    }
-
-    /// The response that is being read.
-    pub(crate) fn answer(&mut self) -> Option<&mut Answer> {
-        self.answer.as_mut()
-    }
-
-    /// What the request of the response being read decides about it.
-    pub(crate) fn asked(&self) -> Asked {
-        let orphan = self.answer.as_ref().is_none_or(|answer| answer.orphan);
-        let first = self.queue.iter().find(|request| !request.settled);
-        first.filter(|_| !orphan).map_or(Asked::Other, |request| request.asked)
-    }
-
-    /// Takes note that the response being read was an interim one.
-    pub(crate) fn interim_over(&mut self, status: u16, cx: &mut Context<'_>) {
-        let Some(answer) = self.answer.take() else { return };
-        let bytes = answer.message.seen_bytes();
-        let first = self.queue.iter_mut().find(|request| !request.settled);
-        match first.filter(|_| !answer.orphan) {
-            Some(request) => {
-                request.interim_bytes = request.interim_bytes.saturating_add(bytes);
-                if request.interim.len() < limits::MAX_INTERIM_RESPONSES {
-                    request.interim.push(status);
-                }
-            }
-            None => cx.stats.skip(bytes),
-        }
-    }
-
-    /// Takes note that the response being read ended.
-    pub(crate) fn answer_over(&mut self, next: NextRequest, cx: &mut Context<'_>) {
-        let Some(answer) = self.answer.take() else { return };
-        let end_ns = answer.message.last_ns;
-        self.response_activity(end_ns);
-        if answer.orphan {
-            let exchange = answer.into_exchange(cx.connection, self.role, Ending::RequestUnseen);
-            return self.report(exchange, cx);
-        }
-        let ending = if answer.upgraded { Ending::Upgraded } else { Ending::Complete };
-        let mut unsettled = self.queue.iter_mut().filter(|request| !request.settled);
-        let Some(request) = unsettled.next() else { return };
-        request.settled = true;
-        request.response = Some(answer);
-        let is_over = request.over;
-        let tentative = request.tentative;
-        if unsettled.next().is_some_and(|next| next.message.start_ns < end_ns) {
-            self.pipelines = true;
-        }
-        if !tentative && let Trust::Lost { certain, .. } = &mut self.trust {
-            *certain = certain.saturating_sub(1);
-        }
-        if !is_over {
-            return;
-        }
-        let Some(request) = self.queue.pop_front() else { return };
-        let exchange = request.into_exchange(cx.connection, self.role, ending);
-        if tentative {
-            self.prove(exchange, next, cx);
-        } else {
-            self.report(exchange, cx);
-        }
-    }
-
-    /// Takes note that the response being read will not be read to its end.
-    pub(crate) fn answer_failed(&mut self, ending: Ending, cx: &mut Context<'_>) {
-        let Some(answer) = self.answer.take() else { return };
-        self.response_activity(answer.message.last_ns);
-        if answer.orphan {
-            let exchange = answer.into_exchange(cx.connection, self.role, ending);
-            return self.report(exchange, cx);
-        }
-        if let Some(request) = self.queue.iter_mut().find(|request| !request.settled) {
-            request.response = Some(answer);
-            self.give_up(1, ending, cx);
-        }
-    }
-
-    /// Takes note that a message boundary of the response stream is unknown from here on.
-    pub(crate) fn response_lost(&mut self, cx: &mut Context<'_>) {
+    /// Takes note of bytes of the response stream that belong to no message: they speak against a
+    /// pair that is held.
+    pub(crate) fn stray_response_bytes(&mut self, cx: &mut Context<'_>) {
         self.break_held(cx);
-        self.trust = match self.trust {
-            Trust::Order => Trust::Lost { certain: 0, unsure_ns: 0, quiet_ns: None },
-            Trust::Lost { certain: _, unsure_ns, quiet_ns } => {
-                Trust::Lost { certain: 0, unsure_ns, quiet_ns }
-            }
-        };
     }
-
-    /// Takes note that at this time messages may have passed unseen in the response stream.
-    pub(crate) fn response_unsure(&mut self, ktime_ns: u64) {
-        self.request_unsure(ktime_ns);
-    }
-
-    /// Takes note that a byte of a response was seen at this time.
-    pub(crate) fn response_activity(&mut self, ktime_ns: u64) {
-        if let Trust::Lost { quiet_ns, .. } = &mut self.trust {
-            *quiet_ns = (*quiet_ns).max(Some(ktime_ns));
-        }
-    }
-
-    // ===== both =====
 
     /// Reports what is left. Neither stream is being read any more.
     pub(crate) fn finish(&mut self, how: End, cx: &mut Context<'_>) {
+        self.answer_failed(Ending::ResponseCut, cx);
         if let Some(held) = self.held.take() {
             match how {
                 End::Closed => self.report(held.exchange, cx),
@@ -375,63 +164,6 @@ impl Pairing {
         self.queue.iter().filter(|request| !request.settled).count()
     }
 
-    fn began_before(&self, ktime_ns: u64) -> usize {
-        let began = |request: &&Outstanding| request.message.start_ns <= ktime_ns;
-        self.queue.iter().filter(|request| !request.settled).take_while(began).count()
-    }
-
-    /// Rule 2 of the module documentation.
-    fn is_attributable(&self, start_ns: u64) -> bool {
-        let Trust::Lost { certain: _, unsure_ns, quiet_ns: Some(quiet_ns) } = self.trust else {
-            return false;
-        };
-        let Some(request) = self.queue.iter().find(|request| !request.settled) else {
-            return false;
-        };
-        !self.pipelines
-            && self.began_before(start_ns) == 1
-            && quiet_ns >= unsure_ns
-            && request.message.start_ns > quiet_ns
-            && request.message.whole
-            && request.failure.is_none()
-            && request.message.last_ns <= start_ns
-    }
-
-    fn begin_orphan(&mut self, start_ns: u64, cx: &mut Context<'_>) {
-        self.response_lost(cx);
-        self.response_unsure(start_ns);
-        self.answer = Some(Answer::new(start_ns, true));
-    }
-
-    /// Rule 3 of the module documentation: holds the pair, unless the proof failed already.
-    fn prove(&mut self, exchange: Exchange, next: NextRequest, cx: &mut Context<'_>) {
-        let end_ns = exchange.timing.response_end_ns;
-        let found = self.queue.iter().position(|request| request.after_search);
-        let certain = found.or((next == NextRequest::Unknown).then_some(self.queue.len()));
-        let next_ns = match (self.queue.front(), next) {
-            (Some(request), _) => Some(request.message.start_ns),
-            (None, NextRequest::Began { start_ns }) => Some(start_ns),
-            (None, NextRequest::NotYet | NextRequest::Unknown) => None,
-        };
-        self.pipelines |= next_ns.is_some_and(|next_ns| next_ns <= end_ns);
-        if self.pipelines || certain == Some(0) {
-            return self.report_lost(exchange, cx);
-        }
-        self.held = Some(Box::new(Held { exchange, next_ns, certain }));
-    }
-
-    /// The proof is there: the order is trusted again, up to the next hole of the request stream.
-    fn accept_held(&mut self, cx: &mut Context<'_>) {
-        let Some(held) = self.held.take() else { return };
-        let Held { exchange, next_ns: _, certain: before_hole } = *held;
-        match (before_hole, &mut self.trust) {
-            (None, trust) => *trust = Trust::Order,
-            (Some(before_hole), Trust::Lost { certain, .. }) => *certain = before_hole,
-            (Some(_), Trust::Order) => {}
-        }
-        self.report(exchange, cx);
-    }
-
     /// Settles the first unsettled requests without a whole response.
     fn give_up(&mut self, requests: usize, ending: Ending, cx: &mut Context<'_>) {
         for _ in 0..requests {
@@ -455,12 +187,6 @@ impl Pairing {
         let ending = if upgraded { Ending::Upgraded } else { ending };
         let exchange = request.into_exchange(cx.connection, self.role, ending);
         self.report(exchange, cx);
-    }
-
-    fn break_held(&mut self, cx: &mut Context<'_>) {
-        if let Some(held) = self.held.take() {
-            self.report_lost(held.exchange, cx);
-        }
     }
 
     fn report_lost(&mut self, exchange: Exchange, cx: &mut Context<'_>) {

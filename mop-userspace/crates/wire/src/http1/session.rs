@@ -4,46 +4,24 @@
 //! ([`Session::feed`] returns less than it was given): a response is not read before it is known
 //! which request it answers, since that decides about its body. What is refused waits outside.
 
+mod endings;
+mod heads;
+
 use mop_common::Direction;
 
 use crate::{
-    exchange::{Ending, Exchange, Hole, Role},
-    flow_table::Options,
+    exchange::{Ending, Hole},
     http1::{
-        body_reader::{BodyReader, Progress},
-        framing::{Asked, FramingFields, Unframeable},
-        head::{self, Opening},
+        body_reader::Progress,
+        context::{Context, End},
+        head,
         message::Message,
-        pairing::{NextRequest, Pairing},
-        reader::{HeadStep, Reader, State, Then},
+        pairing::Pairing,
+        reader::{Reader, State},
     },
     per_direction::PerDirection,
-    stats::FlowStats,
     stream::Chunk,
 };
-
-/// What a session needs from outside while it works.
-pub(crate) struct Context<'a> {
-    pub(crate) connection: u64,
-    pub(crate) options: &'a Options,
-    pub(crate) stats: &'a mut FlowStats,
-    /// Every segment stamped before this time was delivered.
-    pub(crate) watermark_ns: u64,
-    /// Nothing is waited for any more: too much stands behind it.
-    pub(crate) force: bool,
-    pub(crate) out: &'a mut dyn FnMut(Exchange),
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was closed, and where its streams end is known.
-    Closed,
-    /// It is gone, and where its streams ended is not known.
-    Abandoned,
-    /// The observer looks away.
-    Stopped,
-}
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -73,7 +51,7 @@ impl Session {
         Self {
             requests: None,
             readers: PerDirection::new(Reader::new(state()), Reader::new(state())),
-            pairing: Pairing::new(),
+            pairing: Pairing::new(from_start),
         }
     }
 
@@ -120,7 +98,10 @@ impl Session {
                     Some(Side::Response) => self.pairing.answer().map(|answer| &mut answer.message),
                     None => None,
                 };
-                let Some(message) = message else { return };
+                let Some(message) = message else {
+                    reader.search();
+                    return;
+                };
                 match body.pass_hole(hole, message, cx.options) {
                     Progress::More(_) => {}
                     Progress::End(_) => self.message_over(direction, side, cx),
@@ -155,10 +136,7 @@ impl Session {
             }
             State::Body(body) => {
                 if how == End::Closed && side == Some(Side::Response) && body.ends_with_stream() {
-                    if let Some(answer) = self.pairing.answer() {
-                        answer.message.end(crate::Headers::default(), cx.options);
-                    }
-                    self.message_over(direction, side, cx);
+                    self.end_message(direction, Side::Response, cx);
                 } else {
                     match side {
                         Some(Side::Request) => self.pairing.request_failed(cut, cx),
@@ -217,11 +195,17 @@ impl Session {
                 Step::Took(0)
             }
             State::Gate => {
-                if self.pairing.has_unsettled() && !cx.force {
-                    return Step::Stalled;
+                if !self.pairing.has_unsettled() {
+                    reader.state = State::Boundary;
+                    return Step::Took(0);
                 }
-                reader.state = State::Boundary;
-                Step::Took(0)
+                // No answer will say what these bytes are.
+                let answers = &self.readers.of(direction.opposite()).state;
+                if cx.force || matches!(answers, State::Opaque) {
+                    self.readers.of_mut(direction).stop();
+                    return Step::Took(0);
+                }
+                Step::Stalled
             }
             State::Boundary => {
                 // Empty lines before a message are read over (RFC 9112 section 2.2).
@@ -229,6 +213,9 @@ impl Session {
                 let empty = empty.count();
                 if empty > 0 {
                     cx.stats.skip(empty as u64);
+                    if side == Some(Side::Response) {
+                        self.pairing.stray_response_bytes(cx);
+                    }
                     return Step::Took(empty);
                 }
                 reader.state = State::Head { start_ns: chunk.ktime_ns, after_search: false };
@@ -257,7 +244,14 @@ impl Session {
             State::Body(body) => {
                 let message = match side {
                     Some(Side::Request) => self.pairing.request_message(),
-                    Some(Side::Response) => self.pairing.answer().map(|answer| &mut answer.message),
+                    Some(Side::Response) => {
+                        let begins = chunk.call_start && head::begins_response(chunk.bytes);
+                        if begins && self.pairing.answer().is_some_and(|a| a.may_be_bodiless()) {
+                            self.end_message(direction, Side::Response, cx);
+                            return Step::Took(0);
+                        }
+                        self.pairing.answer().map(|answer| &mut answer.message)
+                    }
                     None => None,
                 };
                 let Some(message) = message else {
@@ -272,302 +266,12 @@ impl Session {
                     }
                     Progress::Failed(bytes, ending) => {
                         self.body_failed(direction, side, ending, cx);
-                        self.pairing.request_unsure(chunk.ktime_ns);
+                        self.pairing.unsure(chunk.ktime_ns);
                         skip_after(bytes, chunk, cx)
                     }
                 }
             }
         }
-    }
-
-    /// Looks for the beginning of a message where a call started.
-    fn search(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) -> Step {
-        let (ktime_ns, side) = (chunk.ktime_ns, self.side(direction));
-        let begins_request = chunk.call_start && head::begins_request(chunk.bytes);
-        let begins_response = chunk.call_start && head::begins_response(chunk.bytes);
-        let found = match side {
-            Some(Side::Request) => begins_request,
-            Some(Side::Response) => begins_response,
-            None => begins_request || begins_response,
-        };
-        let reader = self.readers.of_mut(direction);
-        // Messages may have passed in the bytes that are skipped, and in the hole before these; but
-        // when this is the next byte after those, none passed since.
-        if !found || reader.after_hole {
-            match side {
-                Some(Side::Request) | None => self.pairing.request_unsure(ktime_ns),
-                Some(Side::Response) => self.pairing.response_unsure(ktime_ns),
-            }
-        }
-        reader.after_hole = false;
-        if !found {
-            if side == Some(Side::Response) {
-                self.pairing.response_activity(ktime_ns);
-            }
-            return skip(chunk, cx);
-        }
-        cx.stats.resynchronisations += 1;
-        reader.state = State::Head { start_ns: ktime_ns, after_search: true };
-        Step::Took(0)
-    }
-
-    /// Finds out from the first bytes which side sends them.
-    fn choose_sides(&mut self, direction: Direction, chunk: Chunk<'_>) -> Step {
-        let reader = self.readers.of_mut(direction);
-        let mut first = [0; 2];
-        let bytes = reader.partial.iter().chain(chunk.bytes).copied();
-        let mut length = 0;
-        for (to, from) in first.iter_mut().zip(bytes) {
-            *to = from;
-            length += 1;
-        }
-        let requests = match head::opening(first.get(..length).unwrap_or_default()) {
-            Opening::Undecided => {
-                reader.partial.extend_from_slice(chunk.bytes);
-                return Step::Took(chunk.bytes.len());
-            }
-            Opening::Request => direction,
-            Opening::Response => direction.opposite(),
-        };
-        self.requests = Some(requests);
-        self.pairing.role = match requests {
-            Direction::Read => Role::Server,
-            Direction::Write => Role::Client,
-        };
-        Step::Took(0)
-    }
-
-    fn request_head(
-        &mut self,
-        direction: Direction,
-        chunk: Chunk<'_>,
-        start_ns: u64,
-        after_search: bool,
-        cx: &mut Context<'_>,
-    ) -> Step {
-        let reader = self.readers.of_mut(direction);
-        let mut message = Message::new(start_ns);
-        match reader.read_head(chunk.bytes, head::parse_request) {
-            HeadStep::More(bytes) => Step::Took(bytes),
-            HeadStep::Whole { used, bytes, mut head, fields } => {
-                message.frame(bytes, chunk.ktime_ns);
-                let may_change = fields.upgrade || Asked::by_method(&head.method) == Asked::Connect;
-                reader.then = then(&fields, head.version, may_change);
-                let framing = fields.of_request(&mut head);
-                self.pairing.add_request(Some(head), message, after_search, cx);
-                self.begin_body(direction, Side::Request, framing, cx);
-                Step::Took(used)
-            }
-            HeadStep::Http2 => self.become_opaque(chunk, cx),
-            HeadStep::Failed(ending) => {
-                message.frame(reader.search(), chunk.ktime_ns);
-                let side = Some(Side::Request);
-                self.head_failed(side, message, after_search, ending, cx);
-                self.lost(side, cx);
-                self.pairing.request_unsure(chunk.ktime_ns);
-                skip(chunk, cx)
-            }
-        }
-    }
-
-    fn response_head(
-        &mut self,
-        direction: Direction,
-        chunk: Chunk<'_>,
-        cx: &mut Context<'_>,
-    ) -> Step {
-        let asked = self.pairing.asked();
-        let reader = self.readers.of_mut(direction);
-        let Some(answer) = self.pairing.answer() else { return skip(chunk, cx) };
-        match reader.read_head(chunk.bytes, head::parse_response) {
-            HeadStep::More(bytes) => Step::Took(bytes),
-            HeadStep::Whole { used, bytes, mut head, fields } => {
-                answer.message.frame(bytes, chunk.ktime_ns);
-                reader.then = then(&fields, head.version, false);
-                let status = head.status;
-                let framing = fields.of_response(&mut head, asked);
-                if matches!(status, 100 | 102..=199) {
-                    self.pairing.interim_over(status, cx);
-                    reader.message_over();
-                    return Step::Took(used);
-                }
-                answer.upgraded =
-                    status == 101 || asked == Asked::Connect && matches!(status, 200..=299);
-                answer.head = Some(head);
-                if answer.upgraded {
-                    self.change_protocol(cx);
-                }
-                self.begin_body(direction, Side::Response, framing, cx);
-                Step::Took(used)
-            }
-            step @ (HeadStep::Http2 | HeadStep::Failed(_)) => {
-                let ending =
-                    if let HeadStep::Failed(ending) = step { ending } else { Ending::Malformed };
-                let message = Message::new(chunk.ktime_ns);
-                answer.message.frame(reader.search(), chunk.ktime_ns);
-                let side = Some(Side::Response);
-                self.head_failed(side, message, false, ending, cx);
-                self.lost(side, cx);
-                self.pairing.response_unsure(chunk.ktime_ns);
-                self.pairing.response_activity(chunk.ktime_ns);
-                skip(chunk, cx)
-            }
-        }
-    }
-
-    fn begin_body(
-        &mut self,
-        direction: Direction,
-        side: Side,
-        framing: Result<crate::http1::framing::Framing, Unframeable>,
-        cx: &mut Context<'_>,
-    ) {
-        let framing = match framing {
-            Ok(framing) => framing,
-            Err(Unframeable) => {
-                return self.body_failed(direction, Some(side), Ending::Malformed, cx);
-            }
-        };
-        if let Some(body) = BodyReader::new(framing) {
-            self.readers.of_mut(direction).state = State::Body(body);
-            return;
-        }
-        let message = match side {
-            Side::Request => self.pairing.request_message(),
-            Side::Response => self.pairing.answer().map(|answer| &mut answer.message),
-        };
-        if let Some(message) = message {
-            message.end(crate::Headers::default(), cx.options);
-        }
-        self.message_over(direction, Some(side), cx);
-    }
-
-    fn message_over(&mut self, direction: Direction, side: Option<Side>, cx: &mut Context<'_>) {
-        self.readers.of_mut(direction).message_over();
-        match side {
-            Some(Side::Request) => self.pairing.request_over(cx),
-            Some(Side::Response) => {
-                let next = self.next_request(direction.opposite());
-                self.pairing.answer_over(next, cx);
-            }
-            None => {}
-        }
-    }
-
-    fn next_request(&self, requests: Direction) -> NextRequest {
-        match &self.readers.of(requests).state {
-            State::Head { start_ns, after_search: false } => {
-                NextRequest::Began { start_ns: *start_ns }
-            }
-            State::Head { start_ns: _, after_search: true } | State::Search => NextRequest::Unknown,
-            State::Boundary | State::Gate | State::Body(_) | State::Joining | State::Opaque => {
-                NextRequest::NotYet
-            }
-        }
-    }
-
-    /// Gives up the message whose head was being read. For a response, the parts of `message` are
-    /// added to what is already known of it.
-    fn head_failed(
-        &mut self,
-        side: Option<Side>,
-        message: Message,
-        after_search: bool,
-        ending: Ending,
-        cx: &mut Context<'_>,
-    ) {
-        count_failure(ending, cx);
-        match side {
-            Some(Side::Request) if !after_search => {
-                self.pairing.add_request(None, message, after_search, cx);
-                self.pairing.request_failed(ending, cx);
-            }
-            Some(Side::Response) if let Some(answer) = self.pairing.answer() => {
-                let known = &mut answer.message.seen;
-                known.framed_bytes = known.framed_bytes.saturating_add(message.seen.framed_bytes);
-                known.missing_bytes =
-                    known.missing_bytes.saturating_add(message.seen.missing_bytes);
-                known.holes.extend(message.seen.holes);
-                self.pairing.answer_failed(ending, cx);
-            }
-            Some(Side::Request | Side::Response) | None => cx.stats.skip(message.seen_bytes()),
-        }
-    }
-
-    fn body_failed(
-        &mut self,
-        direction: Direction,
-        side: Option<Side>,
-        ending: Ending,
-        cx: &mut Context<'_>,
-    ) {
-        count_failure(ending, cx);
-        self.readers.of_mut(direction).search();
-        match side {
-            Some(Side::Request) => self.pairing.request_failed(ending, cx),
-            Some(Side::Response) => self.pairing.answer_failed(ending, cx),
-            None => {}
-        }
-        self.lost(side, cx);
-    }
-
-    /// Takes note that a message boundary is unknown from here on.
-    fn lost(&mut self, side: Option<Side>, cx: &mut Context<'_>) {
-        match side {
-            Some(Side::Request) => self.pairing.request_lost(cx),
-            Some(Side::Response) => self.pairing.response_lost(cx),
-            None => {
-                self.pairing.request_lost(cx);
-                self.pairing.response_lost(cx);
-            }
-        }
-    }
-
-    /// The response that was just read hands the connection to another protocol.
-    fn change_protocol(&mut self, cx: &mut Context<'_>) {
-        for direction in Direction::ALL {
-            let is_request = self.side(direction) == Some(Side::Request);
-            let reader = self.readers.of_mut(direction);
-            let is_in_body = matches!(reader.state, State::Body(_));
-            if is_request && !is_in_body {
-                cx.stats.skip(reader.stop() as u64);
-            } else {
-                reader.then = Then::Nothing;
-            }
-        }
-    }
-
-    fn become_opaque(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) -> Step {
-        for direction in Direction::ALL {
-            cx.stats.skip(self.readers.of_mut(direction).stop() as u64);
-        }
-        self.pairing.answer_failed(Ending::Malformed, cx);
-        skip(chunk, cx)
-    }
-}
-
-/// What follows a message with this head.
-fn then(fields: &FramingFields, version: crate::Version, may_change: bool) -> Then {
-    if fields.ends_connection(version) {
-        Then::Nothing
-    } else if may_change {
-        Then::Gate
-    } else {
-        Then::Message
-    }
-}
-
-fn count_failure(ending: Ending, cx: &mut Context<'_>) {
-    match ending {
-        Ending::Malformed => cx.stats.malformed += 1,
-        Ending::LimitReached => cx.stats.limit_reached += 1,
-        Ending::Complete
-        | Ending::Upgraded
-        | Ending::RequestCut
-        | Ending::ResponseCut
-        | Ending::RequestUnseen
-        | Ending::LostInHole
-        | Ending::ObserverStopped => {}
     }
 }
 

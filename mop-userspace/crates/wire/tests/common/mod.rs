@@ -8,8 +8,8 @@ use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
 pub(crate) const CONNECTION: u64 = 7;
 
-/// Nanoseconds between two segments.
-pub(crate) const TICK_NS: u64 = 10;
+/// Nanoseconds between two segments: more than the times of a client may be off.
+pub(crate) const TICK_NS: u64 = 2 * mop_wire::limits::STAMP_SLACK_NS;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {

@@ -1,0 +1,200 @@
+//! What the response stream says, and which request a response answers.
+
+use super::{NextRequest, Pairing, Trust};
+use crate::{
+    exchange::{Ending, Role},
+    http1::{
+        context::Context,
+        framing::Asked,
+        outstanding::{Answer, Outstanding},
+    },
+    limits,
+};
+
+impl Pairing {
+    /// Decides which request the response that begins at this time answers. False when that
+    /// cannot be known yet.
+    pub(crate) fn begin_answer(&mut self, start_ns: u64, cx: &mut Context<'_>) -> bool {
+        let settled_ns = start_ns.saturating_add(self.slack_ns());
+        let passed = cx.force || cx.watermark_ns > settled_ns;
+        match self.held.as_ref().map(|held| held.next_ns) {
+            None => {}
+            Some(None) if !passed => return false,
+            Some(Some(next_ns)) if next_ns <= start_ns => self.accept_held(cx),
+            Some(_) => self.break_held(cx),
+        }
+        let first = self.queue.iter().find(|request| !request.settled);
+        let in_order = match self.trust {
+            Trust::Order => true,
+            Trust::Lost { certain, .. } => certain > 0,
+        };
+        if in_order {
+            match first {
+                None if !passed => return false,
+                // Of a stream that was joined midway, the first response may answer a request from
+                // before; it then began before the first request that was seen.
+                Some(request) if self.anchored || request.message.start_ns <= start_ns => {
+                    self.anchored = true;
+                    self.answer = Some(Answer::new(start_ns, false));
+                }
+                None | Some(_) => self.begin_orphan(start_ns, cx),
+            }
+            return true;
+        }
+        if !passed {
+            return false;
+        }
+        self.note_overlap(start_ns);
+        if self.is_attributable(start_ns)
+            && let Some(request) = self.queue.iter_mut().find(|request| !request.settled)
+        {
+            request.tentative = true;
+            self.answer = Some(Answer::new(start_ns, false));
+        } else {
+            let before = self.began_before(settled_ns);
+            self.give_up(before, Ending::LostInHole, cx);
+            self.begin_orphan(start_ns, cx);
+        }
+        true
+    }
+
+    /// The response that is being read.
+    pub(crate) fn answer(&mut self) -> Option<&mut Answer> {
+        self.answer.as_mut()
+    }
+
+    /// What the request of the response being read decides about it.
+    pub(crate) fn asked(&self) -> Asked {
+        let orphan = self.answer.as_ref().is_none_or(|answer| answer.orphan);
+        let first = self.queue.iter().find(|request| !request.settled);
+        first.filter(|_| !orphan).map_or(Asked::Other, |request| request.asked)
+    }
+
+    /// Takes note that the response being read was an interim one.
+    pub(crate) fn interim_over(&mut self, status: u16, cx: &mut Context<'_>) {
+        let Some(answer) = self.answer.take() else { return };
+        let bytes = answer.message.seen_bytes();
+        let first = self.queue.iter_mut().find(|request| !request.settled);
+        match first.filter(|_| !answer.orphan) {
+            Some(request) => {
+                request.interim_bytes = request.interim_bytes.saturating_add(bytes);
+                if request.interim.len() < limits::MAX_INTERIM_RESPONSES {
+                    request.interim.push(status);
+                }
+            }
+            None => cx.stats.skip(bytes),
+        }
+    }
+
+    /// Takes note that the response being read ended.
+    pub(crate) fn answer_over(&mut self, next: NextRequest, cx: &mut Context<'_>) {
+        let Some(answer) = self.answer.take() else { return };
+        let end_ns = answer.message.last_ns;
+        self.response_activity(end_ns);
+        if answer.orphan {
+            let exchange = answer.into_exchange(cx.connection, self.role, Ending::RequestUnseen);
+            return self.report(exchange, cx);
+        }
+        let ending = if answer.upgraded { Ending::Upgraded } else { Ending::Complete };
+        let mut unsettled = self.queue.iter_mut().filter(|request| !request.settled);
+        let Some(request) = unsettled.next() else { return };
+        request.settled = true;
+        request.response = Some(answer);
+        let is_over = request.over;
+        let tentative = request.tentative;
+        if unsettled.next().is_some_and(|next| next.message.start_ns < end_ns) {
+            self.pipelines = true;
+        }
+        if !tentative && let Trust::Lost { certain, .. } = &mut self.trust {
+            *certain = certain.saturating_sub(1);
+        }
+        if !is_over {
+            return;
+        }
+        let Some(request) = self.queue.pop_front() else { return };
+        let exchange = request.into_exchange(cx.connection, self.role, ending);
+        if tentative {
+            self.prove(exchange, next, cx);
+        } else {
+            self.report(exchange, cx);
+        }
+    }
+
+    /// Takes note that the response being read will not be read to its end.
+    pub(crate) fn answer_failed(&mut self, ending: Ending, cx: &mut Context<'_>) {
+        let Some(answer) = self.answer.take() else { return };
+        self.response_activity(answer.message.last_ns);
+        if answer.orphan {
+            let exchange = answer.into_exchange(cx.connection, self.role, ending);
+            return self.report(exchange, cx);
+        }
+        if let Some(request) = self.queue.iter_mut().find(|request| !request.settled) {
+            request.response = Some(answer);
+            self.give_up(1, ending, cx);
+        }
+    }
+
+    /// Takes note that a message boundary of the response stream is unknown from here on.
+    pub(crate) fn response_lost(&mut self, cx: &mut Context<'_>) {
+        self.break_held(cx);
+        self.trust = match self.trust {
+            Trust::Order => Trust::Lost { certain: 0, unsure_ns: 0, quiet_ns: None },
+            Trust::Lost { certain: _, unsure_ns, quiet_ns } => {
+                Trust::Lost { certain: 0, unsure_ns, quiet_ns }
+            }
+        };
+    }
+
+    /// Takes note that a byte of a response was seen at this time.
+    pub(crate) fn response_activity(&mut self, ktime_ns: u64) {
+        if let Trust::Lost { quiet_ns, .. } = &mut self.trust {
+            *quiet_ns = (*quiet_ns).max(Some(ktime_ns));
+        }
+    }
+
+    /// Rule 2 of the module documentation.
+    fn is_attributable(&self, start_ns: u64) -> bool {
+        let Trust::Lost { certain: _, unsure_ns, quiet_ns: Some(quiet_ns) } = self.trust else {
+            return false;
+        };
+        let Some(request) = self.queue.iter().find(|request| !request.settled) else {
+            return false;
+        };
+        !self.pipelines
+            && self.began_before(start_ns.saturating_add(self.slack_ns())) == 1
+            && quiet_ns >= unsure_ns
+            && request.message.start_ns > quiet_ns.saturating_add(self.slack_ns())
+            && request.message.whole
+            && request.failure.is_none()
+            && request.message.last_ns <= start_ns
+    }
+
+    /// Two requests since the last response, none of whose bytes is missing since: the second did
+    /// not wait for the response to the first.
+    fn note_overlap(&mut self, start_ns: u64) {
+        let Trust::Lost { certain: _, unsure_ns, quiet_ns: Some(quiet_ns) } = self.trust else {
+            return;
+        };
+        let since = self.began_before(start_ns).saturating_sub(self.began_before(quiet_ns));
+        self.pipelines |= quiet_ns >= unsure_ns && since > 1;
+    }
+
+    /// How much later than a response its request may be stamped.
+    fn slack_ns(&self) -> u64 {
+        match self.role {
+            Role::Client => limits::STAMP_SLACK_NS,
+            Role::Server => 0,
+        }
+    }
+
+    fn began_before(&self, ktime_ns: u64) -> usize {
+        let began = |request: &&Outstanding| request.message.start_ns <= ktime_ns;
+        self.queue.iter().filter(|request| !request.settled).take_while(began).count()
+    }
+
+    fn begin_orphan(&mut self, start_ns: u64, cx: &mut Context<'_>) {
+        self.response_lost(cx);
+        self.unsure(start_ns);
+        self.answer = Some(Answer::new(start_ns, true));
+    }
+}
