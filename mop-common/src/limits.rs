@@ -15,8 +15,12 @@ pub const MAX_SEGMENTS_PER_CALL: u32 = 4096;
 /// it is ignored for good: long enough to outlast the rest of a body that was already under way.
 pub const SNIFF_CALLS_MIDWAY: u16 = 1024;
 
-/// Threads that can be inside a TLS call at the same time.
-pub const MAX_THREADS_IN_CALL: u32 = 32_768;
+/// Slots for the state of threads that use TLS, a power of two. A thread's slot follows from its id,
+/// which costs far less than a look-up in a hash table; ids count up, so threads rarely collide.
+pub const THREAD_SLOTS: u32 = 16_384;
+
+/// Threads that use TLS and found their slot taken.
+pub const MAX_OVERFLOW_THREADS: u32 = 16_384;
 
 /// TLS connections that are remembered; the least recently used one makes room.
 pub const MAX_TLS_CONNECTIONS: u32 = 65_536;
@@ -33,3 +37,8 @@ pub const WAKE_AT_FRACTION: u64 = 4;
 
 /// Files mapped as code that are remembered, so that each is looked into once.
 pub const MAX_CODE_FILES: u32 = 16_384;
+
+/// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
+/// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
+/// [`crate::Counter::TlsExits`].
+pub const THREAD_STATE_BYTES: usize = 384;

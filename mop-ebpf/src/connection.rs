@@ -85,7 +85,13 @@ impl Connection {
 
     /// A call moved bytes that nobody can show: a hole of known length.
     #[inline(always)]
-    pub fn moved_unseen(&mut self, direction: Direction, bytes: u64, cursor: &mut Cursor, cause: u8) {
+    pub fn moved_unseen(
+        &mut self,
+        direction: Direction,
+        bytes: u64,
+        cursor: &mut Cursor,
+        cause: u8,
+    ) {
         let position = self.advance(direction, bytes);
         if self.opened == 0 {
             return;
@@ -132,9 +138,17 @@ impl Connection {
 
     #[inline(always)]
     fn advance(&mut self, direction: Direction, bytes: u64) -> u64 {
-        // Atomic: two threads may write to one connection.
-        // SAFETY: the field is an aligned number of a map value.
-        unsafe { counters::fetch_add(&raw mut self.positions[direction.index()], bytes) }
+        let position = &mut self.positions[direction.index()];
+        if self.layer == Layer::Tls as u8 {
+            // TLS libraries do not allow two calls on one object at the same time.
+            let before = *position;
+            *position = before.wrapping_add(bytes);
+            before
+        } else {
+            // Two threads may write to one socket.
+            // SAFETY: the field is an aligned number of a map value.
+            unsafe { counters::fetch_add(position, bytes) }
+        }
     }
 
     /// True when the bytes at the cursor are to be emitted.

@@ -1,6 +1,6 @@
 //! Counting, on the CPU's own set of counters.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use mop_common::Counter;
 
@@ -30,4 +30,18 @@ pub fn add(counter: Counter, amount: u64) -> u64 {
 pub unsafe fn fetch_add(value: *mut u64, amount: u64) -> u64 {
     // SAFETY: by the caller's promise.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(value, amount) }
+}
+
+/// Puts a value where there is zero; false when there is something else.
+///
+/// # Safety
+///
+/// `place` is an aligned number in a map value.
+#[inline(always)]
+pub unsafe fn replace_zero(place: *mut u64, value: u64) -> bool {
+    // SAFETY: by the caller's promise.
+    let (_, is_replaced) = unsafe {
+        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(place, 0, value)
+    };
+    is_replaced
 }

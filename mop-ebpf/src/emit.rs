@@ -142,8 +142,7 @@ pub struct Place {
 }
 
 impl Place {
-    const EMPTY: Self =
-        Self { base: 0, left: 0, vectors: 0, vectors_left: 0, word: 0, bytes: 0 };
+    const EMPTY: Self = Self { base: 0, left: 0, vectors: 0, vectors_left: 0, word: 0, bytes: 0 };
 
     /// Takes one byte, or goes to the next buffer; false when neither is to be had.
     #[inline(never)]
@@ -304,12 +303,18 @@ fn step(cursor: &mut Cursor) -> bool {
     if bytes > limits::MAX_SEGMENT as u64 {
         bytes = limits::MAX_SEGMENT as u64;
     }
-    segment(cursor, bytes);
+    next_segment(cursor, bytes);
     cursor.total_left == 0
 }
 
-/// Emits the next `bytes` (at most [`limits::MAX_SEGMENT`]) of the current buffer.
+/// [`segment`] inside a loop. Not inlined, for the sake of the stack of uprobes.
 #[inline(never)]
+fn next_segment(cursor: &mut Cursor, bytes: u64) {
+    segment(cursor, bytes);
+}
+
+/// Emits the next `bytes` (at most [`limits::MAX_SEGMENT`]) of the current buffer.
+#[inline(always)]
 fn segment(cursor: &mut Cursor, bytes: u64) {
     if bytes <= CLASS_0 as u64 {
         write::<CLASS_0>(cursor, bytes);

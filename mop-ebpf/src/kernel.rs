@@ -70,9 +70,7 @@ pub fn code_file_of(descriptor: u64) -> Option<CodeFile> {
     let superblock = read::<u64>(inode + u64::from(config!(offsets.inode_superblock)))?;
     Some(CodeFile {
         inode: read(inode + u64::from(config!(offsets.inode_number)))?,
-        device: u64::from(read::<u32>(
-            superblock + u64::from(config!(offsets.superblock_device)),
-        )?),
+        device: u64::from(read::<u32>(superblock + u64::from(config!(offsets.superblock_device)))?),
     })
 }
 

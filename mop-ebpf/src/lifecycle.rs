@@ -6,8 +6,8 @@ use mop_common::{ControlKind, Direction};
 use crate::{
     control::{self, NO_WAKEUP, WAKEUP},
     kernel::{self, argument},
-    maps::{CODE_FILES, SOCKETS, THREADS, config},
-    syscalls,
+    maps::{CODE_FILES, SOCKETS, config},
+    syscalls, tls,
 };
 
 /// A TCP socket changed its state: notes new connections, and the end of sending.
@@ -55,7 +55,7 @@ pub fn sched_process_exec(_context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(_context: BtfTracePointContext) -> i32 {
     let thread = kernel::thread_id();
-    let _ = THREADS.remove(&thread);
+    tls::forget_thread(thread);
     if thread as u32 == kernel::process_of(thread) {
         control::process(ControlKind::Exit, [0; 2], NO_WAKEUP);
     }

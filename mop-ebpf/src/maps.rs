@@ -3,7 +3,7 @@
 use aya_ebpf::{
     btf_maps::{ArrayOfMaps, RingBuf as BtfRingBuf},
     macros::{btf_map, map},
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use mop_common::{Counters, KernelConfig, limits};
 
@@ -84,10 +84,14 @@ pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0)
 #[map]
 pub static CURSOR: PerCpuArray<Cursor> = PerCpuArray::with_max_entries(1, 0);
 
-/// Threads that ever were inside a TLS call, by pid and tgid; removed when the thread ends.
+/// Threads that ever were inside a TLS call, each in the slot that follows from its id.
 #[map]
-pub static THREADS: HashMap<u64, Thread> =
-    HashMap::with_max_entries(limits::MAX_THREADS_IN_CALL, 0);
+pub static THREADS: Array<Thread> = Array::with_max_entries(limits::THREAD_SLOTS, 0);
+
+/// Threads that found their slot taken, by pid and tgid.
+#[map]
+pub static OVERFLOW_THREADS: HashMap<u64, Thread> =
+    HashMap::with_max_entries(limits::MAX_OVERFLOW_THREADS, 0);
 
 /// TLS connections by process and address of the TLS object.
 #[map]

@@ -151,8 +151,7 @@ fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64) {
             let Some(connection) = connection_of(registers.argument::<0>()) else { return };
             // `read` and `write` have no flags; their fourth register is noise.
             let call = registers.number();
-            let flags =
-                if call == number::RECVFROM { registers.argument::<3>() } else { 0 };
+            let flags = if call == number::RECVFROM { registers.argument::<3>() } else { 0 };
             let asked = registers.argument::<2>();
             received_or_sent(connection, direction, flags, result, asked, |cursor| {
                 cursor.at_buffer(registers.argument::<1>(), result);
@@ -172,9 +171,7 @@ fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64) {
             };
             let message = registers.argument::<1>();
             // SAFETY: the helper checks the address.
-            let buffers = unsafe {
-                bpf_probe_read_user((message + MSGHDR_IOV) as *const [u64; 2])
-            };
+            let buffers = unsafe { bpf_probe_read_user((message + MSGHDR_IOV) as *const [u64; 2]) };
             let [vectors, count] = buffers.unwrap_or([0, 0]);
             received_or_sent(connection, direction, flags, result, 1, |cursor| {
                 cursor.at_vectors(vectors, count, result);

@@ -14,7 +14,7 @@ use aya_ebpf::{
     macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use mop_common::{Counter, Direction, Layer};
+use mop_common::{Counter, Direction, Layer, limits};
 
 use crate::{
     arch,
@@ -22,17 +22,30 @@ use crate::{
     counters,
     emit::Cursor,
     kernel,
-    maps::{SOCKETS, THREADS, TLS, TlsKey, config},
+    maps::{OVERFLOW_THREADS, SOCKETS, THREADS, TLS, TlsKey, config},
 };
 
 /// A thread that calls into TLS libraries.
 ///
 /// Calls nest when one TLS connection runs inside another: the inner call is the second slot.
+///
+/// The counts are the thread's own, without atomic operations, and are part of the counters of the
+/// node: user space adds them up.
 #[repr(C)]
 pub struct Thread {
+    /// [`Counter::TlsEntries`]
+    entries: u64,
+    /// [`Counter::TlsExits`]
+    exits: u64,
+    /// The thread, or 0 when the slot is free.
+    owner: u64,
+    /// 1 once a thread found this slot taken: from then on a look into the overflow is needed.
+    overflowed: u64,
     outer: Call,
     inner: Call,
 }
+
+const _: () = assert!(size_of::<Thread>() == limits::THREAD_STATE_BYTES);
 
 /// A call in progress.
 #[repr(C)]
@@ -57,7 +70,8 @@ pub struct Call {
     cursor: Cursor,
 }
 
-static NEW_THREAD: Thread = Thread { outer: NO_CALL, inner: NO_CALL };
+static NEW_THREAD: Thread =
+    Thread { entries: 0, exits: 0, owner: 0, overflowed: 0, outer: NO_CALL, inner: NO_CALL };
 
 const NO_CALL: Call = Call {
     active: 0,
@@ -134,15 +148,75 @@ pub fn tls_forget(context: ProbeContext) -> u32 {
 /// The call that the running thread is in, for system calls made inside it.
 #[inline(always)]
 pub fn call_in_progress(thread: u64) -> Option<&'static mut Call> {
-    let state = THREADS.get_ptr_mut(&thread)?;
-    // SAFETY: the pointer comes from the map; only this thread uses its entry.
-    let state = unsafe { &mut *state };
-    if state.inner.active != 0 {
-        Some(&mut state.inner)
-    } else if state.outer.active != 0 {
-        Some(&mut state.outer)
+    state_of(thread)?.call_in_progress()
+}
+
+/// Forgets a thread that ended; its counts stay.
+#[inline(always)]
+pub fn forget_thread(thread: u64) {
+    let Some(state) = state_of(thread) else { return };
+    counters::add(Counter::TlsEntries, state.entries);
+    counters::add(Counter::TlsExits, state.exits);
+    state.entries = 0;
+    state.exits = 0;
+    state.outer.active = 0;
+    state.inner.active = 0;
+    if state.owner == thread {
+        state.owner = 0;
     } else {
-        None
+        let _ = OVERFLOW_THREADS.remove(&thread);
+    }
+}
+
+#[inline(always)]
+fn slot_of(thread: u64) -> Option<&'static mut Thread> {
+    let state = THREADS.get_ptr_mut(thread as u32 & (limits::THREAD_SLOTS - 1))?;
+    // SAFETY: the pointer comes from the map; only the owner changes more than `overflowed`.
+    Some(unsafe { &mut *state })
+}
+
+#[inline(always)]
+fn state_of(thread: u64) -> Option<&'static mut Thread> {
+    let slot = slot_of(thread)?;
+    if slot.owner == thread {
+        return Some(slot);
+    }
+    if slot.overflowed == 0 {
+        return None;
+    }
+    overflow_of(thread)
+}
+
+#[inline(never)]
+fn overflow_of(thread: u64) -> Option<&'static mut Thread> {
+    let state = OVERFLOW_THREADS.get_ptr_mut(&thread)?;
+    // SAFETY: the pointer comes from the map; only this thread uses its entry.
+    Some(unsafe { &mut *state })
+}
+
+/// A place for a thread that has none.
+#[inline(never)]
+fn settle(thread: u64) -> Option<&'static mut Thread> {
+    let slot = slot_of(thread)?;
+    // SAFETY: an aligned number in a map value.
+    if unsafe { counters::replace_zero(&raw mut slot.owner, thread) } {
+        return Some(slot);
+    }
+    slot.overflowed = 1;
+    let _ = OVERFLOW_THREADS.insert(&thread, &NEW_THREAD, 0);
+    overflow_of(thread)
+}
+
+impl Thread {
+    #[inline(always)]
+    fn call_in_progress(&mut self) -> Option<&mut Call> {
+        if self.inner.active != 0 {
+            Some(&mut self.inner)
+        } else if self.outer.active != 0 {
+            Some(&mut self.outer)
+        } else {
+            None
+        }
     }
 }
 
@@ -180,21 +254,18 @@ fn enter(context: &ProbeContext) {
     if kernel::process_of(thread) == config!(own_tgid) {
         return;
     }
-    counters::add(Counter::TlsEntries, 1);
-    let state = match THREADS.get_ptr_mut(&thread) {
+    let state = match state_of(thread) {
         Some(state) => state,
         None => {
             // The first call of this thread.
-            let _ = THREADS.insert(&thread, &NEW_THREAD, 0);
-            let Some(state) = THREADS.get_ptr_mut(&thread) else {
+            let Some(state) = settle(thread) else {
                 counters::add(Counter::ThreadsFull, 1);
                 return;
             };
             state
         }
     };
-    // SAFETY: the pointer comes from the map; only this thread uses its entry.
-    let state = unsafe { &mut *state };
+    state.entries += 1;
     let stack = arch::stack_pointer(context.as_ptr().cast::<pt_regs>());
     // Deeper in the stack than a call in progress: inside it. Otherwise that call is over, however
     // it ended.
@@ -228,8 +299,10 @@ fn exit(context: *mut c_void) {
     if kernel::process_of(thread) == config!(own_tgid) {
         return;
     }
-    let Some(call) = call_in_progress(thread) else { return };
-    counters::add(Counter::TlsExits, 1);
+    let Some(state) = state_of(thread) else { return };
+    // Counted also when no call is in progress: an exit too many must show.
+    state.exits += 1;
+    let Some(call) = state.call_in_progress() else { return };
     call.active = 0;
     let result = arch::function_result(context.cast::<pt_regs>()) as i32;
     if call.ambiguous != 0 {
@@ -299,12 +372,9 @@ fn forget(object: u64, thread: u64) {
         unsafe { (*connection).close() };
         let _ = TLS.remove(&key);
     }
-    if let Some(state) = THREADS.get_ptr_mut(&thread) {
-        // SAFETY: the pointer comes from the map; only this thread uses its entry.
-        unsafe {
-            (*state).outer.binding = UNKNOWN;
-            (*state).inner.binding = UNKNOWN;
-        }
+    if let Some(state) = state_of(thread) {
+        state.outer.binding = UNKNOWN;
+        state.inner.binding = UNKNOWN;
     }
 }
 

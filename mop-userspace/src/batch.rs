@@ -14,7 +14,6 @@ pub(crate) struct Batch {
 
 /// One record; the bytes of segments stand one after the other in [`Batch::bytes`].
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "control events are rare, and a box each would not be")]
 enum Item {
     Segment(SegmentHead),
     Control(ControlEvent),

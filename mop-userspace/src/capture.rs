@@ -33,6 +33,8 @@ pub(crate) struct CaptureCounters {
     pub(crate) received_bytes: AtomicU64,
     /// Segments whose bytes were dropped because a worker was behind.
     pub(crate) queue_dropped_segments: AtomicU64,
+    /// Processes and files that were not looked into because discovery was behind.
+    pub(crate) dropped_finds: AtomicU64,
 }
 
 /// Reads the rings until `stop` is set, then once more until they are empty.
@@ -58,6 +60,7 @@ pub(crate) fn run(
         }
         router.flush();
         if stopping && drained.emptied {
+            router.finish();
             return;
         }
         idle_rounds = if drained.records > 0 { 0 } else { idle_rounds.saturating_add(1) };
@@ -124,6 +127,21 @@ impl Router {
         }
     }
 
+    /// Hands over what is there, however long it takes: the last of a run.
+    fn finish(self) {
+        let Self { destinations, pending, counters: _ } = self;
+        for (batch, queue) in pending.into_iter().zip(destinations.workers) {
+            // A worker that is gone is reported by its own end.
+            let _ = queue.send(batch);
+        }
+    }
+
+    fn find(&self, find: Find) {
+        if self.destinations.finds.try_send(find).is_err() {
+            self.counters.dropped_finds.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// True when the queue took the batch, or there was nothing to take.
     fn hand_over(&mut self, worker: usize) -> bool {
         let Self { destinations, pending, .. } = self;
@@ -179,21 +197,18 @@ impl RecordSink for Router {
     fn control(&mut self, event: &ControlEvent) {
         match ControlKind::from_number(event.kind) {
             Some(ControlKind::Exec) => {
-                let _ = self.destinations.finds.try_send(Find::Executable(event.tgid));
+                self.find(Find::Executable(event.tgid));
             }
             Some(ControlKind::Map) => {
                 let [inode, device] = event.positions;
-                let find = Find::Mapping { tgid: event.tgid, inode, device };
-                let _ = self.destinations.finds.try_send(find);
+                self.find(Find::Mapping { tgid: event.tgid, inode, device });
             }
             Some(ControlKind::Exit) => {
                 for batch in &mut self.pending {
                     batch.push_control(event);
                 }
             }
-            Some(
-                ControlKind::Open | ControlKind::Bind | ControlKind::End | ControlKind::Close,
-            ) => {
+            Some(ControlKind::Open | ControlKind::Bind | ControlKind::End | ControlKind::Close) => {
                 let worker = self.worker_of(event.connection);
                 if let Some(batch) = self.pending.get_mut(worker) {
                     batch.push_control(event);

@@ -158,7 +158,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     const FORM: &str = "a number and one of ms, s, m, h is wanted, e.g. 30s";
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| FORM.to_owned())?;
+    let number: u64 = number.parse().map_err(|_not_a_number| FORM.to_owned())?;
     let milliseconds = match unit {
         "ms" => Some(number),
         "s" => number.checked_mul(1_000),
@@ -197,7 +197,9 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        for bad in ["", "30", "s", "-1s", "1.5s", "0s", "99999999999999999999s", "18446744073709551615h"] {
+        for bad in
+            ["", "30", "s", "-1s", "1.5s", "0s", "99999999999999999999s", "18446744073709551615h"]
+        {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -67,6 +67,6 @@ pub(crate) fn learn(names: &LibraryNames, discovery: Discovery) {
     }
 }
 
-/// Finds that wait. When more come, some are lost: the kernel reports a file once, so its library
-/// is then found by the next process that maps another new file.
+/// Finds that wait. When more come, some are lost, and counted: the kernel reports a file once, so
+/// its library is then found by the next process that maps another new file.
 pub(crate) const FIND_QUEUE: usize = 8192;

@@ -134,10 +134,7 @@ impl Report {
         for Uncovered { process, runtime, reason } in uncovered {
             println!("  {} ({runtime}): {reason}", process.line());
         }
-        println!(
-            "\nObserving is {}.",
-            if *can_observe { "possible" } else { "NOT possible" }
-        );
+        println!("\nObserving is {}.", if *can_observe { "possible" } else { "NOT possible" });
     }
 }
 

@@ -31,7 +31,9 @@ use crate::cli::{Arguments, Command};
 fn main() -> ExitCode {
     // A panic's message may quote the data that led to it: say where, not what.
     std::panic::set_hook(Box::new(|info| match info.location() {
-        Some(at) => eprintln!("mop: internal error at {}:{}; please report it", at.file(), at.line()),
+        Some(at) => {
+            eprintln!("mop: internal error at {}:{}; please report it", at.file(), at.line())
+        }
         None => eprintln!("mop: internal error; please report it"),
     }));
     // clap prints its own message for a wrong command line and exits with 2.

@@ -129,7 +129,10 @@ mod tests {
 
     #[test]
     fn targets_keep_their_shape() {
-        assert_eq!(target("/open-insurance/consents/v3/consents"), "/open-insurance/consents/v3/consents");
+        assert_eq!(
+            target("/open-insurance/consents/v3/consents"),
+            "/open-insurance/consents/v3/consents"
+        );
         assert_eq!(target("/a?page=1&cpf=12345678909&x"), "/a?page=***&cpf=***&***");
         assert_eq!(target("/customers/12345678909/x"), "/customers/***/x");
         assert_eq!(target("/customers/123.456.789-09"), "/customers/***");

@@ -47,8 +47,7 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
             run,
             counts: ExchangeCounts::default(),
         };
-        let options =
-            Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
+        let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
@@ -64,11 +63,13 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
         received_segments: stopped.capture.received_segments.load(Ordering::Relaxed),
         received_bytes: stopped.capture.received_bytes.load(Ordering::Relaxed),
         queue_dropped_segments: stopped.capture.queue_dropped_segments.load(Ordering::Relaxed),
+        dropped_finds: stopped.capture.dropped_finds.load(Ordering::Relaxed),
         libraries: stopped.libraries,
         ..Totals::default()
     };
     for worker in workers {
-        let worked = worker.join().map_err(|_| Failure::runtime("a worker thread panicked"))?;
+        let worked =
+            worker.join().map_err(|_panic| Failure::runtime("a worker thread panicked"))?;
         totals.counts.absorb(&worked.counts);
         add_flows(&mut totals.flows, &worked.flows);
         totals.http2_connections += worked.http2_connections;
@@ -140,8 +141,7 @@ impl Session {
         let (finds, to_find) = bounded(FIND_QUEUE);
         // Attach to the life of processes before looking at those that live: none is missed.
         observer.attach_node()?;
-        let destinations =
-            Destinations { workers: queues, empties: emptied, finds: finds.clone() };
+        let destinations = Destinations { workers: queues, empties: emptied, finds: finds.clone() };
         let capture = {
             let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
             spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
@@ -156,25 +156,17 @@ impl Session {
 
     /// Detaches, reads what is left in the rings and ends the threads.
     pub(crate) fn stop(self) -> Result<Stopped, Failure> {
-        let Self {
-            batches: _,
-            empties: _,
-            libraries,
-            counters,
-            stop,
-            finds,
-            discovery,
-            capture,
-        } = self;
+        let Self { batches: _, empties: _, libraries, counters, stop, finds, discovery, capture } =
+            self;
         let _ = finds.send(discovery::Find::Nothing);
         drop(finds);
         let mut observer =
-            discovery.join().map_err(|_| Failure::runtime("the discovery thread panicked"))?;
+            discovery.join().map_err(|_panic| Failure::runtime("the discovery thread panicked"))?;
         observer.detach();
         // No probe runs any more: the counters are final, and what the rings hold is all there is.
         let kernel = observer.counters()?;
         stop.store(true, Ordering::Release);
-        capture.join().map_err(|_| Failure::runtime("the capture thread panicked"))?;
+        capture.join().map_err(|_panic| Failure::runtime("the capture thread panicked"))?;
         Ok(Stopped { kernel, capture: counters, libraries: libraries.len() })
     }
 }

@@ -163,7 +163,11 @@ impl<S: ProcessSource> Pipeline<S> {
             let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
             reporter.report(&exchange, facts);
         };
-        if catch_unwind(AssertUnwindSafe(|| work(flows, &mut (&mut out as &mut dyn FnMut(Exchange))))).is_ok() {
+        if catch_unwind(AssertUnwindSafe(|| {
+            work(flows, &mut (&mut out as &mut dyn FnMut(Exchange)))
+        }))
+        .is_ok()
+        {
             return;
         }
         let abandoned = catch_unwind(AssertUnwindSafe(|| {

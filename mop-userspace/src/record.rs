@@ -151,11 +151,8 @@ impl<'a> ExchangeRecord<'a> {
             timing,
             completeness,
         } = exchange;
-        let began_ns = if request.is_some() {
-            timing.request_start_ns
-        } else {
-            timing.response_start_ns
-        };
+        let began_ns =
+            if request.is_some() { timing.request_start_ns } else { timing.response_start_ns };
         let duration_ms = (request.is_some() && response.is_some())
             .then(|| milliseconds(timing.response_end_ns.saturating_sub(timing.request_start_ns)));
         let (local, remote) = match facts.and_then(|facts| facts.ends) {

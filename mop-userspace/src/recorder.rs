@@ -28,14 +28,10 @@ use crate::{
 pub(crate) fn run(arguments: &RecordArguments) -> Result<ExitCode, Failure> {
     confirm(arguments)?;
     let stop = StopRequest::listen()?;
-    let file = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&arguments.out)
-        .map_err(|error| {
-            Failure::runtime(format!("cannot create {}: {error}", arguments.out.display()))
-        })?;
+    let file =
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&arguments.out).map_err(
+            |error| Failure::runtime(format!("cannot create {}: {error}", arguments.out.display())),
+        )?;
     let mut session = Session::start(&arguments.kernel, 1)?;
     let batches = std::mem::take(&mut session.batches)
         .pop()

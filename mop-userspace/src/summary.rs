@@ -68,6 +68,8 @@ pub(crate) struct Summary {
     received_bytes: u64,
     /// Segments whose bytes were dropped because a worker was behind.
     pub(crate) queue_dropped_segments: u64,
+    /// Processes and files that were not looked into for TLS libraries.
+    dropped_finds: u64,
     /// Bytes of records that were dropped because an output was behind.
     pub(crate) output_dropped_bytes: u64,
     panics: u64,
@@ -99,6 +101,7 @@ pub(crate) struct Totals {
     pub(crate) received_segments: u64,
     pub(crate) received_bytes: u64,
     pub(crate) queue_dropped_segments: u64,
+    pub(crate) dropped_finds: u64,
     pub(crate) output_dropped_bytes: u64,
     pub(crate) libraries: usize,
 }
@@ -113,6 +116,7 @@ impl Summary {
             received_segments,
             received_bytes,
             queue_dropped_segments,
+            dropped_finds,
             output_dropped_bytes,
             libraries,
         } = totals;
@@ -150,6 +154,7 @@ impl Summary {
             received_segments,
             received_bytes,
             queue_dropped_segments,
+            dropped_finds,
             output_dropped_bytes,
             panics: counts.panics,
             libraries,
@@ -176,6 +181,12 @@ impl Summary {
         }
         if self.http2_connections > 0 {
             note(format!("  {} connections spoke HTTP/2: not decoded", self.http2_connections));
+        }
+        if self.dropped_finds > 0 {
+            note(format!(
+                "  {} processes or files not looked into for TLS libraries: too many at once",
+                self.dropped_finds
+            ));
         }
         if self.output_dropped_bytes > 0 {
             note(format!(

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use mop_wire::{
-    Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen, Timing,
-    Version,
+    Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen,
+    Timing, Version,
 };
 use serde::Deserialize;
 
@@ -34,10 +34,8 @@ pub(super) fn replay(
     for number in 1_u64.. {
         line.clear();
         let limit = MAX_LINE_BYTES as u64 + 1;
-        let length = (&mut reader)
-            .take(limit)
-            .read_until(b'\n', &mut line)
-            .map_err(Failure::runtime)?;
+        let length =
+            (&mut reader).take(limit).read_until(b'\n', &mut line).map_err(Failure::runtime)?;
         if length == 0 {
             break;
         }
@@ -49,8 +47,9 @@ pub(super) fn replay(
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let read: ExchangeLine = serde_json::from_slice(&line)
-            .map_err(|error| Failure::runtime(format!("line {number}: {}", without_value(&error))))?;
+        let read: ExchangeLine = serde_json::from_slice(&line).map_err(|error| {
+            Failure::runtime(format!("line {number}: {}", without_value(&error)))
+        })?;
         let exchange = read
             .exchange(arguments.body_digest)
             .map_err(|reason| Failure::runtime(format!("line {number}: {reason}")))?;
@@ -157,10 +156,8 @@ impl ExchangeLine {
         if self.request.is_none() && self.response.is_none() {
             return Err("it has neither a request nor a response");
         }
-        let start_ns = self
-            .ts
-            .and_then(|ts| u64::try_from(ts.as_nanosecond()).ok())
-            .unwrap_or_default();
+        let start_ns =
+            self.ts.and_then(|ts| u64::try_from(ts.as_nanosecond()).ok()).unwrap_or_default();
         let end_ns = start_ns.saturating_add(nanoseconds(self.duration_ms.unwrap_or_default())?);
         let request = self
             .request
@@ -241,7 +238,7 @@ impl MessageLine {
             (None, _) => Vec::new(),
             (Some(text), None) => text.clone().into_bytes(),
             (Some(text), Some(BodyEncoding::Base64)) => {
-                STANDARD.decode(text).map_err(|_| "its body is not base64")?
+                STANDARD.decode(text).map_err(|_quotes_the_body| "its body is not base64")?
             }
         };
         Ok(Body::whole(bytes, digest))

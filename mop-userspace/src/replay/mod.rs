@@ -35,8 +35,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let read = read(&mut file, &arguments.report, format, &output);
     // What was read before an error is reported all the same.
     let dropped = output.finish();
-    let mut totals = read
-        .map_err(|failure| failure.in_context(&path.display().to_string()))?;
+    let mut totals = read.map_err(|failure| failure.in_context(&path.display().to_string()))?;
     totals.output_dropped_bytes = dropped?;
     observe::finish(arguments.report.output, &Summary::new(totals))
 }

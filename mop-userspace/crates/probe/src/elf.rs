@@ -1,8 +1,6 @@
 //! Functions in ELF files: where they are in the file, and their code.
 
-use object::{
-    Object as _, ObjectSegment, ObjectSymbol as _, SegmentFlags, elf::PF_X,
-};
+use object::{Object as _, ObjectSegment, ObjectSymbol as _, SegmentFlags, elf::PF_X};
 
 /// A function of a library or executable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,31 +56,27 @@ pub fn functions<'data>(
 #[must_use]
 pub fn is_go(data: &[u8]) -> bool {
     object::File::parse(data).is_ok_and(|file| {
-        file.section_by_name(".go.buildinfo").is_some() || file.section_by_name(".gopclntab").is_some()
+        file.section_by_name(".go.buildinfo").is_some()
+            || file.section_by_name(".gopclntab").is_some()
     })
 }
 
 /// Maps an address to the file by the loadable segment that holds it. Only executable segments
 /// count: a data symbol of the same name is not a function.
-fn locate<'data>(
-    file: &object::File<'data>,
-    address: u64,
-    size: u64,
-) -> Option<Function<'data>> {
+fn locate<'data>(file: &object::File<'data>, address: u64, size: u64) -> Option<Function<'data>> {
     let segment = file.segments().find(|segment| {
         is_executable(segment)
-            && address
-                .checked_sub(segment.address())
-                .is_some_and(|inside| inside < segment.size())
+            && address.checked_sub(segment.address()).is_some_and(|inside| inside < segment.size())
     })?;
     let inside = address - segment.address();
     let (start, in_file) = segment.file_range();
     if inside >= in_file {
         return None;
     }
-    let code = usize::try_from(inside).ok().zip(usize::try_from(size).ok()).and_then(
-        |(from, length)| segment.data().ok()?.get(from..from.checked_add(length)?),
-    );
+    let code = usize::try_from(inside)
+        .ok()
+        .zip(usize::try_from(size).ok())
+        .and_then(|(from, length)| segment.data().ok()?.get(from..from.checked_add(length)?));
     Some(Function { file_offset: start.checked_add(inside)?, code: code.unwrap_or_default() })
 }
 

@@ -67,6 +67,16 @@ pub fn missing_capabilities() -> Vec<&'static str> {
         .collect()
 }
 
+/// Gives memory that was freed back to the system. The type information of a kernel fills some 20
+/// MiB while it is read, once, and the allocator would keep them for the life of the process.
+pub(crate) fn return_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the function has no preconditions.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// True when the kernel takes uprobes as perf events, without tracefs.
 #[must_use]
 pub fn has_uprobe_events() -> bool {

@@ -9,7 +9,9 @@ pub enum ProbeError {
     #[error("this build has no kernel programs; build it with `cargo xtask build`")]
     NoKernelPrograms,
     /// The kernel offers no type information.
-    #[error("the kernel offers no type information at {path}; a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed")]
+    #[error(
+        "the kernel offers no type information at {path}; a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed"
+    )]
     NoBtf {
         /// Where it was looked for.
         path: &'static str,
@@ -24,7 +26,9 @@ pub enum ProbeError {
         field: &'static str,
     },
     /// The process runs in its own pid namespace.
-    #[error("the observer runs in a pid namespace of its own; start it with the host's (`hostPID: true`, `--pid=host`)")]
+    #[error(
+        "the observer runs in a pid namespace of its own; start it with the host's (`hostPID: true`, `--pid=host`)"
+    )]
     PidNamespace,
     /// The kernel refused a program.
     #[error("the kernel refused the program {program}: {reason}")]

@@ -237,8 +237,7 @@ fn collect_libraries(folder: &Path, found: &mut Vec<PathBuf>, levels: u32) {
     for entry in entries.filter_map(Result::ok) {
         let path = entry.path();
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b"libssl")
-            && name.to_string_lossy().contains(".so")
+        if name.as_encoded_bytes().starts_with(b"libssl") && name.to_string_lossy().contains(".so")
         {
             found.push(path);
         } else if levels > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {

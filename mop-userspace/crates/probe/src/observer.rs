@@ -15,7 +15,7 @@ use aya::{
     },
     util::nr_cpus,
 };
-use mop_common::{Counters, KernelConfig, cookie, limits};
+use mop_common::{Counter, Counters, KernelConfig, cookie, limits};
 
 use crate::{
     KERNEL_PROGRAMS, LibraryId, LoadOptions, ProbeError, Rings, TlsLibrary,
@@ -74,13 +74,11 @@ impl Observer {
             return Err(ProbeError::PidNamespace);
         }
         let bytes = std::fs::read(environment::BTF_PATH)
-            .map_err(|_| ProbeError::NoBtf { path: environment::BTF_PATH })?;
+            .map_err(|_unreadable| ProbeError::NoBtf { path: environment::BTF_PATH })?;
         let offsets = resolve_offsets(&Btf::parse(&bytes)?)?;
         drop(bytes);
-        let cpus = nr_cpus().map_err(|(_, error)| ProbeError::Map {
-            map: "RINGS",
-            reason: error.to_string(),
-        })?;
+        let cpus = nr_cpus()
+            .map_err(|(_, error)| ProbeError::Map { map: "RINGS", reason: error.to_string() })?;
         let rings = u32::try_from(cpus).unwrap_or(limits::MAX_RINGS).clamp(1, limits::MAX_RINGS);
         let ring_bytes = ring_size(options.ring_bytes);
         let config = Plain(KernelConfig {
@@ -92,8 +90,8 @@ impl Observer {
             has_loop: u32::from(environment::kernel_version() >= BPF_LOOP_SINCE),
             probes_only: u32::from(options.probes_only),
         });
-        let btf = AyaBtf::from_sys_fs()
-            .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
+        let btf =
+            AyaBtf::from_sys_fs().map_err(|error| ProbeError::Object { reason: causes(&error) })?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("CONFIG", &config, true)
@@ -111,6 +109,8 @@ impl Observer {
                 load_uprobe(&mut ebpf, name)?;
             }
         }
+        drop(btf);
+        environment::return_freed_memory();
         let observer = Self {
             ebpf,
             options,
@@ -217,7 +217,37 @@ impl Observer {
         for Plain(value) in values.iter() {
             sum.add(value);
         }
+        self.add_thread_counts(&mut sum)?;
         Ok(sum)
+    }
+
+    /// Threads count their TLS calls for themselves. One that ends while the maps are read is missing
+    /// here, and counted on its CPU.
+    fn add_thread_counts(&self, sum: &mut Counters) -> Result<(), ProbeError> {
+        type State = [u8; limits::THREAD_STATE_BYTES];
+        let unusable = |reason| ProbeError::Map { map: "THREADS", reason };
+        let map = |name| self.ebpf.map(name).ok_or_else(|| unusable("it is not there".to_owned()));
+        let slots: aya::maps::Array<_, State> =
+            map("THREADS")?.try_into().map_err(|error| unusable(causes(&error)))?;
+        let overflow: aya::maps::HashMap<_, u64, State> =
+            map("OVERFLOW_THREADS")?.try_into().map_err(|error| unusable(causes(&error)))?;
+        let states = slots
+            .iter()
+            .filter_map(Result::ok)
+            .chain(overflow.iter().filter_map(|entry| Some(entry.ok()?.1)));
+        for state in states {
+            let mut words = state
+                .chunks_exact(size_of::<u64>())
+                .filter_map(|word| word.try_into().ok().map(u64::from_ne_bytes));
+            for counter in [Counter::TlsEntries, Counter::TlsExits] {
+                if let (Some(value), Some(count)) =
+                    (sum.values.get_mut(counter as usize), words.next())
+                {
+                    *value = value.wrapping_add(count);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the kernel report the next mapping of a file again: it could not be looked into.
@@ -332,8 +362,7 @@ fn make_rings(
         ArrayOfMaps::try_from(map).map_err(|error| unusable(causes(&error)))?;
     (0..rings)
         .map(|number| {
-            let definition =
-                aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0);
+            let definition = aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0);
             let ring = MapData::create(definition, "mop_ring", None)
                 .map_err(|error| unusable(causes(&error)))?;
             outer.set(number, &ring, 0).map_err(|error| unusable(causes(&error)))?;
@@ -366,9 +395,7 @@ fn load_tracepoint(ebpf: &mut Ebpf, name: &'static str, btf: &AyaBtf) -> Result<
 
 fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
     let program: &mut UProbe = program(ebpf, name)?;
-    program
-        .load()
-        .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
+    program.load().map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
 }
 
 /// The kernel wants a power of two, and a ring must hold its largest record.

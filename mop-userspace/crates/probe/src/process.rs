@@ -28,18 +28,23 @@ pub fn code_mappings(tgid: u32) -> Vec<CodeMapping> {
     let Ok(text) = fs::read(format!("/proc/{tgid}/maps")) else { return Vec::new() };
     let mut found: Vec<CodeMapping> = Vec::new();
     for line in String::from_utf8_lossy(&text).lines() {
-        let Some(path) = parse_mapping(line) else { continue };
+        let Some((range, path)) = parse_mapping(line) else { continue };
         if found.iter().any(|mapping| mapping.path == path) {
             continue;
         }
-        let reachable = PathBuf::from(format!("/proc/{tgid}/root{path}"));
-        found.push(CodeMapping { path: path.to_owned(), reachable });
+        // A file that was replaced or removed is reached through the mapping itself.
+        let reachable = if path.ends_with(DELETED) {
+            format!("/proc/{tgid}/map_files/{range}")
+        } else {
+            format!("/proc/{tgid}/root{path}")
+        };
+        found.push(CodeMapping { path: path.to_owned(), reachable: PathBuf::from(reachable) });
     }
     found
 }
 
-/// The path in one line of `/proc/PID/maps` when it maps a file as code.
-fn parse_mapping(line: &str) -> Option<&str> {
+/// Address range and path in one line of `/proc/PID/maps` when it maps a file as code.
+fn parse_mapping(line: &str) -> Option<(&str, &str)> {
     // address perms offset dev inode pathname
     let mut rest = line;
     let mut field = || {
@@ -47,12 +52,15 @@ fn parse_mapping(line: &str) -> Option<&str> {
         rest = behind;
         Some(field)
     };
-    let (_address, permissions) = (field()?, field()?);
+    let (range, permissions) = (field()?, field()?);
     let (_offset, _device, inode) = (field()?, field()?, field()?);
     let path = rest.trim_start();
     let is_code = permissions.as_bytes().get(2) == Some(&b'x');
-    (is_code && inode != "0" && path.starts_with('/')).then_some(path)
+    (is_code && inode != "0" && path.starts_with('/')).then_some((range, path))
 }
+
+/// What `/proc/PID/maps` appends to the path of a file that is no longer there.
+const DELETED: &str = " (deleted)";
 
 /// Name of a process, as `ps` shows it.
 #[must_use]
@@ -94,9 +102,9 @@ mod tests {
     #[test]
     fn only_code_of_files_counts() {
         let line = "7f01 r-xp 0001c000 fe:00 1234    /usr/lib/libssl.so.3";
-        assert_eq!(parse_mapping(line), Some("/usr/lib/libssl.so.3"));
+        assert_eq!(parse_mapping(line), Some(("7f01", "/usr/lib/libssl.so.3")));
         let spaced = "7f01 r-xp 0001c000 fe:00 1234    /opt/my app/libssl.so (deleted)";
-        assert_eq!(parse_mapping(spaced), Some("/opt/my app/libssl.so (deleted)"));
+        assert_eq!(parse_mapping(spaced), Some(("7f01", "/opt/my app/libssl.so (deleted)")));
         assert_eq!(parse_mapping("7f01 r--p 0 fe:00 1234    /usr/lib/libssl.so.3"), None);
         assert_eq!(parse_mapping("7f01 r-xp 0 00:00 0       [vdso]"), None);
         assert_eq!(parse_mapping(""), None);

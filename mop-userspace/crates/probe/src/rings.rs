@@ -29,8 +29,8 @@ struct DataRing {
     ring: RingBuf<MapData>,
     /// When the last record that was read was stamped.
     last_ktime_ns: u64,
-    /// Nothing more was there when this ring was last looked at in the current drain.
-    exhausted: bool,
+    /// Nothing was there, and no ring has given anything since.
+    is_empty: bool,
 }
 
 /// What a drain gave.
@@ -47,7 +47,7 @@ impl Rings {
     pub(crate) fn new(data: Vec<RingBuf<MapData>>, control: RingBuf<MapData>) -> Self {
         let data = data
             .into_iter()
-            .map(|ring| DataRing { ring, last_ktime_ns: 0, exhausted: false })
+            .map(|ring| DataRing { ring, last_ktime_ns: 0, is_empty: false })
             .collect();
         Self { data, control }
     }
@@ -61,13 +61,20 @@ impl Rings {
         let Self { data, control } = self;
         let mut records = drain_control(control, sink);
         for ring in data.iter_mut() {
-            ring.exhausted = false;
+            ring.is_empty = false;
         }
         while records < limit {
             let oldest =
-                data.iter_mut().filter(|ring| !ring.exhausted).min_by_key(|ring| ring.last_ktime_ns);
+                data.iter_mut().filter(|ring| !ring.is_empty).min_by_key(|ring| ring.last_ktime_ns);
             let Some(ring) = oldest else { return Drained { records, emptied: true } };
-            records += ring.turn(control, sink);
+            let read = ring.turn(control, sink);
+            records += read;
+            if read > 0 {
+                // Meanwhile the thread may have moved back to a CPU whose ring was empty.
+                for ring in data.iter_mut() {
+                    ring.is_empty = false;
+                }
+            }
         }
         Drained { records, emptied: false }
     }
@@ -120,7 +127,7 @@ impl DataRing {
         let mut bytes_read = 0;
         while bytes_read < TURN_BYTES {
             let Some(item) = self.ring.next() else {
-                self.exhausted = true;
+                self.is_empty = records == 0;
                 break;
             };
             // The event that explains a segment was submitted before it, so it is visible now.
@@ -158,7 +165,6 @@ fn split(record: &[u8]) -> Option<(SegmentHead, &[u8])> {
     let captured = usize::try_from(head.len_captured).ok()?;
     Some((head, rest.get(..captured)?))
 }
-
 
 /// Two segments of the largest size class: rings are read in step to within that much.
 const TURN_BYTES: usize = 128 << 10;

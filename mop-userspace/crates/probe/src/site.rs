@@ -58,7 +58,9 @@ fn branch_targets(instructions: &[Instruction], length: u64) -> Option<HashSet<u
                 }
                 targets.insert(target);
             }
-            FlowControl::IndirectBranch | FlowControl::XbeginXabortXend | FlowControl::Exception => {
+            FlowControl::IndirectBranch
+            | FlowControl::XbeginXabortXend
+            | FlowControl::Exception => {
                 return None;
             }
             FlowControl::Next
@@ -146,7 +148,8 @@ fn is_emulated(instruction: &Instruction) -> bool {
     match instruction.flow_control() {
         FlowControl::ConditionalBranch => {
             // jcxz and loop are conditional branches of another kind.
-            matches!(instruction.op0_kind(), OpKind::NearBranch64) && instruction.is_jcc_short_or_near()
+            matches!(instruction.op0_kind(), OpKind::NearBranch64)
+                && instruction.is_jcc_short_or_near()
         }
         FlowControl::UnconditionalBranch => instruction.is_jmp_short_or_near(),
         FlowControl::Call => instruction.code() == Code::Call_rel32_64,
@@ -170,10 +173,7 @@ fn writes_any(
     info.info(instruction).used_registers().iter().any(|used| {
         let writes = matches!(
             used.access(),
-            OpAccess::Write
-                | OpAccess::CondWrite
-                | OpAccess::ReadWrite
-                | OpAccess::ReadCondWrite
+            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
         );
         writes && registers.contains(&used.register().full_register())
     })
@@ -243,8 +243,7 @@ mod tests {
     #[test]
     fn a_function_without_stack_protector_has_no_exit() {
         // sub; call; add; ret
-        let code =
-            [0x48, 0x83, 0xec, 8, 0xe8, 0, 0, 0, 0, 0x48, 0x83, 0xc4, 8, 0xc3];
+        let code = [0x48, 0x83, 0xec, 8, 0xe8, 0, 0, 0, 0, 0x48, 0x83, 0xc4, 8, 0xc3];
         assert_eq!(plan(&code, 4), None);
     }
 
