@@ -117,8 +117,8 @@ fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     for (unit, factor) in UNITS {
         if bytes >= factor {
-            let tenths = bytes.saturating_mul(10) / factor;
-            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+            let (whole, rest) = (bytes / factor, bytes % factor);
+            return format!("{whole}.{} {unit}", rest * 10 / factor);
         }
     }
     format!("{bytes} B")
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(size(5 << 30), "5.0 GiB");
-        assert_eq!(size(u64::MAX), "1717986918.4 GiB");
+        assert_eq!(size(u64::MAX), "17179869183.9 GiB");
     }
 
     #[test]
