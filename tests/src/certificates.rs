@@ -1,0 +1,61 @@
+//! A certificate authority and a server certificate for loopback, made by openssl.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Result;
+
+use crate::run;
+
+/// Files of one authority and one server.
+#[derive(Debug)]
+pub struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    /// Makes them in a folder; they are valid for a day.
+    pub fn create(folder: &Path) -> Result<Self> {
+        let folder = folder.join("certificates");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("server.ext"), SERVER_EXTENSIONS)?;
+        let commands = [
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 \
+             -keyout authority.key -out authority.pem -subj /CN=MOP-test-authority",
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+             -keyout server.key -out server.csr -subj /CN=localhost",
+            "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial \
+             -days 1 -extfile server.ext -out server.pem",
+        ];
+        for arguments in commands {
+            let mut command = Command::new("openssl");
+            command.current_dir(&folder).args(arguments.split_ascii_whitespace());
+            run(&mut command, Duration::from_secs(20))?;
+        }
+        Ok(Self { folder })
+    }
+
+    /// The certificate that clients trust.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("authority.pem")
+    }
+
+    /// The server's certificate.
+    #[must_use]
+    pub fn server(&self) -> PathBuf {
+        self.folder.join("server.pem")
+    }
+
+    /// The server's private key.
+    #[must_use]
+    pub fn key(&self) -> PathBuf {
+        self.folder.join("server.key")
+    }
+}
+
+const SERVER_EXTENSIONS: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n";

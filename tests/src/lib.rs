@@ -1,0 +1,34 @@
+//! Real servers and clients as fixtures, and MOP observing them.
+//!
+//! Everything that is started here listens on loopback, lives in a temporary folder and ends when
+//! its value is dropped, also when a test fails. The end-to-end tests beside this library, the
+//! demo and the bench are written with it.
+//!
+//! MOP observes the whole machine. A test therefore marks its own calls with a [`Marker`] in the
+//! path and looks only at the exchanges that carry it.
+
+mod body;
+mod certificates;
+mod exchange;
+mod marker;
+mod nginx;
+mod observer;
+mod port;
+mod process;
+mod script;
+mod skip;
+mod verify;
+mod wait;
+
+pub use body::{Body, sha256_hex};
+pub use certificates::Certificates;
+pub use exchange::{Exchange, Message};
+pub use marker::Marker;
+pub use nginx::{Nginx, NginxBuilder};
+pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};
+pub use port::free_port;
+pub use process::{Process, bound, curl, curl_options, run, tool};
+pub use script::{Script, python};
+pub use skip::{observing, skip};
+pub use verify::{carried, complete, seen_at};
+pub use wait::{listening, until};
