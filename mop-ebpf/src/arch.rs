@@ -76,4 +76,23 @@ pub mod number {
     pub const SENDMMSG: u64 = 307;
     pub const PREADV2: u64 = 327;
     pub const PWRITEV2: u64 = 328;
+
+    /// True for the calls that move bytes through a socket: all of the above but `mmap`.
+    #[inline(always)]
+    pub fn is_transfer(call: u64) -> bool {
+        if call < 64 {
+            return TRANSFERS_BELOW_64 >> call & 1 != 0;
+        }
+        matches!(call, SPLICE | RECVMMSG | SENDMMSG | PREADV2 | PWRITEV2)
+    }
+
+    const TRANSFERS_BELOW_64: u64 = 1 << READ
+        | 1 << WRITE
+        | 1 << READV
+        | 1 << WRITEV
+        | 1 << SENDFILE
+        | 1 << SENDTO
+        | 1 << RECVFROM
+        | 1 << SENDMSG
+        | 1 << RECVMSG;
 }

@@ -17,50 +17,62 @@ use crate::{
     emit::Cursor,
     kernel, lifecycle,
     maps::{CURSOR, SOCKETS, config},
-    tls,
+    tls::{self, Call},
 };
 
 /// Return of every system call.
+///
+/// The way of the calls that nobody cares about, and of those inside TLS calls on known sockets, is
+/// kept short and in one place; everything else is a function call away.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(context: BtfTracePointContext) -> i32 {
-    if config!(probes_only) == 0 {
-        returned(&context);
+    if config!(probes_only) != 0 {
+        return 0;
+    }
+    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+    let call = registers.number();
+    if !number::is_transfer(call) {
+        if call == number::MMAP {
+            mapped(&context, registers);
+        }
+        return 0;
+    }
+    // An error other than "nothing there yet" moves nothing and names no peer worth binding.
+    let result: i64 = context.arg(1);
+    if result < 0 && result != -EAGAIN {
+        return 0;
+    }
+    let thread = kernel::thread_id();
+    match tls::call_in_progress(thread) {
+        Some(call) if call.is_bound() => {}
+        Some(call) => inside_tls_call(call, thread, &context),
+        None => outside_tls_calls(thread, result, &context),
     }
     0
 }
 
-#[inline(always)]
-fn returned(context: &BtfTracePointContext) {
+/// Cipher text of the TLS object in progress: it only tells which socket that object uses.
+#[inline(never)]
+fn inside_tls_call(call: &mut Call, thread: u64, context: &BtfTracePointContext) {
     let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
-    let call = registers.number();
-    if call == number::MMAP {
-        mapped(context, registers);
-        return;
+    if call.wants_socket(thread)
+        && let Some(transfer) = Transfer::of(registers.number())
+        && let Some(descriptor) = transfer.descriptor(registers)
+        && let Some(socket) = kernel::tcp_socket_of(descriptor)
+    {
+        call.touches(socket);
     }
-    let Some(transfer) = Transfer::of(call) else { return };
-    // An error other than "nothing there yet" moves nothing and names no peer worth binding.
-    let result: i64 = context.arg(1);
-    if result < 0 && result != -EAGAIN {
-        return;
+}
+
+#[inline(always)]
+fn outside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) {
+    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+    let is_observed = result >= 0
+        && kernel::process_of(thread) != config!(own_tgid)
+        && registers.is_native();
+    if is_observed && let Some(transfer) = Transfer::of(registers.number()) {
+        moved(transfer, registers, result as u64);
     }
-    let thread = kernel::thread_id();
-    if kernel::process_of(thread) == config!(own_tgid) || !registers.is_native() {
-        return;
-    }
-    if let Some(call) = tls::call_in_progress(thread) {
-        // Cipher text of the TLS object in progress: it only tells which socket that object uses.
-        if call.wants_socket(thread)
-            && let Some(descriptor) = transfer.descriptor(registers)
-            && let Some(socket) = kernel::tcp_socket_of(descriptor)
-        {
-            call.touches(socket);
-        }
-        return;
-    }
-    if result < 0 {
-        return;
-    }
-    moved(transfer, registers, result as u64);
 }
 
 #[inline(always)]

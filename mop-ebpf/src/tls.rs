@@ -221,6 +221,12 @@ impl Thread {
 }
 
 impl Call {
+    /// True when the socket under the TLS object is known to be known.
+    #[inline(always)]
+    pub fn is_bound(&self) -> bool {
+        self.binding == BOUND
+    }
+
     /// True while the socket under the TLS object is not known. Asked at every system call inside a
     /// TLS call, most of which are on objects whose socket was found long ago.
     #[inline(always)]
