@@ -61,11 +61,13 @@ pub struct KernelConfig {
     pub offsets: Offsets,
     /// The observer's own process: never observed.
     pub own_tgid: u32,
-    /// Always zero.
-    pub reserved: u32,
-    /// Data rings in use, at least 1; CPU n writes to ring `n % rings`.
-    pub rings: u32,
-    /// A ring with more unread bytes than this wakes its reader.
+    /// Lanes in use, at least 1; CPU n writes to lane `n % lanes`.
+    pub lanes: u32,
+    /// Elements of a lane, a power of two.
+    pub elements: u32,
+    /// Bytes that may stand unread in a lane.
+    pub capacity: u64,
+    /// A lane that comes to hold more unread bytes than this wakes its reader.
     pub wake_at_bytes: u64,
     /// 1 when the kernel has `bpf_loop` (5.17): calls of any length are then captured whole.
     pub has_loop: u32,
@@ -73,4 +75,4 @@ pub struct KernelConfig {
     pub probes_only: u32,
 }
 
-assert_no_padding!(KernelConfig, 21 * 4 + 4 + 4 + 4 + 8 + 4 + 4);
+assert_no_padding!(KernelConfig, 21 * 4 + 4 + 4 + 4 + 8 + 8 + 4 + 4);

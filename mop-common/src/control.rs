@@ -97,6 +97,8 @@ pub enum ControlKind {
     /// A process mapped a file as code that no process was seen to map before. `positions` holds
     /// the inode and the device of the file.
     Map = 7,
+    /// A lane fills: its reader is to come at once.
+    Wake = 8,
 }
 
 impl ControlKind {
@@ -111,6 +113,7 @@ impl ControlKind {
             5 => Some(Self::Exec),
             6 => Some(Self::Exit),
             7 => Some(Self::Map),
+            8 => Some(Self::Wake),
             _ => None,
         }
     }

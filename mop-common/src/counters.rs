@@ -4,42 +4,38 @@
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Segments made; the source of `cpu_sequence`. Those that did not find their ring full reach
-    /// user space: `Segments = received + RingFullSegments` once the rings are empty.
-    Segments = 0,
-    /// Segments that found their ring full.
-    RingFullSegments = 1,
-    /// Bytes of segments that found their ring full.
-    RingFullBytes = 2,
+    /// Segments that found their lane full.
+    RingFullSegments = 0,
+    /// Bytes of segments that found their lane full.
+    RingFullBytes = 1,
     /// Bytes whose page could not be read.
-    FaultBytes = 3,
+    FaultBytes = 2,
     /// Bytes that went by `sendfile` or `splice`, or were discarded by `MSG_TRUNC`.
-    UnseenBytes = 4,
+    UnseenBytes = 3,
     /// Bytes beyond the segment limit of one call.
-    CallTooLargeBytes = 5,
+    CallTooLargeBytes = 4,
     /// Control events that found their ring full.
-    ControlLost = 6,
+    ControlLost = 5,
     /// Calls that were not observed because too many threads were inside a call.
-    ThreadsFull = 7,
+    ThreadsFull = 6,
     /// Connections that were not observed because a map was full.
-    ConnectionsFull = 8,
+    ConnectionsFull = 7,
     /// Connections that turned out not to carry an observed protocol.
-    Ignored = 9,
+    Ignored = 8,
     /// Calls of a kind that is not decoded (`recvmmsg`, `sendmmsg`) on an observed connection.
-    UndecodedCalls = 10,
+    UndecodedCalls = 9,
     /// TLS calls that passed an entry site.
-    TlsEntries = 11,
+    TlsEntries = 10,
     /// TLS calls that passed an exit site, or returned.
-    TlsExits = 12,
+    TlsExits = 11,
     /// TLS calls in which the thread touched more than one socket: no socket is bound by them.
-    AmbiguousSockets = 13,
+    AmbiguousSockets = 12,
     /// Connections that were given an identity; its source, too.
-    Connections = 14,
+    Connections = 13,
 }
 
 /// Names of the counters for metrics and reports, in the order of their numbers.
 pub const COUNTER_NAMES: [&str; Counters::LEN] = [
-    "segments",
     "ring_full_segments",
     "ring_full_bytes",
     "fault_bytes",
@@ -66,7 +62,7 @@ pub struct Counters {
 
 impl Counters {
     /// How many counters there are.
-    pub const LEN: usize = 15;
+    pub const LEN: usize = 14;
 
     /// The value of one counter.
     #[must_use]

@@ -13,6 +13,7 @@ mod config;
 mod control;
 pub mod cookie;
 mod counters;
+pub mod lane;
 pub mod limits;
 mod segment;
 pub mod sniff;

@@ -1,11 +1,7 @@
 //! Limits of the kernel side, each with its reason.
 
-/// Payload sizes of the data records, smallest first. The smallest class that holds the bytes is
-/// reserved, so that a short request does not cost the room of a long one.
-pub const SIZE_CLASSES: [usize; 4] = [512, 4 << 10, 16 << 10, 64 << 10];
-
 /// The largest payload of one segment: longer calls become several segments.
-pub const MAX_SEGMENT: usize = SIZE_CLASSES[3];
+pub const MAX_SEGMENT: usize = 64 << 10;
 
 /// Segments that one call may become: 4,096 of 64 KiB are 256 MiB, and `IOV_MAX` is 1,024 buffers.
 /// Past it the rest of the call is a hole. It bounds the time that one call can be held up.
@@ -22,18 +18,30 @@ pub const THREAD_SLOTS: u32 = 16_384;
 /// Threads that use TLS and found their slot taken.
 pub const MAX_OVERFLOW_THREADS: u32 = 16_384;
 
-/// TLS connections that are remembered; the least recently used one makes room.
-pub const MAX_TLS_CONNECTIONS: u32 = 65_536;
+/// Slots for the state of TLS connections, a power of two, as for threads.
+pub const TLS_SLOTS: u32 = 32_768;
+
+/// TLS connections that found their slot taken and are remembered; the least recently used one
+/// makes room.
+pub const MAX_OVERFLOW_TLS_CONNECTIONS: u32 = 32_768;
+
+/// A slot whose connection was silent for this long is given to another one. Its process may have
+/// died without a word; if not, the connection is taken up again where it then is.
+pub const TLS_SLOT_IDLE_NS: u64 = 300_000_000_000;
 
 /// TCP sockets that are remembered; the least recently used one makes room.
 pub const MAX_SOCKETS: u32 = 131_072;
 
-/// Rings that data can be spread over; CPUs beyond that share one.
-pub const MAX_RINGS: u32 = 64;
+/// Lanes that data can be spread over; CPUs beyond that share one.
+pub const MAX_LANES: u32 = 64;
 
-/// A ring that is fuller than one part in this many wakes its reader at once; below it the reader
+/// A lane that is fuller than one part in this many wakes its reader at once; below it the reader
 /// comes by itself every few milliseconds, which spares the observed process the wake-up.
 pub const WAKE_AT_FRACTION: u64 = 4;
+
+/// Producers of one lane that may interrupt each other between looking whether there is room and
+/// claiming it: a lane is full when less than this many largest records fit.
+pub const INTERRUPTED_PRODUCERS: u64 = 8;
 
 /// Files mapped as code that are remembered, so that each is looked into once.
 pub const MAX_CODE_FILES: u32 = 16_384;
@@ -41,4 +49,4 @@ pub const MAX_CODE_FILES: u32 = 16_384;
 /// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
 /// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
 /// [`crate::Counter::TlsExits`].
-pub const THREAD_STATE_BYTES: usize = 384;
+pub const THREAD_STATE_BYTES: usize = 416;

@@ -2,7 +2,7 @@
 
 use crate::assert_no_padding;
 
-/// What stands before the bytes of every record in a data ring.
+/// A run of stream bytes, as the kernel side describes it; the captured ones follow.
 ///
 /// Invariants: `len_captured <= len_total`; the segment covers the stream bytes
 /// `position .. position + len_total`; the captured bytes are the first `len_captured` of them and
@@ -17,7 +17,7 @@ pub struct SegmentHead {
     pub position: u64,
     /// `CLOCK_MONOTONIC` when the call returned, in nanoseconds.
     pub ktime_ns: u64,
-    /// Counts the segments that this CPU tried to emit; a gap means that one did not fit the ring.
+    /// Place in the lane of the CPU: grows from segment to segment of one lane.
     pub cpu_sequence: u64,
     /// Stream bytes that this segment stands for.
     pub len_total: u32,
@@ -96,7 +96,7 @@ pub enum HoleCause {
     None = 0,
     /// The page that held the bytes could not be read when the call returned.
     Fault = 1,
-    /// The data ring had no room.
+    /// The lane had no room.
     RingFull = 2,
     /// The kernel moved the bytes without showing them to the process (`sendfile`, `splice`).
     ZeroCopy = 3,

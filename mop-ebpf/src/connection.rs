@@ -38,6 +38,8 @@ pub struct Connection {
     pub opened: u8,
     /// [`Layer`] as a number.
     pub layer: u8,
+    /// When a call last moved bytes.
+    pub last_ns: u64,
 }
 
 /// A connection with every field zero, to insert into a map: too large for a uprobe's stack.
@@ -53,10 +55,23 @@ pub static EMPTY: Connection = Connection {
     from_start: 0,
     opened: 0,
     layer: 0,
+    last_ns: 0,
 };
 
 impl Connection {
-    /// Gives a new identity to a state that was just inserted as [`EMPTY`].
+    /// Makes a state as [`EMPTY`] is.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.positions = [0; 2];
+        self.prefix = [0; 2];
+        self.prefix_bytes = [0; 2];
+        self.calls = 0;
+        self.verdict = UNDECIDED;
+        self.opened = 0;
+        self.last_ns = 0;
+    }
+
+    /// Gives a new identity to a state that is as [`EMPTY`] is.
     #[inline(always)]
     pub fn begin(&mut self, layer: Layer, socket: u64, library: u64, from_start: bool) {
         self.cookie = mint();
@@ -77,6 +92,7 @@ impl Connection {
         if self.verdict == UNDECIDED && !self.decide(direction, position, cursor) {
             return;
         }
+        self.last_ns = cursor.ktime_ns;
         cursor.connection = self.cookie;
         cursor.position = position;
         cursor.direction = direction as u8;

@@ -77,6 +77,19 @@ pub fn process(kind: ControlKind, positions: [u64; 2], wake: u64) {
     slot.submit(wake);
 }
 
+/// Wakes the reader: a lane fills.
+#[inline(never)]
+pub fn wake() {
+    let Some(mut slot) = CONTROL.reserve::<ControlEvent>(0) else { return };
+    let event = slot.as_mut_ptr();
+    // SAFETY: as in `connection`.
+    unsafe {
+        event.write(ControlEvent::EMPTY);
+        (*event).kind = ControlKind::Wake as u8;
+    }
+    slot.submit(FORCE_WAKEUP);
+}
+
 #[inline(never)]
 fn describe_process(event: *mut ControlEvent) {
     // SAFETY: `event` is a live reservation; the helpers have no preconditions.
@@ -129,5 +142,7 @@ const COMMAND_BYTES: u32 = 16;
 
 /// The reader comes by itself within milliseconds.
 pub const NO_WAKEUP: u64 = aya_ebpf::bindings::BPF_RB_NO_WAKEUP as u64;
+/// The reader is woken in any case.
+const FORCE_WAKEUP: u64 = aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP as u64;
 /// The reader is woken when it waits.
 pub const WAKEUP: u64 = 0;

@@ -1,24 +1,26 @@
 //! Emits the bytes of a call as segments.
 
-use core::ffi::c_void;
+use core::{
+    ffi::c_void,
+    ptr::{read_volatile, write_volatile},
+    sync::atomic::{Ordering, compiler_fence},
+};
 
-use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP},
-    btf_maps::RingBuf,
-    helpers::{
-        bpf_probe_read_user,
-        generated::{
-            bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_loop, bpf_probe_read_user as read_user,
-            bpf_ringbuf_query,
-        },
+use aya_ebpf::helpers::{
+    bpf_probe_read_user,
+    generated::{
+        bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_loop, bpf_probe_read_user as read_user,
     },
 };
-use mop_common::{Counter, HoleCause, SegmentHead, flags, limits};
+use mop_common::{
+    Counter, HoleCause, SegmentHead, flags,
+    lane::{self, RecordHead},
+    limits,
+};
 
 use crate::{
-    control::NO_WAKEUP,
-    counters,
-    maps::{RINGS, config},
+    control, counters,
+    maps::{LANE_STATES, LANES, config},
 };
 
 /// Where in a call's buffers emission stands.
@@ -49,8 +51,16 @@ pub struct Cursor {
     pub flags: u16,
     /// [`mop_common::Direction`] as a number.
     pub direction: u8,
+    /// 1 when the record being written fills the lane so far that its reader is to be woken.
+    wakes: u8,
+    /// Why bytes of the record being written are missing.
+    cause: u8,
     /// Always zero.
-    pub reserved: [u8; 5],
+    reserved: [u8; 3],
+    /// Stream bytes that the record being written stands for.
+    stands_for: u64,
+    /// What marks the record being written as whole.
+    commit: u64,
     /// Where [`Cursor::peek`] looks.
     look: Place,
 }
@@ -68,7 +78,11 @@ impl Cursor {
         total_left: 0,
         flags: 0,
         direction: 0,
-        reserved: [0; 5],
+        wakes: 0,
+        cause: 0,
+        reserved: [0; 3],
+        stands_for: 0,
+        commit: 0,
         look: Place::EMPTY,
     };
 
@@ -206,36 +220,17 @@ pub fn hole(cursor: &mut Cursor, bytes: u64, cause: u8) {
         left = u64::from(u32::MAX);
     }
     cursor.total_left = 0;
+    // SAFETY: a helper without preconditions.
+    cursor.ktime_ns = unsafe { bpf_ktime_get_ns() };
     let counter = match cause {
         CALL_TOO_LARGE => Counter::CallTooLargeBytes,
         FAULT => Counter::FaultBytes,
         _ => Counter::UnseenBytes,
     };
     counters::add(counter, left);
-    let Some(ring) = RINGS.get(ring_index()) else { return };
-    let sequence = counters::add(Counter::Segments, 1);
-    let Some(mut slot) = ring.reserve_untyped::<SegmentHead>(0) else {
-        // The bytes are in the count of their cause already; only the record of them is lost.
-        counters::add(Counter::RingFullSegments, 1);
-        return;
-    };
-    // SAFETY: the reservation is as large as the head, which is written whole.
-    unsafe {
-        slot.as_mut_ptr().write(SegmentHead {
-            connection: cursor.connection,
-            position: cursor.position,
-            ktime_ns: bpf_ktime_get_ns(),
-            cpu_sequence: sequence,
-            len_total: left as u32,
-            len_captured: 0,
-            cpu: current_cpu() as u16,
-            direction: cursor.direction,
-            cause,
-            flags: cursor.flags,
-            reserved: 0,
-        });
-    }
-    slot.submit(NO_WAKEUP);
+    cursor.stands_for = left;
+    cursor.cause = cause;
+    write(cursor, 0);
 }
 
 /// Index of the running CPU.
@@ -316,15 +311,9 @@ fn next_segment(cursor: &mut Cursor, bytes: u64) {
 /// Emits the next `bytes` (at most [`limits::MAX_SEGMENT`]) of the current buffer.
 #[inline(always)]
 fn segment(cursor: &mut Cursor, bytes: u64) {
-    if bytes <= CLASS_0 as u64 {
-        write::<CLASS_0>(cursor, bytes);
-    } else if bytes <= CLASS_1 as u64 {
-        write::<CLASS_1>(cursor, bytes);
-    } else if bytes <= CLASS_2 as u64 {
-        write::<CLASS_2>(cursor, bytes);
-    } else if bytes <= CLASS_3 as u64 {
-        write::<CLASS_3>(cursor, bytes);
-    }
+    cursor.stands_for = bytes;
+    cursor.cause = 0;
+    write(cursor, bytes);
     cursor.base = cursor.base.wrapping_add(bytes);
     cursor.position = cursor.position.wrapping_add(bytes);
     cursor.left = cursor.left.wrapping_sub(bytes);
@@ -332,83 +321,89 @@ fn segment(cursor: &mut Cursor, bytes: u64) {
     cursor.flags = 0;
 }
 
-#[repr(C)]
-struct Record<const N: usize> {
-    head: SegmentHead,
-    bytes: [u8; N],
-}
-
-/// Not inlined: the four of them in one function need more stack than a uprobe has.
+/// Puts one record into the lane of this CPU: a segment of `cursor.stands_for` stream bytes, of
+/// which the first `bytes` are copied from the current buffer.
 #[inline(never)]
-fn write<const N: usize>(cursor: &Cursor, bytes: u64) {
-    let sequence = counters::add(Counter::Segments, 1);
-    let Some(ring) = RINGS.get(ring_index()) else { return };
-    let Some(mut slot) = ring.reserve_untyped::<Record<N>>(0) else {
-        // The stream goes on at the next position, so user space sees a hole of this size.
-        counters::add(Counter::RingFullSegments, 1);
-        counters::add(Counter::RingFullBytes, bytes);
-        return;
-    };
-    let record = slot.as_mut_ptr();
-    // SAFETY: the reservation holds `N >= bytes` bytes behind the head; the helper checks the user
-    // address; the head is written whole before the record is submitted.
+fn write(cursor: &mut Cursor, bytes: u64) {
+    let Some(record) = claim(cursor, bytes) else { return };
+    // SAFETY: the record has room for the largest payload; the helper checks the user address.
     unsafe {
-        (*record).head = SegmentHead {
+        (*record).segment = SegmentHead {
             connection: cursor.connection,
             position: cursor.position,
             ktime_ns: cursor.ktime_ns,
-            cpu_sequence: sequence,
-            len_total: bytes as u32,
+            cpu_sequence: cursor.commit,
+            len_total: cursor.stands_for as u32,
             len_captured: bytes as u32,
             cpu: current_cpu() as u16,
             direction: cursor.direction,
-            cause: 0,
+            cause: cursor.cause,
             flags: cursor.flags,
             reserved: 0,
         };
-        let from = cursor.base as *const c_void;
-        if read_user((&raw mut (*record).bytes).cast(), bytes as u32, from) != 0 {
-            (*record).head.len_captured = 0;
-            (*record).head.cause = FAULT;
-            counters::add(Counter::FaultBytes, bytes);
+        if bytes > 0 && bytes <= limits::MAX_SEGMENT as u64 {
+            let payload = record.add(1).cast();
+            if read_user(payload, bytes as u32, cursor.base as *const c_void) != 0 {
+                (*record).segment.len_captured = 0;
+                (*record).segment.cause = FAULT;
+                counters::add(Counter::FaultBytes, bytes);
+            }
         }
+        // On x86 a later store is never seen before an earlier one; the compiler must not change
+        // their order either.
+        compiler_fence(Ordering::Release);
+        write_volatile(&raw mut (*record).commit, cursor.commit);
     }
-    slot.submit(wake_flags(ring, sequence, bytes));
+    if cursor.wakes != 0 {
+        control::wake();
+    }
 }
 
-/// Wakes the reader only when the ring fills: a wake-up costs the observed process more than the
-/// copy does. Short segments ask for the fill level only now and then.
-#[inline(always)]
-fn wake_flags<T, const N: usize>(ring: &RingBuf<T, N>, sequence: u64, bytes: u64) -> u64 {
-    if bytes <= CLASS_2 as u64 && sequence & ASK_EVERY_MASK != 0 {
-        return NO_WAKEUP;
-    }
-    // SAFETY: the reference is the map pointer that the lookup gave.
-    let unread = unsafe {
-        bpf_ringbuf_query(core::ptr::from_ref(ring).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA))
-    };
-    if unread > config!(wake_at_bytes) { u64::from(BPF_RB_FORCE_WAKEUP) } else { NO_WAKEUP }
-}
-
-#[inline(always)]
-fn ring_index() -> u32 {
+/// Claims room for a payload in the lane of this CPU. What the record is to be marked with when it
+/// is whole is left in the cursor.
+#[inline(never)]
+fn claim(cursor: &mut Cursor, bytes: u64) -> Option<*mut RecordHead> {
     // A plain remainder would bring a panic for zero along, which no program may contain.
-    current_cpu().checked_rem(config!(rings)).unwrap_or(0)
+    let lane = current_cpu().checked_rem(config!(lanes)).unwrap_or(0);
+    let state = LANE_STATES.get_ptr_mut(lane)?;
+    let claim = RecordHead::claim(bytes);
+    // SAFETY: aligned numbers in a map value that both sides share.
+    let unread = unsafe {
+        read_volatile(&raw const (*state).head)
+            .wrapping_sub(read_volatile(&raw const (*state).tail))
+    };
+    if unread.wrapping_add(claim) > config!(capacity) {
+        // The stream goes on at the next position, so user space sees a hole of this size.
+        counters::add(Counter::RingFullSegments, 1);
+        counters::add(Counter::RingFullBytes, bytes);
+        return None;
+    }
+    // A wake-up costs the observed process more than the copy does: only when the lane fills.
+    cursor.wakes = u8::from(
+        unread <= config!(wake_at_bytes) && unread.wrapping_add(claim) > config!(wake_at_bytes),
+    );
+    // SAFETY: as above.
+    let at = unsafe { counters::fetch_add(&raw mut (*state).head, claim) };
+    cursor.commit = at.wrapping_add(1);
+    let element = (at >> ELEMENT_BITS) as u32 & config!(elements).wrapping_sub(1);
+    let memory = LANES.get_ptr_mut(lane * config!(elements) + element)?;
+    let offset = at as usize & (lane::ELEMENT_BYTES - 1) & !(lane::RECORD_ALIGN - 1);
+    // SAFETY: the offset is inside the element, which has room for the largest record behind any
+    // offset.
+    unsafe {
+        let record = memory.cast::<u8>().add(offset).cast::<RecordHead>();
+        (*record).claimed = claim;
+        Some(record)
+    }
 }
 
-const CLASS_0: usize = limits::SIZE_CLASSES[0];
-const CLASS_1: usize = limits::SIZE_CLASSES[1];
-const CLASS_2: usize = limits::SIZE_CLASSES[2];
-const CLASS_3: usize = limits::SIZE_CLASSES[3];
+const ELEMENT_BITS: u32 = lane::ELEMENT_BYTES.trailing_zeros();
 
 /// Segments of one call on kernels without `bpf_loop`: what their verifier can follow.
 const SEGMENTS_WITHOUT_LOOP: u32 = 16;
 
 /// Four bytes and four changes of buffer.
 const PEEK_STEPS: u32 = 8;
-
-/// Sixteen segments of up to 16 KiB are less than the room that is left when a reader is woken.
-const ASK_EVERY_MASK: u64 = 15;
 
 const FAULT: u8 = HoleCause::Fault as u8;
 const CALL_TOO_LARGE: u8 = HoleCause::CallTooLarge as u8;

@@ -22,6 +22,7 @@ mod emit;
 mod kernel;
 mod lifecycle;
 mod maps;
+mod objects;
 mod syscalls;
 mod tls;
 

@@ -1,13 +1,22 @@
 //! Maps and the read-only configuration.
 
 use aya_ebpf::{
-    btf_maps::{ArrayOfMaps, RingBuf as BtfRingBuf},
-    macros::{btf_map, map},
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use mop_common::{Counters, KernelConfig, limits};
+use mop_common::{
+    Counters, KernelConfig,
+    lane::{self, LaneState},
+    limits,
+};
 
-use crate::{connection::Connection, emit::Cursor, tls::Thread};
+use crate::{
+    connection::Connection,
+    emit::Cursor,
+    objects::{TlsKey, TlsSlot},
+    tls::Thread,
+};
 
 /// Filled in by user space before the programs are loaded.
 #[unsafe(no_mangle)]
@@ -36,8 +45,9 @@ static CONFIG: KernelConfig = KernelConfig {
         sock_protocol: 0,
     },
     own_tgid: 0,
-    reserved: 0,
-    rings: 1,
+    lanes: 1,
+    elements: 1,
+    capacity: 0,
     wake_at_bytes: 0,
     has_loop: 0,
     probes_only: 0,
@@ -59,13 +69,19 @@ pub fn config_table() -> &'static KernelConfig {
     &CONFIG
 }
 
-/// Data rings; made and put in by user space, one per group of CPUs.
-#[btf_map]
-pub static RINGS: ArrayOfMaps<BtfRingBuf<(), RING_TEMPLATE_BYTES>, { limits::MAX_RINGS as usize }> =
-    ArrayOfMaps::new();
+/// Elements of all lanes, one lane after the other; user space has them mapped and sets their
+/// number.
+#[map]
+pub static LANES: Array<Element> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// The size of the inner template; user space makes the real rings larger.
-const RING_TEMPLATE_BYTES: usize = 4096;
+/// Where the lanes stand.
+#[map]
+pub static LANE_STATES: Array<LaneState> =
+    Array::with_max_entries(limits::MAX_LANES, BPF_F_MMAPABLE);
+
+/// Memory of one element of a lane.
+#[repr(C, align(8))]
+pub struct Element(pub [u8; lane::ELEMENT_STRIDE]);
 
 /// Control events.
 #[map]
@@ -93,10 +109,14 @@ pub static THREADS: Array<Thread> = Array::with_max_entries(limits::THREAD_SLOTS
 pub static OVERFLOW_THREADS: HashMap<u64, Thread> =
     HashMap::with_max_entries(limits::MAX_OVERFLOW_THREADS, 0);
 
-/// TLS connections by process and address of the TLS object.
+/// TLS connections, each in the slot that follows from its process and object.
 #[map]
-pub static TLS: LruHashMap<TlsKey, Connection> =
-    LruHashMap::with_max_entries(limits::MAX_TLS_CONNECTIONS, 0);
+pub static TLS: Array<TlsSlot> = Array::with_max_entries(limits::TLS_SLOTS, 0);
+
+/// TLS connections that found their slot taken.
+#[map]
+pub static OVERFLOW_TLS: LruHashMap<TlsKey, Connection> =
+    LruHashMap::with_max_entries(limits::MAX_OVERFLOW_TLS_CONNECTIONS, 0);
 
 /// TCP sockets by address of the kernel's `struct sock`, removed when it is destroyed. The key
 /// is the socket, not the descriptor, so that `dup`, `fork` and reuse of descriptors do not matter.
@@ -117,14 +137,4 @@ pub struct CodeFile {
     pub inode: u64,
     /// Device as the kernel numbers it.
     pub device: u64,
-}
-
-/// Key of [`TLS`].
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct TlsKey {
-    /// Address of the TLS object in the process.
-    pub object: u64,
-    /// Process.
-    pub tgid: u64,
 }

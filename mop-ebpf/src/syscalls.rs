@@ -67,9 +67,8 @@ fn inside_tls_call(call: &mut Call, thread: u64, context: &BtfTracePointContext)
 #[inline(always)]
 fn outside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) {
     let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
-    let is_observed = result >= 0
-        && kernel::process_of(thread) != config!(own_tgid)
-        && registers.is_native();
+    let is_observed =
+        result >= 0 && kernel::process_of(thread) != config!(own_tgid) && registers.is_native();
     if is_observed && let Some(transfer) = Transfer::of(registers.number()) {
         moved(transfer, registers, result as u64);
     }

@@ -18,11 +18,12 @@ use mop_common::{Counter, Direction, Layer, limits};
 
 use crate::{
     arch,
-    connection::{Connection, EMPTY},
+    connection::Connection,
     counters,
     emit::Cursor,
     kernel,
-    maps::{OVERFLOW_THREADS, SOCKETS, THREADS, TLS, TlsKey, config},
+    maps::{OVERFLOW_THREADS, SOCKETS, THREADS, config},
+    objects::{self, TlsKey},
 };
 
 /// A thread that calls into TLS libraries.
@@ -233,11 +234,7 @@ impl Call {
     pub fn wants_socket(&mut self, thread: u64) -> bool {
         if self.binding == UNKNOWN {
             let key = TlsKey { object: self.object, tgid: u64::from(kernel::process_of(thread)) };
-            let bound = match TLS.get_ptr(&key) {
-                // SAFETY: the pointer comes from the map.
-                Some(connection) => unsafe { (*connection).socket != 0 },
-                None => false,
-            };
+            let bound = objects::find(&key).is_some_and(|connection| connection.socket != 0);
             self.binding = if bound { BOUND } else { WANTED };
         }
         self.binding == WANTED
@@ -346,18 +343,10 @@ fn exit(context: *mut c_void) {
 #[inline(never)]
 fn connection_of(call: &Call, thread: u64, cookie: Cookie) -> Option<&'static mut Connection> {
     let key = TlsKey { object: call.object, tgid: u64::from(kernel::process_of(thread)) };
-    if let Some(connection) = TLS.get_ptr_mut(&key) {
-        // SAFETY: the pointer comes from the map. Calls on one TLS object do not overlap: the
-        // library does not allow it.
-        return Some(unsafe { &mut *connection });
+    if let Some(connection) = objects::find(&key) {
+        return Some(connection);
     }
-    let _ = TLS.insert(&key, &EMPTY, 0);
-    let Some(connection) = TLS.get_ptr_mut(&key) else {
-        counters::add(Counter::ConnectionsFull, 1);
-        return None;
-    };
-    // SAFETY: as above.
-    let connection = unsafe { &mut *connection };
+    let connection = objects::settle(&key)?;
     connection.begin(Layer::Tls, call.socket, cookie.library(), is_from_start(call.socket));
     Some(connection)
 }
@@ -373,11 +362,7 @@ fn is_from_start(socket: u64) -> bool {
 #[inline(always)]
 fn forget(object: u64, thread: u64) {
     let key = TlsKey { object, tgid: u64::from(kernel::process_of(thread)) };
-    if let Some(connection) = TLS.get_ptr_mut(&key) {
-        // SAFETY: the pointer comes from the map.
-        unsafe { (*connection).close() };
-        let _ = TLS.remove(&key);
-    }
+    objects::forget(&key);
     if let Some(state) = state_of(thread) {
         state.outer.binding = UNKNOWN;
         state.inner.binding = UNKNOWN;

@@ -214,7 +214,8 @@ impl RecordSink for Router {
                     batch.push_control(event);
                 }
             }
-            None => {}
+            // It woke this thread, which is all that it is for.
+            Some(ControlKind::Wake) | None => {}
         }
     }
 }

@@ -120,7 +120,13 @@ impl<S: ProcessSource> Connections<S> {
                     known.closed_at_ns = Some(event.ktime_ns);
                 }
             }
-            Some(ControlKind::End | ControlKind::Exec | ControlKind::Exit | ControlKind::Map)
+            Some(
+                ControlKind::End
+                | ControlKind::Exec
+                | ControlKind::Exit
+                | ControlKind::Map
+                | ControlKind::Wake,
+            )
             | None => {}
         }
     }

@@ -108,7 +108,7 @@ impl<S: ProcessSource> Pipeline<S> {
                 self.exits.push_back((event.ktime_ns, event.tgid));
             }
             Some(ControlKind::Bind) => self.connections.learn(event),
-            Some(ControlKind::Exec | ControlKind::Map) | None => {}
+            Some(ControlKind::Exec | ControlKind::Map | ControlKind::Wake) | None => {}
         }
     }
 

@@ -5,8 +5,8 @@ use std::fmt;
 /// Options of [`crate::Observer::load`].
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
-    /// Bytes of each data ring; rounded up to a power of two, at least one record of the largest
-    /// size class.
+    /// Room for segments on their way from the kernel, per CPU; rounded up to a power of two of
+    /// MiB, at least 2 MiB.
     pub ring_bytes: u32,
     /// Where probes are put.
     pub sites: ProbeSites,
@@ -48,6 +48,5 @@ impl fmt::Display for ProbeSites {
     }
 }
 
-/// A quarter of a second of 30 MB/s on one CPU. User space maps every ring twice, so two CPUs
-/// show as 32 MiB of resident memory.
+/// A quarter of a second of 30 MB/s on one CPU. It counts as resident memory of the observer.
 pub const DEFAULT_RING_BYTES: u32 = 8 << 20;

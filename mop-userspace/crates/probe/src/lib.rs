@@ -12,6 +12,7 @@ mod config;
 pub mod elf;
 pub mod environment;
 mod error;
+mod lanes;
 pub mod library;
 mod observer;
 mod offsets;

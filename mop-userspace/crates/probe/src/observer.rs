@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
-    maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
+    maps::{Map, MapData, PerCpuArray, RingBuf},
     programs::{
         BtfTracePoint, UProbe,
         tp_btf::BtfTracePointLink,
@@ -15,13 +15,18 @@ use aya::{
     },
     util::nr_cpus,
 };
-use mop_common::{Counter, Counters, KernelConfig, cookie, limits};
+use mop_common::{
+    Counter, Counters, KernelConfig, cookie,
+    lane::{self, RecordHead},
+    limits,
+};
 
 use crate::{
     KERNEL_PROGRAMS, LibraryId, LoadOptions, ProbeError, Rings, TlsLibrary,
     btf::Btf,
     environment,
     error::causes,
+    lanes::Lanes,
     library::{self, Candidate, FileId, Probe, Sites},
     process, resolve_offsets,
 };
@@ -78,15 +83,18 @@ impl Observer {
         let offsets = resolve_offsets(&Btf::parse(&bytes)?)?;
         drop(bytes);
         let cpus = nr_cpus()
-            .map_err(|(_, error)| ProbeError::Map { map: "RINGS", reason: error.to_string() })?;
-        let rings = u32::try_from(cpus).unwrap_or(limits::MAX_RINGS).clamp(1, limits::MAX_RINGS);
-        let ring_bytes = ring_size(options.ring_bytes);
+            .map_err(|(_, error)| ProbeError::Map { map: "LANES", reason: error.to_string() })?;
+        let lanes = u32::try_from(cpus).unwrap_or(limits::MAX_LANES).clamp(1, limits::MAX_LANES);
+        let elements = lane_elements(options.ring_bytes);
+        let lane_bytes = u64::from(elements) * lane::ELEMENT_BYTES as u64;
+        let largest_record = RecordHead::claim(limits::MAX_SEGMENT as u64);
         let config = Plain(KernelConfig {
             offsets,
             own_tgid: std::process::id(),
-            reserved: 0,
-            rings,
-            wake_at_bytes: u64::from(ring_bytes) / limits::WAKE_AT_FRACTION,
+            lanes,
+            elements,
+            capacity: lane_bytes - limits::INTERRUPTED_PRODUCERS * largest_record,
+            wake_at_bytes: lane_bytes / limits::WAKE_AT_FRACTION,
             has_loop: u32::from(environment::kernel_version() >= BPF_LOOP_SINCE),
             probes_only: u32::from(options.probes_only),
         });
@@ -95,9 +103,10 @@ impl Observer {
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("CONFIG", &config, true)
+            .map_max_entries("LANES", lanes * elements)
             .load(KERNEL_PROGRAMS)
             .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
-        let data = make_rings(&mut ebpf, rings, ring_bytes)?;
+        let memory = map_lanes(&ebpf, lanes, elements)?;
         let control = take_ring(&mut ebpf, "CONTROL")?;
         if options.sockets {
             for name in TRACEPOINTS {
@@ -119,7 +128,7 @@ impl Observer {
             tracepoints: Vec::new(),
             uprobes: Vec::new(),
         };
-        Ok((observer, Rings::new(data, control)))
+        Ok((observer, Rings::new(memory, control)))
     }
 
     /// Attaches to sockets and to the life of processes.
@@ -345,24 +354,14 @@ unsafe impl Pod for Plain<KernelConfig> {}
 // SAFETY: as above.
 unsafe impl Pod for Plain<Counters> {}
 
-fn make_rings(
-    ebpf: &mut Ebpf,
-    rings: u32,
-    bytes: u32,
-) -> Result<Vec<RingBuf<MapData>>, ProbeError> {
-    let unusable = |reason| ProbeError::Map { map: "RINGS", reason };
-    let map = ebpf.map_mut("RINGS").ok_or_else(|| unusable("it is not there".to_owned()))?;
-    let mut outer: ArrayOfMaps<_, MapData> =
-        ArrayOfMaps::try_from(map).map_err(|error| unusable(causes(&error)))?;
-    (0..rings)
-        .map(|number| {
-            let definition = aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0);
-            let ring = MapData::create(definition, "mop_ring", None)
-                .map_err(|error| unusable(causes(&error)))?;
-            outer.set(number, &ring, 0).map_err(|error| unusable(causes(&error)))?;
-            RingBuf::try_from(Map::RingBuf(ring)).map_err(|error| unusable(causes(&error)))
-        })
-        .collect()
+fn map_lanes(ebpf: &Ebpf, lanes: u32, elements: u32) -> Result<Lanes, ProbeError> {
+    let unusable = |reason| ProbeError::Map { map: "LANES", reason };
+    let map = |name| match ebpf.map(name) {
+        Some(Map::Array(map)) => Ok(map.fd()),
+        _ => Err(unusable("it is not there".to_owned())),
+    };
+    Lanes::map(map("LANE_STATES")?, map("LANES")?, lanes, elements)
+        .map_err(|error| unusable(error.to_string()))
 }
 
 fn take_ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, ProbeError> {
@@ -392,9 +391,10 @@ fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
     program.load().map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
 }
 
-/// The kernel wants a power of two, and a ring must hold its largest record.
-fn ring_size(wanted: u32) -> u32 {
-    wanted.clamp(MIN_RING_BYTES, MAX_RING_BYTES).next_power_of_two()
+/// A lane has a power of two of elements, and at least two: its margin is half of one.
+fn lane_elements(wanted_bytes: u32) -> u32 {
+    let elements = wanted_bytes.div_ceil(lane::ELEMENT_BYTES as u32);
+    elements.clamp(MIN_LANE_ELEMENTS, MAX_LANE_ELEMENTS).next_power_of_two()
 }
 
 /// Named as the tracepoints that they attach to.
@@ -408,14 +408,10 @@ const TRACEPOINTS: [&str; 5] = [
 
 const UPROBES: [&str; 4] = ["tls_enter", "tls_exit", "tls_return", "tls_forget"];
 
-/// `bpf_map_type` of include/uapi/linux/bpf.h.
-const BPF_MAP_TYPE_RINGBUF: u32 = 27;
-
 /// `bpf_loop` came with this kernel.
 const BPF_LOOP_SINCE: (u32, u32) = (5, 17);
 
-/// Two records of the largest size class.
-const MIN_RING_BYTES: u32 = 256 << 10;
+const MIN_LANE_ELEMENTS: u32 = 2;
 
-/// The kernel's own limit is 512 MiB.
-const MAX_RING_BYTES: u32 = 256 << 20;
+/// 256 MiB a lane: several of the largest bodies that are ever handed over in one call.
+const MAX_LANE_ELEMENTS: u32 = 256;

@@ -1,4 +1,4 @@
-//! The rings that carry records from the kernel to user space.
+//! The ways from the kernel to user space: lanes for segments, and a ring for control events.
 
 use std::{
     os::fd::{AsRawFd as _, BorrowedFd},
@@ -9,9 +9,11 @@ use aya::maps::{MapData, RingBuf};
 use mop_common::{ControlEvent, SegmentHead};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::lanes::{Lanes, Next};
+
 /// Takes the records of a drain.
 pub trait RecordSink {
-    /// Bytes of a stream. They lie in the ring and are overwritten after the call.
+    /// Bytes of a stream. They lie in a lane and are overwritten after the call.
     fn segment(&mut self, head: &SegmentHead, bytes: &[u8]);
 
     /// Something happened to a connection or process. Called before any segment that the kernel
@@ -19,18 +21,12 @@ pub trait RecordSink {
     fn control(&mut self, event: &ControlEvent);
 }
 
-/// All rings of an observer, for one reading thread.
+/// All ways from the kernel of an observer, for one reading thread.
 pub struct Rings {
-    data: Vec<DataRing>,
+    lanes: Lanes,
     control: RingBuf<MapData>,
-}
-
-struct DataRing {
-    ring: RingBuf<MapData>,
-    /// When the last record that was read was stamped.
-    last_ktime_ns: u64,
-    /// Nothing was there, and no ring has given anything since.
-    is_empty: bool,
+    /// Per lane: nothing was there, and no lane has given anything since.
+    idle: Vec<bool>,
 }
 
 /// What a drain gave.
@@ -38,65 +34,84 @@ struct DataRing {
 pub struct Drained {
     /// Records handed out.
     pub records: usize,
-    /// Every ring was seen empty: all that the kernel submitted before the drain began was handed
+    /// Every lane was seen empty: all that the kernel emitted before the drain began was handed
     /// out.
     pub emptied: bool,
 }
 
 impl Rings {
-    pub(crate) fn new(data: Vec<RingBuf<MapData>>, control: RingBuf<MapData>) -> Self {
-        let data = data
-            .into_iter()
-            .map(|ring| DataRing { ring, last_ktime_ns: 0, is_empty: false })
-            .collect();
-        Self { data, control }
+    pub(crate) fn new(lanes: Lanes, control: RingBuf<MapData>) -> Self {
+        let idle = vec![false; lanes.len()];
+        Self { lanes, control, idle }
     }
 
-    /// Hands what is in the rings to `sink`, until each was seen empty or at least `limit` records
+    /// Hands what is there to `sink`, until every lane was seen empty or at least `limit` records
     /// were read.
     ///
-    /// A thread that moves to another CPU leaves the earlier part of its stream in the ring of the
-    /// former one. So the rings are read in small turns, always that whose records are oldest.
+    /// A thread that moves to another CPU leaves the earlier part of its stream in the lane of the
+    /// former one. So the lanes are read in small turns, always that whose records are oldest.
     pub fn drain(&mut self, sink: &mut impl RecordSink, limit: usize) -> Drained {
-        let Self { data, control } = self;
-        let mut records = drain_control(control, sink);
-        for ring in data.iter_mut() {
-            ring.is_empty = false;
-        }
+        let mut records = drain_control(&mut self.control, sink);
+        let mut all_empty = true;
+        self.idle.fill(false);
         while records < limit {
-            let oldest =
-                data.iter_mut().filter(|ring| !ring.is_empty).min_by_key(|ring| ring.last_ktime_ns);
-            let Some(ring) = oldest else { return Drained { records, emptied: true } };
-            let read = ring.turn(control, sink);
-            records += read;
-            if read > 0 {
-                // Meanwhile the thread may have moved back to a CPU whose ring was empty.
-                for ring in data.iter_mut() {
-                    ring.is_empty = false;
+            let oldest = (0..self.lanes.len())
+                .filter(|&lane| self.idle.get(lane) == Some(&false))
+                .min_by_key(|&lane| self.lanes.last_ktime_ns(lane));
+            let Some(lane) = oldest else { return Drained { records, emptied: all_empty } };
+            let turn = self.turn(lane, sink);
+            records += turn.records;
+            if turn.records > 0 {
+                // Meanwhile the thread may have moved back to a CPU whose lane was empty.
+                self.idle.fill(false);
+                all_empty = true;
+            } else {
+                if let Some(idle) = self.idle.get_mut(lane) {
+                    *idle = true;
                 }
+                all_empty &= turn.emptied;
             }
         }
         Drained { records, emptied: false }
     }
 
-    /// Waits until the kernel wakes the reader: a ring fills, or a process begins. Records that
+    /// Reads a lane until nothing is left or enough was read for one turn.
+    fn turn(&mut self, lane: usize, sink: &mut impl RecordSink) -> Drained {
+        let Self { lanes, control, .. } = self;
+        let mut turn = Drained { records: 0, emptied: false };
+        let mut bytes_read = 0;
+        while bytes_read < TURN_BYTES {
+            match lanes.next(lane) {
+                Next::Record(head, bytes) => {
+                    // The event that explains a segment was submitted before it: it is visible.
+                    drain_control(control, sink);
+                    sink.segment(&head, bytes);
+                    bytes_read += bytes.len() + SegmentHead::SIZE;
+                    turn.records += 1;
+                }
+                Next::Skipped => turn.records += 1,
+                Next::Nothing { is_empty } => {
+                    turn.emptied = is_empty;
+                    break;
+                }
+            }
+        }
+        if turn.records > 0 {
+            lanes.release(lane);
+        }
+        turn
+    }
+
+    /// Waits until the kernel wakes the reader: a lane fills, or a process begins. Records that
     /// the kernel did not find worth a wake-up are there after `timeout` at the latest.
     ///
     /// # Errors
     ///
     /// When the kernel refuses to wait.
     pub fn wait(&self, timeout: Duration) -> std::io::Result<()> {
-        let mut descriptors: Vec<PollFd<'_>> = self
-            .data
-            .iter()
-            .map(|data| &data.ring)
-            .chain([&self.control])
-            .map(|ring| {
-                // SAFETY: the descriptor belongs to the ring, which outlives the call.
-                let descriptor = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
-                PollFd::from_borrowed_fd(descriptor, PollFlags::IN)
-            })
-            .collect();
+        // SAFETY: the descriptor belongs to the ring, which outlives the call.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.control.as_raw_fd()) };
+        let mut descriptors = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
@@ -105,41 +120,6 @@ impl Rings {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// How many data rings there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.data.len()
-    }
-
-    /// True when there is no data ring.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
-    }
-}
-
-impl DataRing {
-    /// Reads until nothing is left or enough was read for one turn.
-    fn turn(&mut self, control: &mut RingBuf<MapData>, sink: &mut impl RecordSink) -> usize {
-        let mut records = 0;
-        let mut bytes_read = 0;
-        while bytes_read < TURN_BYTES {
-            let Some(item) = self.ring.next() else {
-                self.is_empty = records == 0;
-                break;
-            };
-            // The event that explains a segment was submitted before it, so it is visible now.
-            records += drain_control(control, sink);
-            bytes_read += item.len();
-            records += 1;
-            if let Some((head, bytes)) = split(&item) {
-                self.last_ktime_ns = head.ktime_ns;
-                sink.segment(&head, bytes);
-            }
-        }
-        records
     }
 }
 
@@ -157,14 +137,6 @@ fn drain_control(control: &mut RingBuf<MapData>, sink: &mut impl RecordSink) -> 
     records
 }
 
-/// The head of a record, and the bytes that it says were captured.
-fn split(record: &[u8]) -> Option<(SegmentHead, &[u8])> {
-    let (head, rest) = record.split_at_checked(SegmentHead::SIZE)?;
-    // SAFETY: as in `drain_control`.
-    let head = unsafe { head.as_ptr().cast::<SegmentHead>().read_unaligned() };
-    let captured = usize::try_from(head.len_captured).ok()?;
-    Some((head, rest.get(..captured)?))
-}
-
-/// Two segments of the largest size class: rings are read in step to within that much.
+/// Two segments of the largest size: lanes are read in step to within that much, and their room
+/// goes back to the kernel as often.
 const TURN_BYTES: usize = 128 << 10;
