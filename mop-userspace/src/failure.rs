@@ -65,7 +65,7 @@ impl From<ProbeError> for Failure {
                 if mop_probe::environment::missing_capabilities().is_empty() {
                     Self::runtime(format!("{error}; `mop doctor` says what this kernel allows"))
                 } else {
-                    Self::runtime(format!(
+                    Self::configuration(format!(
                         "observing needs rights that this process does not have ({}); run it as root",
                         mop_probe::environment::missing_capabilities().join(", ")
                     ))

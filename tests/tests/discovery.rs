@@ -128,10 +128,13 @@ fn emulated_sites_count_the_same_calls_as_entry_and_return() -> Result<()> {
     )?;
     fs::write(folder.path().join("x"), "sites")?;
 
-    let mut counts = Vec::new();
-    for sites in ["auto", "entry"] {
-        let marker = Marker::new(sites);
-        let observer = Observer::builder().args(&["--probe-sites", sites]).start()?;
+    // Both watch the same calls. What other programs on the machine call while only one of the two is
+    // attached would differ, so a busy machine gets further tries; a miscount would be in each.
+    let mut differences = Vec::new();
+    for _ in 0..TRIES {
+        let marker = Marker::new("sites");
+        let start = |sites: &str| Observer::builder().args(&["--probe-sites", sites]).start();
+        let observers = [start("auto")?, start("entry")?];
         for version in ["1.2", "1.3"] {
             for server in [nginx.port(), python.port()] {
                 let mut command = curl(&certificates);
@@ -145,22 +148,25 @@ fn emulated_sites_count_the_same_calls_as_entry_and_return() -> Result<()> {
             }
         }
         let prefix = marker.to_string();
-        observer.wait_for(200, REPORT_LIMIT, |one| one.target().starts_with(&prefix))?;
-        let observation = observer.stop()?;
-        let exchanges = observation.exchanges(&prefix);
-        for exchange in &exchanges {
-            complete(exchange)?;
+        let mut counts = Vec::new();
+        for observer in observers {
+            observer.wait_for(200, REPORT_LIMIT, |one| one.target().starts_with(&prefix))?;
+            let observation = observer.stop()?;
+            let exchanges = observation.exchanges(&prefix);
+            for exchange in &exchanges {
+                complete(exchange)?;
+            }
+            let [entries, exits] =
+                ["tls_entries", "tls_exits"].map(|counter| observation.kernel(counter));
+            ensure!(entries == exits, "{entries} calls began, {exits} ended");
+            counts.push((exchanges.len(), entries));
         }
-        counts.push((
-            exchanges.len(),
-            observation.kernel("tls_entries"),
-            observation.kernel("tls_exits"),
-        ));
+        if counts[0] == counts[1] {
+            return Ok(());
+        }
+        differences.push(counts);
     }
-    let [auto, entry] = counts[..] else { bail!("two rounds were made") };
-    ensure!(auto == entry, "exchanges, entries and exits: {auto:?} and {entry:?}");
-    ensure!(auto.1 == auto.2, "{} calls began, {} ended", auto.1, auto.2);
-    Ok(())
+    bail!("exchanges and calls at emulated sites, at entry and return: {differences:?}")
 }
 
 #[test]
@@ -204,15 +210,14 @@ fn nothing_is_left_in_the_kernel_after_the_end() -> Result<()> {
     let all = || kinds.iter().map(|kind| loaded(kind)).collect::<Result<Vec<_>>>();
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let before = all()?;
-        let observer = Observer::start()?;
+        let mut observer = Observer::start()?;
         let own = owned_by(observer.process().pid())?;
         ensure!(!own.is_empty(), "bpftool shows no program of MOP, so this tests nothing");
+        observer.process().signal(signal);
         if signal == Signal::KILL {
-            observer.process().signal(signal);
             drop(observer);
         } else {
-            observer.process().signal(signal);
-            observer.stop()?;
+            observer.finish()?;
         }
         // The kernel frees programs a moment after the last reference is gone.
         let deadline = Instant::now() + REPORT_LIMIT;
@@ -332,5 +337,6 @@ fn list(kind: &str) -> Result<Vec<Value>> {
     Ok(serde_json::from_slice::<Value>(&output.stdout)?.as_array().cloned().unwrap_or_default())
 }
 
+const TRIES: u32 = 3;
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 const REPORT_LIMIT: Duration = Duration::from_secs(20);

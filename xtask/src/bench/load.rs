@@ -98,9 +98,9 @@ impl Served {
         Ok(Self(requests.parse()?))
     }
 
-    /// Requests between two questions, without the second one.
+    /// Requests from the first question to the second, both included: MOP sees them as well.
     pub(super) fn since(&self, before: &Self) -> u64 {
-        self.0.saturating_sub(before.0).saturating_sub(1)
+        self.0.saturating_sub(before.0) + 1
     }
 }
 
