@@ -358,3 +358,130 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// What a person reads on a terminal.
 const SHOWN_BODY_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv6Addr, sync::Arc};
+
+    use mop_common::HoleCause;
+    use mop_wire::{Completeness, Ending, Request, Response, Timing};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::connections::ProcessFacts;
+
+    fn exchange() -> Exchange {
+        let mut headers = Headers::default();
+        headers.push("Authorization", b"Bearer secret");
+        headers.push("Content-Type", b"application/json");
+        let hole = Hole { position: 1, bytes: 2, cause: HoleCause::ZeroCopy };
+        let holey = Seen { framed_bytes: 9, missing_bytes: 2, holes: vec![hole] };
+        Exchange {
+            connection: 1,
+            sequence: 0,
+            role: Role::Server,
+            request: Some(Request {
+                method: "POST".to_owned(),
+                target: "/a?cpf=secret".to_owned(),
+                version: Version::Http11,
+                headers: headers.clone(),
+                body: Body { trailers: headers.clone(), ..Body::whole(b"secret".to_vec(), true) },
+                anomalies: Anomalies::default(),
+            }),
+            response: Some(Response {
+                status: 201,
+                version: Version::Http10,
+                headers,
+                body: Body::whole(b"secret".to_vec(), false),
+                anomalies: Anomalies::default(),
+            }),
+            interim: vec![100],
+            timing: Timing { request_start_ns: 5, response_end_ns: 2_000_005, ..Timing::default() },
+            completeness: Completeness {
+                request: Seen::default(),
+                response: holey,
+                ending: Ending::Complete,
+                resynchronised: false,
+            },
+        }
+    }
+
+    fn record(exchange: &Exchange, facts: Option<&Facts>) -> Value {
+        let clock = Clock { offset_ns: 0 };
+        let record = ExchangeRecord::new("e".to_owned(), exchange, facts, clock, Payload::Masked);
+        serde_json::to_value(&record).expect("serialisable")
+    }
+
+    fn facts() -> Facts {
+        let end = |port| SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
+        Facts {
+            process: ProcessFacts { tgid: 7, command: Arc::from("nginx"), container: None },
+            layer: Layer::Tls,
+            library: Some(Arc::from("/usr/lib/libssl.so.3")),
+            ends: Some((end(443), end(50_000))),
+        }
+    }
+
+    #[test]
+    fn a_record_holds_no_value_that_may_be_personal() {
+        let text = record(&exchange(), Some(&facts())).to_string();
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("application/json"));
+    }
+
+    #[test]
+    fn the_ends_of_a_server_are_those_of_its_socket() {
+        let record = record(&exchange(), Some(&facts()));
+        assert_eq!(record["server"]["port"], 443);
+        assert_eq!(record["client"]["port"], 50_000);
+        assert_eq!(record["duration_ms"], 2.0);
+        assert_eq!(record["completeness"]["complete"], false);
+    }
+
+    #[test]
+    fn records_have_the_form_that_the_schema_says() {
+        let schema: Value =
+            serde_json::from_str(include_str!("../../rules/schemas/exchange.schema.json"))
+                .expect("JSON");
+        let full = exchange();
+        check(&schema, &schema, &record(&full, Some(&facts())), "");
+        let bare = Exchange { request: None, interim: Vec::new(), ..full };
+        check(&schema, &schema, &record(&bare, None), "");
+    }
+
+    /// The parts of JSON Schema that the schema uses to say which fields there are.
+    fn check(root: &Value, schema: &Value, value: &Value, at: &str) {
+        if let Some(reference) = schema["$ref"].as_str() {
+            let target = root.pointer(reference.trim_start_matches('#')).expect("defined");
+            return check(root, target, value, at);
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let declared = &schema["properties"][name];
+                    assert!(!declared.is_null(), "{at}/{name} is not declared");
+                    check(root, declared, value, &format!("{at}/{name}"));
+                }
+                for name in schema["required"].as_array().expect("listed") {
+                    let name = name.as_str().expect("a name");
+                    assert!(fields.contains_key(name), "{at}/{name} is required");
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    check(root, &schema["items"], item, &format!("{at}/*"));
+                }
+            }
+            Value::String(text) => {
+                if let Some(allowed) = schema["enum"].as_array() {
+                    assert!(allowed.contains(value), "{at}: {text}");
+                }
+            }
+            Value::Null => {
+                let types = schema["type"].as_array().expect("several types");
+                assert!(types.contains(&Value::from("null")), "{at} must not be null");
+            }
+            Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
