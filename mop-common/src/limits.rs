@@ -32,15 +32,16 @@ pub const TLS_SLOT_IDLE_NS: u64 = 300_000_000_000;
 /// TCP sockets that are remembered; the least recently used one makes room.
 pub const MAX_SOCKETS: u32 = 131_072;
 
-/// Lanes that data can be spread over; CPUs beyond that share one.
-pub const MAX_LANES: u32 = 64;
+/// Lanes that data can be spread over; CPUs beyond that share one. At the default size they take
+/// 256 MiB on the largest machine.
+pub const MAX_LANES: u32 = 32;
 
 /// A lane that is fuller than one part in this many wakes its reader at once; below it the reader
 /// comes by itself every few milliseconds, which spares the observed process the wake-up.
 pub const WAKE_AT_FRACTION: u64 = 4;
 
-/// Producers of one lane that may interrupt each other between looking whether there is room and
-/// claiming it: a lane is full when less than this many largest records fit.
+/// Producers of one CPU that may interrupt each other between looking whether there is room in its
+/// lane and claiming it: a lane is full when less than this many largest records fit.
 pub const INTERRUPTED_PRODUCERS: u64 = 8;
 
 /// Files mapped as code that are remembered, so that each is looked into once.

@@ -85,6 +85,7 @@ impl Connection {
     /// and emits them unless the connection is ignored.
     #[inline(always)]
     pub fn moved(&mut self, direction: Direction, cursor: &mut Cursor) {
+        self.last_ns = cursor.ktime_ns;
         let position = self.advance(direction, cursor.total_left);
         if self.verdict == IGNORED {
             return;
@@ -92,7 +93,6 @@ impl Connection {
         if self.verdict == UNDECIDED && !self.decide(direction, position, cursor) {
             return;
         }
-        self.last_ns = cursor.ktime_ns;
         cursor.connection = self.cookie;
         cursor.position = position;
         cursor.direction = direction as u8;

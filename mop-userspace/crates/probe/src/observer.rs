@@ -13,7 +13,7 @@ use aya::{
         tp_btf::BtfTracePointLink,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
-    util::nr_cpus,
+    util::online_cpus,
 };
 use mop_common::{
     Counter, Counters, KernelConfig, cookie,
@@ -82,19 +82,17 @@ impl Observer {
             .map_err(|_unreadable| ProbeError::NoBtf { path: environment::BTF_PATH })?;
         let offsets = resolve_offsets(&Btf::parse(&bytes)?)?;
         drop(bytes);
-        let cpus = nr_cpus()
+        // Online, not possible ones: some machines could be given hundreds more.
+        let cpus = online_cpus()
             .map_err(|(_, error)| ProbeError::Map { map: "LANES", reason: error.to_string() })?;
-        let lanes = u32::try_from(cpus).unwrap_or(limits::MAX_LANES).clamp(1, limits::MAX_LANES);
-        let elements = lane_elements(options.ring_bytes);
-        let lane_bytes = u64::from(elements) * lane::ELEMENT_BYTES as u64;
-        let largest_record = RecordHead::claim(limits::MAX_SEGMENT as u64);
+        let layout = LaneLayout::new(cpus.len(), options.ring_bytes);
         let config = Plain(KernelConfig {
             offsets,
             own_tgid: std::process::id(),
-            lanes,
-            elements,
-            capacity: lane_bytes - limits::INTERRUPTED_PRODUCERS * largest_record,
-            wake_at_bytes: lane_bytes / limits::WAKE_AT_FRACTION,
+            lanes: layout.lanes,
+            elements: layout.elements,
+            capacity: layout.capacity(),
+            wake_at_bytes: layout.bytes() / limits::WAKE_AT_FRACTION,
             has_loop: u32::from(environment::kernel_version() >= BPF_LOOP_SINCE),
             probes_only: u32::from(options.probes_only),
         });
@@ -103,10 +101,10 @@ impl Observer {
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("CONFIG", &config, true)
-            .map_max_entries("LANES", lanes * elements)
+            .map_max_entries("LANES", layout.lanes * layout.elements)
             .load(KERNEL_PROGRAMS)
             .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
-        let memory = map_lanes(&ebpf, lanes, elements)?;
+        let memory = map_lanes(&ebpf, layout)?;
         let control = take_ring(&mut ebpf, "CONTROL")?;
         if options.sockets {
             for name in TRACEPOINTS {
@@ -354,13 +352,13 @@ unsafe impl Pod for Plain<KernelConfig> {}
 // SAFETY: as above.
 unsafe impl Pod for Plain<Counters> {}
 
-fn map_lanes(ebpf: &Ebpf, lanes: u32, elements: u32) -> Result<Lanes, ProbeError> {
+fn map_lanes(ebpf: &Ebpf, layout: LaneLayout) -> Result<Lanes, ProbeError> {
     let unusable = |reason| ProbeError::Map { map: "LANES", reason };
     let map = |name| match ebpf.map(name) {
         Some(Map::Array(map)) => Ok(map.fd()),
         _ => Err(unusable("it is not there".to_owned())),
     };
-    Lanes::map(map("LANE_STATES")?, map("LANES")?, lanes, elements)
+    Lanes::map(map("LANE_STATES")?, map("LANES")?, layout.lanes, layout.elements)
         .map_err(|error| unusable(error.to_string()))
 }
 
@@ -391,10 +389,39 @@ fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
     program.load().map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
 }
 
-/// A lane has a power of two of elements, and at least two: its margin is half of one.
-fn lane_elements(wanted_bytes: u32) -> u32 {
-    let elements = wanted_bytes.div_ceil(lane::ELEMENT_BYTES as u32);
-    elements.clamp(MIN_LANE_ELEMENTS, MAX_LANE_ELEMENTS).next_power_of_two()
+/// How many lanes there are, and how large each is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LaneLayout {
+    lanes: u32,
+    /// Elements of a lane, a power of two.
+    elements: u32,
+    /// Bytes that producers may claim beyond what they saw to be free.
+    margin: u64,
+}
+
+impl LaneLayout {
+    fn new(cpus: usize, wanted_bytes: u32) -> Self {
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX).max(1);
+        let lanes = cpus.min(limits::MAX_LANES);
+        let sharers = u64::from(cpus.div_ceil(lanes));
+        let largest_record = RecordHead::claim(limits::MAX_SEGMENT as u64);
+        let margin = limits::INTERRUPTED_PRODUCERS * sharers * largest_record;
+        let element = lane::ELEMENT_BYTES as u64;
+        // At least as much again as the margin.
+        let least = u32::try_from((2 * margin).div_ceil(element)).unwrap_or(MAX_LANE_ELEMENTS);
+        let elements = wanted_bytes.div_ceil(lane::ELEMENT_BYTES as u32).max(least);
+        let elements = elements.min(MAX_LANE_ELEMENTS).next_power_of_two();
+        Self { lanes, elements, margin }
+    }
+
+    fn bytes(self) -> u64 {
+        u64::from(self.elements) * lane::ELEMENT_BYTES as u64
+    }
+
+    /// Bytes that may stand unread in a lane.
+    fn capacity(self) -> u64 {
+        self.bytes().saturating_sub(self.margin)
+    }
 }
 
 /// Named as the tracepoints that they attach to.
@@ -411,7 +438,25 @@ const UPROBES: [&str; 4] = ["tls_enter", "tls_exit", "tls_return", "tls_forget"]
 /// `bpf_loop` came with this kernel.
 const BPF_LOOP_SINCE: (u32, u32) = (5, 17);
 
-const MIN_LANE_ELEMENTS: u32 = 2;
-
 /// 256 MiB a lane: several of the largest bodies that are ever handed over in one call.
 const MAX_LANE_ELEMENTS: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_leave_room_for_producers_that_interrupt_each_other() {
+        for cpus in [1, 2, 31, 32, 33, 128, 4096] {
+            for mib in [0, 1, 2, 8, 100, 256] {
+                let layout = LaneLayout::new(cpus, mib << 20);
+                assert!(layout.elements.is_power_of_two());
+                assert!(layout.elements <= MAX_LANE_ELEMENTS);
+                assert!((1..=limits::MAX_LANES).contains(&layout.lanes));
+                assert!(layout.capacity() + layout.margin <= layout.bytes(), "{cpus} {mib}");
+                assert!(layout.capacity() >= layout.bytes() / 4, "{cpus} {mib}");
+            }
+        }
+        assert_eq!(LaneLayout::new(2, 8 << 20).elements, 8);
+    }
+}
