@@ -1,6 +1,6 @@
 //! The contract between the kernel programs and user space.
 //!
-//! Everything that crosses the ring buffers or is handed to the kernel at load time is declared
+//! Everything that crosses the lanes and the control ring or is handed to the kernel at load time is declared
 //! here once, as `repr(C)` types of fixed size, and used by both sides. The crate is `no_std` and
 //! has no dependency on the kernel side.
 //!

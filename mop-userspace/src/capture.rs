@@ -1,4 +1,4 @@
-//! The capture thread: from the rings into batches for the workers.
+//! The capture thread: from the lanes into batches for the workers.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ pub(crate) struct Destinations {
 /// What the capture thread counts.
 #[derive(Debug, Default)]
 pub(crate) struct CaptureCounters {
-    /// Segments read from the rings.
+    /// Segments read from the lanes.
     pub(crate) received_segments: AtomicU64,
     /// Bytes of them.
     pub(crate) received_bytes: AtomicU64,
@@ -37,7 +37,7 @@ pub(crate) struct CaptureCounters {
     pub(crate) dropped_finds: AtomicU64,
 }
 
-/// Reads the rings until `stop` is set, then once more until they are empty.
+/// Reads the lanes until `stop` is set, then once more until they are empty.
 ///
 /// The caller detaches the probes before it sets `stop`, so that the last drain is complete.
 pub(crate) fn run(
@@ -49,6 +49,7 @@ pub(crate) fn run(
     let mut router = Router::new(destinations, Arc::clone(counters));
     let mut watermark = Watermark::default();
     let mut idle_rounds: u32 = 0;
+    let mut last_rounds: u32 = 0;
     loop {
         let stopping = stop.load(Ordering::Acquire);
         let began_ns = clock::monotonic_ns();
@@ -59,15 +60,18 @@ pub(crate) fn run(
             router.watermark(ktime_ns);
         }
         router.flush();
-        if stopping && drained.emptied {
-            router.finish();
-            return;
+        if stopping {
+            last_rounds = if drained.records > 0 { 0 } else { last_rounds + 1 };
+            if drained.emptied || last_rounds > LAST_ROUNDS {
+                router.finish();
+                return;
+            }
         }
         idle_rounds = if drained.records > 0 { 0 } else { idle_rounds.saturating_add(1) };
-        if !drained.emptied {
+        if !drained.emptied && drained.records > 0 {
             continue;
         }
-        // While there is traffic, let some gather; a ring that fills wakes the second wait.
+        // While there is traffic, let some gather; a lane that fills wakes the second wait.
         std::thread::sleep(PAUSE);
         let timeout = if idle_rounds > IDLE_AFTER { IDLE_WAIT } else { PAUSE };
         if rings.wait(timeout).is_err() {
@@ -85,7 +89,7 @@ struct Watermark {
 }
 
 impl Watermark {
-    /// A drain that began at `began_ns` saw every ring empty. A segment that was stamped but not
+    /// A drain that began at `began_ns` saw every lane empty. A segment that was stamped but not
     /// yet submitted at that time is younger than [`SUBMIT_MARGIN`].
     fn after_drain(&mut self, began_ns: u64, had_records: bool) -> Option<u64> {
         if had_records {
@@ -228,8 +232,11 @@ pub(crate) const QUEUE_BATCHES: usize = 128;
 const DRAIN_LIMIT: usize = 16_384;
 
 /// How long records gather before they are read. Latency of a report, against the cost of coming
-/// by; a ring of 8 MiB takes in this time what comes at 4 GB/s.
+/// by; a lane of 8 MiB takes in this time what comes at 4 GB/s.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// At the end, a record that is not whole after this many looks, half a second, never will be.
+const LAST_ROUNDS: u32 = 100;
 
 /// Without traffic the reader comes by 40 times a second, which costs less than 0.1 % of a core.
 const IDLE_WAIT: Duration = Duration::from_millis(25);

@@ -154,7 +154,7 @@ impl Session {
         Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
     }
 
-    /// Detaches, reads what is left in the rings and ends the threads.
+    /// Detaches, reads what is left in the lanes and ends the threads.
     pub(crate) fn stop(self) -> Result<Stopped, Failure> {
         let Self { batches: _, empties: _, libraries, counters, stop, finds, discovery, capture } =
             self;
@@ -163,7 +163,7 @@ impl Session {
         let mut observer =
             discovery.join().map_err(|_panic| Failure::runtime("the discovery thread panicked"))?;
         observer.detach();
-        // No probe runs any more: the counters are final, and what the rings hold is all there is.
+        // No probe runs any more: the counters are final, and what the lanes hold is all there is.
         let kernel = observer.counters()?;
         stop.store(true, Ordering::Release);
         capture.join().map_err(|_panic| Failure::runtime("the capture thread panicked"))?;

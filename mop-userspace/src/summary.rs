@@ -62,7 +62,7 @@ pub(crate) struct Summary {
     flows: FlowSummary,
     /// Connections that spoke HTTP/2, which is not decoded yet.
     pub(crate) http2_connections: u64,
-    /// Segments read from the rings.
+    /// Segments read from the lanes.
     received_segments: u64,
     /// Bytes of them.
     received_bytes: u64,

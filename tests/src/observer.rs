@@ -271,5 +271,5 @@ fn read_lines(
 
 /// Attaching to every library of a busy machine takes about a second.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Long enough to drain full rings.
+/// Long enough to drain full lanes.
 const STOP_LIMIT: Duration = Duration::from_secs(60);

@@ -66,7 +66,7 @@ impl Drop for Observer {
 }
 
 impl Observer {
-    /// Loads the programs and makes the rings. Nothing is attached yet.
+    /// Loads the programs and maps the lanes. Nothing is attached yet.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Observer {
         Ok(())
     }
 
-    /// Takes every probe off. Maps and rings stay, so that what they hold can still be read.
+    /// Takes every probe off. Maps and lanes stay, so that what they hold can still be read.
     ///
     /// The kernel waits for all CPUs each time that a uprobe is closed, one after the other however
     /// many threads close them: about a tenth of a second a probe.

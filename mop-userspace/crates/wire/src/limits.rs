@@ -25,7 +25,7 @@ pub const MAX_HOLES_LISTED: usize = 16;
 pub const MAX_OUTSTANDING_REQUESTS: usize = 32;
 
 /// Bytes of one direction that wait behind a gap or for the other direction. A link of 10 Gbit/s
-/// moves 4 MiB in 3 ms, about the time after which the slowest ring is read.
+/// moves 4 MiB in 3 ms, about the time after which the slowest lane is read.
 pub const MAX_REORDER_BYTES: usize = 4 << 20;
 
 /// Pieces of one direction that wait likewise: 4 MiB in calls of 4 KiB.

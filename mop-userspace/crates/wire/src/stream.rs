@@ -1,6 +1,6 @@
 //! One direction of a connection, put in order by position.
 //!
-//! Segments come from the rings of several CPUs in any order. What is next in the stream is passed
+//! Segments come from the lanes of several CPUs in any order. What is next in the stream is passed
 //! on at once; the rest waits here, as pieces.
 //!
 //! Invariants: every piece starts at or after `next`; pieces do not overlap (of two that claim the
