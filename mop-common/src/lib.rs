@@ -1,8 +1,8 @@
 //! The contract between the kernel programs and user space.
 //!
-//! Everything that crosses the lanes and the control ring or is handed to the kernel at load time is declared
-//! here once, as `repr(C)` types of fixed size, and used by both sides. The crate is `no_std` and
-//! has no dependency on the kernel side.
+//! Everything that crosses the lanes and the control ring, or is handed to the kernel at load time,
+//! is declared here once, as `repr(C)` types of fixed size, and used by both sides. The crate is
+//! `no_std` and has no dependency on the kernel side.
 //!
 //! Layout rule: every shared type is free of implicit padding, so that no uninitialised kernel
 //! byte ever reaches user space. [`assert_no_padding`] checks it when the crate is compiled.

@@ -162,7 +162,7 @@ fn passed(name: &'static str, detail: String) -> Check {
 fn check_kernel() -> Check {
     let (major, minor) = environment::kernel_version();
     let detail = format!("version {major}.{minor}");
-    if (major, minor) >= OLDEST_KERNEL {
+    if (major, minor) >= environment::OLDEST_KERNEL {
         return passed("kernel", detail);
     }
     Check {
@@ -298,8 +298,6 @@ fn is_go(tgid: u32) -> bool {
     let mut data = Vec::new();
     is_small && file.read_to_end(&mut data).is_ok() && elf::is_go(&data)
 }
-
-const OLDEST_KERNEL: (u32, u32) = (5, 15);
 
 /// The largest Go programs in use have some hundred megabytes.
 const MAX_EXECUTABLE_BYTES: u64 = 512 << 20;

@@ -57,6 +57,7 @@ impl From<ProbeError> for Failure {
     fn from(error: ProbeError) -> Self {
         match &error {
             ProbeError::NoKernelPrograms
+            | ProbeError::OldKernel { .. }
             | ProbeError::NoBtf { .. }
             | ProbeError::Btf(_)
             | ProbeError::MissingField { .. }

@@ -55,7 +55,9 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     }
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
 
-    stop.wait(arguments.duration, || workers.iter().any(JoinHandle::is_finished));
+    stop.wait(arguments.duration, || {
+        output.is_finished() || workers.iter().any(JoinHandle::is_finished)
+    });
 
     let stopped = session.stop()?;
     let mut totals = Totals {

@@ -175,6 +175,11 @@ impl Output {
         }
     }
 
+    /// True when the writer gave up: its reader went away, or the disk is full.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.writer.is_finished()
+    }
+
     /// Waits until everything is written; all outlets must be gone. Gives the bytes that were
     /// dropped.
     pub(crate) fn finish(self) -> Result<u64, Failure> {

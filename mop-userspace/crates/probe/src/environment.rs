@@ -5,6 +5,9 @@ use std::{fs, path::Path};
 /// Where the kernel shows its type information.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
+/// The oldest kernel that is supported: it has attach cookies and atomic operations for programs.
+pub const OLDEST_KERNEL: (u32, u32) = (5, 15);
+
 /// Major and minor version of the running kernel; zeros when it does not say.
 #[must_use]
 pub fn kernel_version() -> (u32, u32) {

@@ -8,6 +8,14 @@ pub enum ProbeError {
     /// The build has no kernel programs.
     #[error("this build has no kernel programs; build it with `cargo xtask build`")]
     NoKernelPrograms,
+    /// The kernel is older than the oldest one supported.
+    #[error("this kernel is version {}.{}; {}.{} or newer is needed", found.0, found.1, needed.0, needed.1)]
+    OldKernel {
+        /// Its version.
+        found: (u32, u32),
+        /// The oldest version supported.
+        needed: (u32, u32),
+    },
     /// The kernel offers no type information.
     #[error(
         "the kernel offers no type information at {path}; a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed"

@@ -75,6 +75,10 @@ impl Observer {
         if KERNEL_PROGRAMS.is_empty() {
             return Err(ProbeError::NoKernelPrograms);
         }
+        let found = environment::kernel_version();
+        if found < environment::OLDEST_KERNEL {
+            return Err(ProbeError::OldKernel { found, needed: environment::OLDEST_KERNEL });
+        }
         if !environment::in_initial_pid_namespace() {
             return Err(ProbeError::PidNamespace);
         }
