@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -56,8 +57,8 @@ pub(crate) struct ProcessFacts {
 
 /// Where the facts about processes come from.
 pub(crate) trait ProcessSource {
-    /// Identifier of the container of a process.
-    fn container(&mut self, tgid: u32) -> Option<String>;
+    /// Identifier of the container of a process; an error when the process is gone.
+    fn container(&mut self, tgid: u32) -> io::Result<Option<String>>;
 }
 
 /// The node that this process runs on.
@@ -65,7 +66,7 @@ pub(crate) trait ProcessSource {
 pub(crate) struct Node;
 
 impl ProcessSource for Node {
-    fn container(&mut self, tgid: u32) -> Option<String> {
+    fn container(&mut self, tgid: u32) -> io::Result<Option<String>> {
         process::container(tgid)
     }
 }
@@ -75,18 +76,28 @@ impl ProcessSource for Node {
 pub(crate) struct Elsewhere;
 
 impl ProcessSource for Elsewhere {
-    fn container(&mut self, _tgid: u32) -> Option<String> {
-        None
+    fn container(&mut self, _tgid: u32) -> io::Result<Option<String>> {
+        Ok(None)
     }
 }
 
 /// The facts of all connections of one worker.
 pub(crate) struct Connections<S> {
     known: HashMap<u64, Known>,
-    /// Containers by process and its start; emptied when it grows too large.
-    containers: HashMap<(u32, u64), Option<Arc<str>>>,
+    /// Containers that were found; emptied when it grows too large.
+    containers: HashMap<Place, Option<Arc<str>>>,
     libraries: Arc<LibraryNames>,
     source: S,
+}
+
+/// What determines the container of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// Its cgroup: what was found for one process holds for those that follow it there, however
+    /// short they live.
+    Cgroup(u64),
+    /// Itself, where the kernel side sees no cgroups (version 1): its id and its start.
+    Process(u32, u64),
 }
 
 struct Known {
@@ -189,11 +200,18 @@ impl<S: ProcessSource> Connections<S> {
         if self.containers.len() >= MAX_PROCESSES {
             self.containers.clear();
         }
-        let Self { containers, source, .. } = self;
-        containers
-            .entry((event.tgid, event.process_start_ns))
-            .or_insert_with(|| source.container(event.tgid).map(Arc::from))
-            .clone()
+        let place = if event.cgroup > ROOT_CGROUP {
+            Place::Cgroup(event.cgroup)
+        } else {
+            Place::Process(event.tgid, event.process_start_ns)
+        };
+        if let Some(container) = self.containers.get(&place) {
+            return container.clone();
+        }
+        // A process that is gone leaves the question open for the next one.
+        let container = self.source.container(event.tgid).ok()?.map(Arc::from);
+        self.containers.insert(place, container.clone());
+        container
     }
 }
 
@@ -215,7 +233,10 @@ fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
 /// As many as a flow table holds, and those that ended a moment ago.
 const MAX_CONNECTIONS: usize = 131_072;
 
-/// Processes whose container is remembered.
+/// The root of the cgroup hierarchy, in which every process is where version 2 is not used.
+const ROOT_CGROUP: u64 = 1;
+
+/// Places whose container is remembered.
 const MAX_PROCESSES: usize = 8192;
 
 #[cfg(test)]
@@ -274,6 +295,31 @@ mod tests {
         let event = ControlEvent { family: 6, local: mapped, remote: mapped, ..open(5, 42) };
         let (local, _) = ends(&event).expect("bound");
         assert_eq!(local.to_string(), "127.0.0.1:443");
+    }
+
+    #[test]
+    fn a_container_is_known_by_its_cgroup_when_the_process_is_gone() {
+        struct Living(Vec<u32>);
+        impl ProcessSource for Living {
+            fn container(&mut self, tgid: u32) -> io::Result<Option<String>> {
+                let is_alive = self.0.contains(&tgid);
+                if is_alive {
+                    Ok(Some("c".to_owned()))
+                } else {
+                    Err(io::ErrorKind::NotFound.into())
+                }
+            }
+        }
+        let mut connections = Connections::new(Arc::default(), Living(vec![42]));
+        let in_cgroup = |connection, tgid| ControlEvent { cgroup: 9, ..open(connection, tgid) };
+        for (connection, tgid) in [(1, 7), (2, 42), (3, 8)] {
+            connections.learn(&in_cgroup(connection, tgid));
+        }
+        let container =
+            |connection| connections.facts_of(connection).expect("known").process.container.clone();
+        assert_eq!(container(1), None);
+        assert_eq!(container(2).as_deref(), Some("c"));
+        assert_eq!(container(3).as_deref(), Some("c"));
     }
 
     #[test]

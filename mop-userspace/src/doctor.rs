@@ -143,7 +143,7 @@ impl ProcessReport {
         Some(Self {
             pid: tgid,
             command: process::command(tgid)?,
-            container: process::container(tgid),
+            container: process::container(tgid).ok().flatten(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Processes of the node, from `/proc`.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -75,10 +75,14 @@ pub fn executable(tgid: u32) -> Option<PathBuf> {
 }
 
 /// Identifier of the container that a process runs in, from its cgroup; `None` on the host.
-#[must_use]
-pub fn container(tgid: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{tgid}/cgroup")).ok()?;
-    text.lines().find_map(|line| container_in_cgroup(line.rsplit(':').next()?)).map(str::to_owned)
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn container(tgid: u32) -> io::Result<Option<String>> {
+    let text = fs::read_to_string(format!("/proc/{tgid}/cgroup"))?;
+    let container = text.lines().find_map(|line| container_in_cgroup(line.rsplit(':').next()?));
+    Ok(container.map(str::to_owned))
 }
 
 /// Container runtimes name a container's cgroup by its id of 64 hexadecimal digits, alone
