@@ -8,5 +8,9 @@ pub const WRITES: u64 = 1;
 /// (`SSL_read_ex`, `SSL_write_ex`); without it, the return value is the number.
 pub const COUNT_BY_POINTER: u64 = 2;
 
+/// The function returns the number of bytes as 64 bits, and no process ever holds them
+/// (`SSL_sendfile`): they are a hole.
+pub const UNSEEN: u64 = 4;
+
 /// The rest of the number names the library.
 pub const LIBRARY_SHIFT: u32 = 8;

@@ -14,7 +14,7 @@ use aya_ebpf::{
     macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use mop_common::{Counter, Direction, Layer, limits};
+use mop_common::{Counter, Direction, HoleCause, Layer, limits};
 
 use crate::{
     arch,
@@ -102,12 +102,17 @@ impl Cookie {
     }
 
     #[inline(always)]
+    fn is_unseen(self) -> bool {
+        self.0 & mop_common::cookie::UNSEEN != 0
+    }
+
+    #[inline(always)]
     fn library(self) -> u64 {
         self.0 >> mop_common::cookie::LIBRARY_SHIFT
     }
 }
 
-/// At the entry site of `SSL_read`, `SSL_read_ex`, `SSL_write` and `SSL_write_ex`.
+/// At the entry site of `SSL_read`, `SSL_read_ex`, `SSL_write`, `SSL_write_ex` and `SSL_sendfile`.
 #[uprobe]
 pub fn tls_enter(context: ProbeContext) -> u32 {
     if config!(probes_only) == 0 {
@@ -333,7 +338,14 @@ fn exit(context: *mut c_void) {
             connection.bind(call.socket);
         }
     }
-    if bytes > 0 {
+    if bytes == 0 {
+        return;
+    }
+    if cookie.is_unseen() {
+        call.cursor.flags = mop_common::flags::CALL_START;
+        let cause = HoleCause::ZeroCopy as u8;
+        connection.moved_unseen(cookie.direction(), bytes, &mut call.cursor, cause);
+    } else {
         call.cursor.at_buffer(call.buffer, bytes);
         connection.moved(cookie.direction(), &mut call.cursor);
     }

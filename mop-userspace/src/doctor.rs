@@ -1,6 +1,10 @@
 //! `mop doctor`: what this kernel, this node and its processes allow.
 
-use std::{fs::File, io::Read as _, process::ExitCode};
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    process::ExitCode,
+};
 
 use mop_probe::{LoadOptions, Observer, TlsLibrary, elf, environment, process};
 use serde::Serialize;
@@ -10,11 +14,13 @@ use crate::{cli::DoctorArguments, failure::Failure};
 /// Examines the node and says whether observing is possible: exit code 0, or 1 when it is not.
 pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
     let report = Report::examine();
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::runtime)?);
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).map_err(Failure::runtime)?
     } else {
-        report.print();
-    }
+        report.text()
+    };
+    // A reader that went away has what it wanted.
+    let _ = writeln!(std::io::stdout(), "{text}");
     Ok(if report.can_observe { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -106,35 +112,35 @@ impl Report {
         }
     }
 
-    fn print(&self) {
+    fn text(&self) -> String {
         let Self { can_observe, kernel, checks, libraries, uncovered } = self;
-        println!("Kernel {kernel}\n");
+        let mut lines = vec![format!("Kernel {kernel}"), String::new()];
         for Check { name, status, detail, remedy } in checks {
             let mark = match status {
                 Status::Ok => "ok  ",
                 Status::Warning => "warn",
                 Status::Failed => "FAIL",
             };
-            println!("{mark}  {name:<14} {detail}");
-            if let Some(remedy) = remedy {
-                println!("      {:<14} → {remedy}", "");
+            lines.push(format!("{mark}  {name:<14} {detail}"));
+            lines.extend(remedy.map(|remedy| format!("      {:<14} → {remedy}", "")));
+        }
+        lines.extend([String::new(), format!("TLS libraries: {}", libraries.len())]);
+        for LibraryReport { path, functions, processes } in libraries {
+            lines.push(format!("  {path}"));
+            for FunctionReport { name, probe } in functions {
+                lines.push(format!("    {name:<14} {probe}"));
+            }
+            for process in processes {
+                lines.push(format!("    in use by {}", process.line()));
             }
         }
-        println!("\nTLS libraries: {}", libraries.len());
-        for library in libraries {
-            println!("  {}", library.path);
-            for function in &library.functions {
-                println!("    {:<14} {}", function.name, function.probe);
-            }
-            for process in &library.processes {
-                println!("    in use by {}", process.line());
-            }
-        }
-        println!("\nNot covered: {}", uncovered.len());
+        lines.extend([String::new(), format!("Not covered: {}", uncovered.len())]);
         for Uncovered { process, runtime, reason } in uncovered {
-            println!("  {} ({runtime}): {reason}", process.line());
+            lines.push(format!("  {} ({runtime}): {reason}", process.line()));
         }
-        println!("\nObserving is {}.", if *can_observe { "possible" } else { "NOT possible" });
+        let verdict = if *can_observe { "possible" } else { "NOT possible" };
+        lines.extend([String::new(), format!("Observing is {verdict}.")]);
+        lines.join("\n")
     }
 }
 

@@ -194,7 +194,7 @@ impl TlsFunction {
 
 /// `ssl.h` of OpenSSL 1.1 and 3, BoringSSL, AWS-LC and LibreSSL. The signatures are part of their
 /// binary interface.
-const FUNCTIONS: [TlsFunction; 8] = [
+const FUNCTIONS: [TlsFunction; 9] = [
     TlsFunction { name: "SSL_read", role: FunctionRole::Transfer { cookie: 0, arguments: 3 } },
     TlsFunction {
         name: "SSL_write",
@@ -210,6 +210,10 @@ const FUNCTIONS: [TlsFunction; 8] = [
             cookie: cookie::COUNT_BY_POINTER | cookie::WRITES,
             arguments: 4,
         },
+    },
+    TlsFunction {
+        name: "SSL_sendfile",
+        role: FunctionRole::Transfer { cookie: cookie::UNSEEN | cookie::WRITES, arguments: 1 },
     },
     TlsFunction { name: "SSL_free", role: FunctionRole::Forget },
     TlsFunction { name: "SSL_clear", role: FunctionRole::Forget },

@@ -24,12 +24,13 @@ pub const MAX_HOLES_LISTED: usize = 16;
 /// six; API clients send one.
 pub const MAX_OUTSTANDING_REQUESTS: usize = 32;
 
-/// Bytes of one direction that wait behind a gap or for the other direction. A link of 10 Gbit/s
-/// moves 4 MiB in 3 ms, about the time after which the slowest lane is read.
-pub const MAX_REORDER_BYTES: usize = 4 << 20;
+/// Bytes of one direction that wait for earlier ones. A program that is preempted while it writes a
+/// record holds up what stands behind it in its lane, for some milliseconds; a connection whose
+/// thread then went on on another CPU moves that much at a gigabyte a second.
+pub const MAX_REORDER_BYTES: usize = 16 << 20;
 
-/// Pieces of one direction that wait likewise: 4 MiB in calls of 4 KiB.
-pub const MAX_REORDER_PIECES: usize = 1024;
+/// Pieces of one direction that wait for earlier ones: 2 KiB each when the bytes are used up.
+pub const MAX_REORDER_PIECES: usize = 8192;
 
 /// How much later than its response a client's request may be stamped: a thread that was preempted
 /// at the end of its write comes back within a few time slices of a loaded machine, mostly sooner.
