@@ -158,10 +158,11 @@ fn emulated_sites_count_the_same_calls_as_entry_and_return() -> Result<()> {
             }
             let [entries, exits] =
                 ["tls_entries", "tls_exits"].map(|counter| observation.kernel(counter));
-            ensure!(entries == exits, "{entries} calls began, {exits} ended");
-            counts.push((exchanges.len(), entries));
+            counts.push((exchanges.len(), entries, exits));
         }
-        if counts[0] == counts[1] {
+        // A call of another program that is in progress when the probes come off has begun only.
+        let all_ended = counts.iter().all(|(_, entries, exits)| entries == exits);
+        if counts[0] == counts[1] && all_ended {
             return Ok(());
         }
         differences.push(counts);

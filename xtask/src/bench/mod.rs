@@ -63,6 +63,8 @@ struct Bench {
 /// Where servers and load run, and where MOP does.
 #[derive(Clone, Copy, Debug)]
 struct Cores {
+    /// How many there are, before this program is bound to one.
+    all: usize,
     load: Option<u32>,
     mop: Option<u32>,
 }
@@ -104,7 +106,7 @@ impl Bench {
     fn run(&mut self) -> Result<()> {
         self.report.line(&json!({
             "figure": "setting",
-            "cores": thread::available_parallelism().map_or(0, usize::from),
+            "cores": self.cores.all,
             "core_of_load": self.cores.load,
             "core_of_mop": self.cores.mop,
             "round_s": self.round.as_secs(),
@@ -227,11 +229,11 @@ struct Round {
 
 impl Cores {
     fn split() -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        if cores < 2 {
-            Self { load: None, mop: None }
+        let all = thread::available_parallelism().map_or(1, usize::from);
+        if all < 2 {
+            Self { all, load: None, mop: None }
         } else {
-            Self { load: Some(0), mop: Some(1) }
+            Self { all, load: Some(0), mop: Some(1) }
         }
     }
 }

@@ -159,7 +159,8 @@ impl Observer {
     /// many threads close them: about a tenth of a second a probe.
     pub fn detach(&mut self) {
         self.tracepoints.clear();
-        self.uprobes.clear();
+        // Entries first, as they were attached last: a call that is noted can still end.
+        while self.uprobes.pop().is_some() {}
     }
 
     /// Looks into every process and the usual library folders.
