@@ -365,7 +365,7 @@ fn file_name(body: &Body) -> Result<String> {
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-/// Both sides of every size class of the kernel side, of a page and of a TLS record.
+/// Around powers of two up to the largest segment: of a cache line, a page and a TLS record.
 const SIZES: &[u64] = &[
     0,
     1,
