@@ -5,5 +5,6 @@
 //!
 
 pub mod document;
+pub mod json;
 
 pub use document::{Document, DocumentError};
