@@ -108,3 +108,13 @@ pub const MAX_DOCUMENT_BYTES: usize = 16 << 20;
 
 /// References to references; published documents have none.
 pub const MAX_REFERENCE_HOPS: usize = 32;
+
+/// A name as a token of a JSON Pointer (RFC 6901, section 3).
+#[must_use]
+pub fn escape_token(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.contains(['~', '/']) {
+        name.replace('~', "~0").replace('/', "~1").into()
+    } else {
+        name.into()
+    }
+}

@@ -93,22 +93,25 @@ impl Reader {
         self.scalar(text, NodeKind::Text)
     }
 
-    /// Takes a text as a number, when it is written as one.
-    pub fn number<'a>(&'a mut self, text: &'a str) -> Option<Value<'a>> {
-        let (length, integer) = number::scan(text.as_bytes())?;
-        let is_whole = length == text.len() && length <= MAX_NUMBER_BYTES;
-        let finite = is_whole && text.parse::<f64>().is_ok_and(f64::is_finite);
-        finite
-            .then(|| self.scalar(text, if integer { NodeKind::Integer } else { NodeKind::Decimal }))
+    /// Takes a text that [`Reader::is_number`] as a number.
+    pub fn number<'a>(&'a mut self, text: &'a str) -> Value<'a> {
+        let is_integer = number::scan(text.as_bytes()).is_some_and(|(_, integer)| integer);
+        self.scalar(text, if is_integer { NodeKind::Integer } else { NodeKind::Decimal })
     }
 
-    /// Takes a text as `true` or `false`, when it is one of them.
-    pub fn boolean<'a>(&'a mut self, text: &'a str) -> Option<Value<'a>> {
-        match text {
-            "true" => Some(self.scalar(text, NodeKind::True)),
-            "false" => Some(self.scalar(text, NodeKind::False)),
-            _ => None,
-        }
+    /// Takes a text as a boolean: `true`, or else `false`.
+    pub fn boolean<'a>(&'a mut self, text: &'a str) -> Value<'a> {
+        self.scalar(text, if text == "true" { NodeKind::True } else { NodeKind::False })
+    }
+
+    /// Whether a text is a number of JSON, and one that can be compared.
+    #[must_use]
+    pub fn is_number(text: &str) -> bool {
+        number::scan(text.as_bytes()).is_some_and(|(length, _)| {
+            length == text.len()
+                && length <= MAX_NUMBER_BYTES
+                && text.parse::<f64>().is_ok_and(f64::is_finite)
+        })
     }
 
     fn scalar<'a>(&'a mut self, text: &'a str, kind: NodeKind) -> Value<'a> {

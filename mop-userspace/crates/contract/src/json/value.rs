@@ -68,6 +68,12 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Length of the text that it is from.
+    #[must_use]
+    pub fn text_bytes(self) -> usize {
+        self.text.len()
+    }
+
     /// The boolean, when it is one.
     #[must_use]
     pub fn as_bool(self) -> Option<bool> {
