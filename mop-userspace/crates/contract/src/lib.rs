@@ -13,6 +13,7 @@ pub mod judge;
 pub mod media_type;
 pub mod name_table;
 pub mod operation;
+pub mod pack;
 pub mod pattern;
 pub mod route;
 pub mod schema;
