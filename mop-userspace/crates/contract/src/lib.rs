@@ -3,10 +3,12 @@
 //! No I/O, no clock: documents and messages come in as bytes, verdicts go out. What is judged is
 //! named by the contract's own words and by positions only: no value of a message is in a verdict.
 
+pub mod attributes;
 pub mod check;
 mod compile;
 pub mod contract;
 pub mod document;
+pub mod fill;
 pub mod format;
 pub mod json;
 pub mod judge;
