@@ -20,6 +20,7 @@ pub mod pattern;
 pub mod route;
 pub mod schema;
 pub mod violation;
+pub mod window;
 
 pub use compile::Problem;
 pub use contract::{Contract, ContractBuilder};
