@@ -2,8 +2,15 @@
 //!
 //! No I/O, no clock: documents and messages come in as bytes, verdicts go out. What is judged is
 //! named by the contract's own words and by positions only: no value of a message is in a verdict.
-//!
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 pub mod document;
+pub mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod pattern;
 
 pub use document::{Document, DocumentError};
