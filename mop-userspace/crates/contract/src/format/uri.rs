@@ -1,0 +1,154 @@
+//! Absolute or not, but with a scheme: `URI` of RFC 3986.
+//!
+//! ```text
+//! URI        = scheme ":" hier-part [ "?" query ] [ "#" fragment ]
+//! hier-part  = "//" authority path-abempty / path-absolute / path-rootless / path-empty
+//! authority  = [ userinfo "@" ] host [ ":" port ]
+//! host       = IP-literal / IPv4address / reg-name
+//! ```
+
+use std::net::Ipv6Addr;
+
+/// `URI` (RFC 3986, 3).
+pub(super) fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // Without an authority, a path cannot begin with two slashes; they would be read as one.
+    let (authority, path) = match hierarchy.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", hierarchy),
+    };
+    is_scheme(scheme.as_bytes())
+        && is_authority(authority)
+        && consists_of(path, |byte| is_path_text(byte) || byte == b'/')
+        && consists_of(query, |byte| is_path_text(byte) || matches!(byte, b'/' | b'?'))
+        && consists_of(fragment, |byte| is_path_text(byte) || matches!(byte, b'/' | b'?'))
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+}
+
+/// RFC 3986, 3.2. An IPv4 address is a registered name too, so it needs no rule.
+fn is_authority(text: &str) -> bool {
+    let (user, host_and_port) = text.rsplit_once('@').unwrap_or(("", text));
+    let (is_host, port) = match host_and_port.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((literal, port)) => (is_ip_literal(literal), port),
+            None => return false,
+        },
+        None => {
+            let host = host_and_port.find(':').unwrap_or(host_and_port.len());
+            let (host, port) = host_and_port.split_at(host);
+            (consists_of(host, is_name_text), port)
+        }
+    };
+    is_host
+        && consists_of(user, |byte| is_name_text(byte) || byte == b':')
+        && (port.is_empty()
+            || port
+                .strip_prefix(':')
+                .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit())))
+}
+
+/// RFC 3986, 3.2.2: `IPv6address / "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`
+fn is_ip_literal(text: &str) -> bool {
+    let Some(future) = text.strip_prefix(['v', 'V']) else {
+        return text.parse::<Ipv6Addr>().is_ok();
+    };
+    future.split_once('.').is_some_and(|(version, address)| {
+        !version.is_empty()
+            && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && !address.is_empty()
+            && address.bytes().all(|byte| is_name_text(byte) || byte == b':')
+    })
+}
+
+/// Only these, and percent-encoded octets (RFC 3986, 2.1).
+fn consists_of(text: &str, is_allowed: impl Fn(u8) -> bool) -> bool {
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'%', [high, low, tail @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                tail
+            }
+            (allowed, tail) if is_allowed(*allowed) => tail,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// `pchar` without `pct-encoded` (RFC 3986, 3.3)
+fn is_path_text(byte: u8) -> bool {
+    is_name_text(byte) || matches!(byte, b':' | b'@')
+}
+
+/// `unreserved` and `sub-delims` (RFC 3986, 2.2 and 2.3)
+fn is_name_text(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris() {
+        for text in [
+            "https://api.example.com/open-insurance/consents/v3/consents?page=1&page-size=25#top",
+            "https://example.com",
+            "http://user:secret@example.com:8080/",
+            "http://[2001:db8::1]:80/a",
+            "http://[v1.fe:80]/",
+            "http://192.0.2.1",
+            "http://example.com:",
+            "file:///etc/hosts",
+            "urn:example:C1DD33123",
+            "mailto:a@example.com",
+            "a:",
+            "a:/",
+            "a+b-c.1:x/y?q?/#f?/",
+            "http://ex%C3%A3mple/%20?%25#%7e",
+            "http:////",
+        ] {
+            assert!(is_uri(text), "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            "//example.com",
+            "/a/b",
+            "example.com",
+            "1a:b",
+            "a b:c",
+            "ç:b",
+            "http://example.com/a b",
+            "http://example.com/ã",
+            "http://example.com/%2",
+            "http://example.com/%g0",
+            "http://example.com/[a]",
+            "http://example.com/?a[0]=1",
+            "http://example.com/#a#b",
+            "http://example.com:80a/",
+            "http://example.com:80:80/",
+            "http://a@b@c/",
+            "http://[::1",
+            "http://[::1]a",
+            "http://[1.2.3.4]/",
+            "http://[v.a]/",
+            "http://[v1.]/",
+            "http://[v1]/",
+            "http://a\\b/",
+            "http://a\n/",
+            "http://{a}/",
+        ] {
+            assert!(!is_uri(text), "{text}");
+        }
+    }
+}
