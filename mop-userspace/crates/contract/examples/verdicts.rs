@@ -115,7 +115,7 @@ fn verdict<'a>(contract: &Contract, judge: &mut Judge, case: &'a Case) -> Line<'
         response: (!is_request).then_some((case.status.unwrap_or(599), message)),
         incomplete: false,
     };
-    let judgement = judge.judge(contract, call, &mut |_| {});
+    let judgement = judge.judge(contract, call, &mut ());
     let unjudged = match judgement.operation {
         Err(unrouted) => Some(unrouted.name().to_owned()),
         Ok(_) => judgement.unjudged.first().map(|unjudged| unjudged.reason.name().to_owned()),

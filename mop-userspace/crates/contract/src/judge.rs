@@ -13,7 +13,7 @@ use mop_wire::{Body, Ending, Exchange, Headers};
 use crate::{
     contract::Contract,
     json::{Reader, UnreadableKind, Value},
-    operation::{OperationId, Rules, Status},
+    operation::{Operation, OperationId, Rules, Status},
     route::Unrouted,
     schema::SchemaId,
     violation::{Direction, Severity, Violation},
@@ -130,13 +130,34 @@ pub struct JudgedBody<'a> {
     pub violations: &'a [Violation],
 }
 
+/// Is shown what is read while a call is judged.
+pub trait Visitor {
+    /// A body that was judged.
+    fn body(&mut self, body: JudgedBody<'_>) {
+        let _ = body;
+    }
+
+    /// The bodies of a call, as far as they are JSON, once both messages were judged.
+    fn bodies(
+        &mut self,
+        operation: &Operation,
+        request: Option<Value<'_>>,
+        response: Option<Value<'_>>,
+    ) {
+        let _ = (operation, request, response);
+    }
+}
+
+/// Looks at nothing.
+impl Visitor for () {}
+
 impl Judge {
-    /// Judges a call. `on_body` is shown each body that could be judged.
+    /// Judges a call.
     pub fn judge(
         &mut self,
         contract: &Contract,
         call: Call<'_>,
-        on_body: &mut dyn FnMut(JudgedBody<'_>),
+        visitor: &mut impl Visitor,
     ) -> Judgement {
         let (route, operation) = match contract.route(call.method, call.target) {
             Ok(found) => found,
@@ -157,27 +178,31 @@ impl Judge {
         let Self { request_json, response_json, parameter } = self;
         let readings = [&*operation.published, &*operation.corrected];
         let same = std::ptr::eq(readings[0], readings[1]);
-        if let Some(message) = call.request {
-            let plain = content::plain(message);
-            let body = content::read(&plain, request_json);
+        let plain_request = call.request.map(content::plain);
+        let plain_response = call.response.map(|(_, message)| content::plain(message));
+        let request_body = plain_request.as_ref().map(|plain| content::read(plain, request_json));
+        let response_body =
+            plain_response.as_ref().map(|plain| content::read(plain, response_json));
+        if let (Some(message), Some(body)) = (call.request, &request_body) {
             let judged = |rules: &Rules| {
                 let mut found = Found::new(contract, parameter, Direction::Request);
                 found.request(rules, &route.parameters, call.target, message);
-                found.request_body(rules, message, &body);
+                found.request_body(rules, message, body);
                 found.finish()
             };
-            judgement.add(Direction::Request, id, readings, same, judged, on_body, &body);
+            judgement.add(Direction::Request, id, readings, same, judged, visitor, body);
         }
-        if let Some((status, message)) = call.response {
-            let plain = content::plain(message);
-            let body = content::read(&plain, response_json);
+        if let (Some((status, message)), Some(body)) = (call.response, &response_body) {
             let judged = |rules: &Rules| {
                 let mut found = Found::new(contract, parameter, Direction::Response);
-                found.response(rules, call.method, status, message, &body);
+                found.response(rules, call.method, status, message, body);
                 found.finish()
             };
-            judgement.add(Direction::Response, id, readings, same, judged, on_body, &body);
+            judgement.add(Direction::Response, id, readings, same, judged, visitor, body);
         }
+        let request = request_body.as_ref().and_then(content::Content::json);
+        let response = response_body.as_ref().and_then(content::Content::json);
+        visitor.bodies(operation, request, response);
         judgement
     }
 }
@@ -234,7 +259,7 @@ impl Judgement {
         [published, corrected]: [&Rules; 2],
         same: bool,
         mut judged: impl FnMut(&Rules) -> FoundParts,
-        on_body: &mut dyn FnMut(JudgedBody<'_>),
+        visitor: &mut impl Visitor,
         body: &content::Content<'_>,
     ) {
         let first = judged(published);
@@ -243,7 +268,7 @@ impl Judgement {
         if let (Some((schema, status)), content::Content::Json(value)) = (parts.body, body) {
             let violations = &parts.reading.violations;
             let (value, violations) = (*value, violations.as_slice());
-            on_body(JudgedBody { operation, direction, status, schema, value, violations });
+            visitor.body(JudgedBody { operation, direction, status, schema, value, violations });
         }
         for reason in first.unjudged.iter().chain(second.iter().flat_map(|parts| &parts.unjudged)) {
             self.unjudged(direction, *reason);

@@ -11,13 +11,26 @@ pub mod check;
 mod compile;
 pub mod contract;
 pub mod document;
+pub mod fill;
 pub mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod json;
+pub mod judge;
+pub mod media_type;
+pub mod name_table;
+pub mod operation;
+pub mod pack;
 pub mod pattern;
+pub mod route;
+pub mod schema;
+pub mod violation;
+pub mod window;
 
 pub use compile::Problem;
 pub use contract::{Contract, ContractBuilder};
 pub use document::{Document, DocumentError};
-pub use judge::{Call, Judge, JudgedBody, Judgement, Message, Reading, Unjudged, UnjudgedReason};
+pub use judge::{
+    Call, Judge, JudgedBody, Judgement, Message, Reading, Unjudged, UnjudgedReason, Visitor,
+};

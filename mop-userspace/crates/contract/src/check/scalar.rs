@@ -2,7 +2,6 @@
 
 use super::{Checker, Sink};
 use crate::{
-    format::Format,
     json::{Kind, Reader, Value, name_hash},
     schema::{Constants, NumberRules, StringRules},
     violation::Keyword,
@@ -82,7 +81,7 @@ pub(super) fn number<S: Sink>(rules: &NumberRules, value: Value<'_>, sink: &mut 
     }
     if let Some(format) = rules.format
         && value.kind() == Kind::Integer
-        && !fits(format, number.text)
+        && !number.text.parse().is_ok_and(|integer| format.accepts_integer(integer))
     {
         sink.defect(Keyword::Format, || format.name().to_owned());
         valid = false;
@@ -101,10 +100,6 @@ pub(super) fn is_constant(constants: &Constants, value: Value<'_>) -> bool {
             Reader::default().read(other.as_bytes()).is_ok_and(|other| other.equals(value))
         }),
     }
-}
-
-fn fits(format: Format, text: &str) -> bool {
-    format.accepts_integer(text)
 }
 
 /// Characters are counted only when the number of bytes leaves a doubt.

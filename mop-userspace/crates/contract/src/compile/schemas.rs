@@ -175,7 +175,7 @@ impl<'a> SchemaCompiler<'a> {
             min_length: count(keywords, "minLength").unwrap_or(0),
             max_length: count(keywords, "maxLength").unwrap_or(u32::MAX),
             pattern,
-            format: format(keywords).filter(|format| !format.is_of_numbers()),
+            format: format(keywords).filter(|format| !is_of_integers(*format)),
         };
         (rules != StringRules::default()).then(|| Box::new(rules))
     }
@@ -187,7 +187,7 @@ impl<'a> SchemaCompiler<'a> {
             minimum: decimal("minimum").map(|limit| (limit, flag("exclusiveMinimum"))),
             maximum: decimal("maximum").map(|limit| (limit, flag("exclusiveMaximum"))),
             multiple_of: decimal("multipleOf").filter(|step| step.value() > 0.0),
-            format: format(keywords).filter(Format::is_of_numbers),
+            format: format(keywords).filter(|format| is_of_integers(*format)),
         };
         (rules != NumberRules::default()).then(|| Box::new(rules))
     }
@@ -273,6 +273,10 @@ fn count(keywords: &Map<String, Tree>, key: &str) -> Option<u32> {
 
 fn format(keywords: &Map<String, Tree>) -> Option<Format> {
     Format::parse(keywords.get("format")?.as_str()?)
+}
+
+fn is_of_integers(format: Format) -> bool {
+    matches!(format, Format::Int32 | Format::Int64)
 }
 
 /// The deepest published schema has 29 levels; every level costs a stack frame or two.

@@ -34,6 +34,16 @@ pub(super) enum Content<'a> {
     Unreadable(UnjudgedReason),
 }
 
+impl Content<'_> {
+    /// The JSON, when it is JSON.
+    pub(super) fn json(&self) -> Option<Value<'_>> {
+        match self {
+            Self::Json(value) => Some(*value),
+            Self::Absent | Self::Unreadable(_) => None,
+        }
+    }
+}
+
 /// Takes the content coding off.
 pub(super) fn plain(message: Message<'_>) -> Plain<'_> {
     let body = message.body;

@@ -1,0 +1,371 @@
+//! The records of the quality module. None holds a value of a message: what they say is made of
+//! the contract's words, of positions and of counts.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use mop_contract::{
+    Reading, Unjudged,
+    attributes::AttributeTree,
+    fill::Fill,
+    operation::Operation,
+    rules::RuleViolation,
+    violation::{Severity, Violation},
+    window::{Counterpart, Tally},
+};
+use serde::Serialize;
+
+use crate::{
+    output::Record,
+    pretty::{Style, paint_severity},
+    record::timestamp,
+};
+
+/// What was found in one call.
+#[derive(Debug, Serialize)]
+pub(crate) struct QualityReport<'a> {
+    pub(super) kind: &'static str,
+    pub(super) schema_version: u32,
+    /// Deterministic: the exchange and the kind.
+    pub(super) id: String,
+    pub(super) exchange: &'a str,
+    #[serde(serialize_with = "timestamp")]
+    pub(super) ts: Timestamp,
+    pub(super) role: &'static str,
+    pub(super) counterpart: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) operation: Option<OperationRecord<'a>>,
+    /// Why no operation was found.
+    pub(super) unrouted: Option<&'static str>,
+    pub(super) status: Option<u16>,
+    /// `conforming`, `violating` or `unjudged`.
+    pub(super) verdict: &'static str,
+    pub(super) published: ReadingRecord<'a>,
+    pub(super) corrected: ReadingRecord<'a>,
+    /// Violations of rules beyond the document.
+    pub(super) rules: Vec<ViolationRecord>,
+    pub(super) unjudged: Vec<UnjudgedRecord>,
+}
+
+/// The operation that a record is about.
+#[derive(Debug, Serialize)]
+pub(crate) struct OperationRecord<'a> {
+    pub(super) api: &'a str,
+    pub(super) api_version: &'a str,
+    pub(super) method: &'a str,
+    /// Path template: a concrete path may hold identifiers of persons.
+    pub(super) template: &'a str,
+    pub(super) operation_id: Option<&'a str>,
+}
+
+/// The result of one reading of the contract.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReadingRecord<'a> {
+    pub(super) conforming: bool,
+    /// Defects in all; more than are listed when there are many.
+    pub(super) total: u32,
+    #[serde(skip)]
+    reading: &'a Reading,
+    violations: Vec<ViolationRecord>,
+}
+
+/// One violation. `violation`, `code`, `severity` and `attribute` are what the official validation
+/// list has.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ViolationRecord {
+    pub(crate) violation: String,
+    pub(crate) code: String,
+    pub(crate) severity: &'static str,
+    pub(crate) attribute: String,
+    pub(crate) direction: &'static str,
+    pub(crate) location: String,
+    pub(crate) keyword: Option<&'static str>,
+    pub(crate) schema_path: Option<String>,
+    pub(crate) expected: Option<String>,
+    pub(crate) occurrences: u32,
+}
+
+/// What could not be judged.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnjudgedRecord {
+    pub(super) direction: &'static str,
+    pub(super) reason: &'static str,
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct WindowRecord {
+    #[serde(serialize_with = "timestamp")]
+    pub(super) start: Timestamp,
+    #[serde(serialize_with = "timestamp")]
+    pub(super) end: Timestamp,
+}
+
+/// Counts of one window for one counterpart and operation.
+#[derive(Debug, Serialize)]
+pub(crate) struct QualitySummary<'a> {
+    pub(super) kind: &'static str,
+    pub(super) schema_version: u32,
+    pub(super) id: String,
+    pub(super) window: WindowRecord,
+    pub(super) counterpart: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) operation: Option<OperationRecord<'a>>,
+    pub(super) calls: u64,
+    pub(super) conforming: u64,
+    pub(super) violating: u64,
+    pub(super) unjudged: u64,
+    pub(super) violating_as_published: u64,
+    pub(super) unjudged_reasons: Vec<ReasonRecord>,
+    pub(super) codes: Vec<CodeRecord<'a>>,
+    pub(super) other_codes: u64,
+}
+
+/// How often something could not be judged.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReasonRecord {
+    pub(super) reason: &'static str,
+    pub(super) calls: u64,
+}
+
+/// In how many calls something was wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct CodeRecord<'a> {
+    direction: &'static str,
+    code: &'a str,
+    attribute: &'a str,
+    calls: u64,
+}
+
+/// How the attributes of one body were filled in one window.
+#[derive(Debug, Serialize)]
+pub(crate) struct QualityFill<'a> {
+    pub(super) kind: &'static str,
+    pub(super) schema_version: u32,
+    pub(super) id: String,
+    pub(super) window: WindowRecord,
+    pub(super) counterpart: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) operation: OperationRecord<'a>,
+    pub(super) direction: &'static str,
+    /// Key of the response in the contract, such as `200` or `default`.
+    pub(super) status: Option<String>,
+    pub(super) bodies: u64,
+    pub(super) attributes: Vec<AttributeRecord<'a>>,
+}
+
+/// Counts of one attribute.
+#[derive(Debug, Serialize)]
+pub(crate) struct AttributeRecord<'a> {
+    path: &'a str,
+    presence: &'static str,
+    seen: u64,
+    present: u64,
+    null: u64,
+    empty: u64,
+    not_available: u64,
+    valid: u64,
+    invalid: u64,
+}
+
+impl UnjudgedRecord {
+    pub(crate) fn all(unjudged: &[Unjudged]) -> Vec<Self> {
+        let record = |unjudged: &Unjudged| Self {
+            direction: unjudged.direction.name(),
+            reason: unjudged.reason.name(),
+        };
+        unjudged.iter().map(record).collect()
+    }
+}
+
+impl<'a> ReadingRecord<'a> {
+    pub(super) fn new(reading: &'a Reading) -> Self {
+        Self {
+            conforming: reading.is_conforming(),
+            total: reading.total,
+            reading,
+            violations: reading.violations.iter().map(ViolationRecord::from).collect(),
+        }
+    }
+}
+
+impl From<&Violation> for ViolationRecord {
+    fn from(violation: &Violation) -> Self {
+        Self {
+            violation: violation.sentence(),
+            code: violation.code(),
+            severity: violation.severity.name(),
+            attribute: violation.attribute.clone(),
+            direction: violation.direction.name(),
+            location: violation.location.to_string(),
+            keyword: Some(violation.keyword.name()),
+            schema_path: Some(violation.schema_path.clone()),
+            expected: Some(violation.expected.clone()),
+            occurrences: violation.occurrences,
+        }
+    }
+}
+
+impl<'a> OperationRecord<'a> {
+    pub(super) fn new(name: &'a str, version: &'a str, operation: &'a Operation) -> Self {
+        Self {
+            api: name,
+            api_version: version,
+            method: &operation.method,
+            template: &operation.template,
+            operation_id: operation.operation_id.as_deref(),
+        }
+    }
+}
+
+/// The codes of a tally, most frequent first.
+pub(super) fn codes(tally: &Tally) -> Vec<CodeRecord<'_>> {
+    let mut codes: Vec<CodeRecord<'_>> = tally
+        .codes
+        .iter()
+        .map(|((direction, code, attribute), calls)| CodeRecord {
+            direction: direction.name(),
+            code,
+            attribute,
+            calls: *calls,
+        })
+        .collect();
+    codes.sort_by_key(|code| std::cmp::Reverse(code.calls));
+    codes
+}
+
+/// Every attribute that could have been there.
+pub(super) fn attributes<'a>(tree: &'a AttributeTree, fill: &Fill) -> Vec<AttributeRecord<'a>> {
+    tree.nodes()
+        .iter()
+        .zip(fill.attributes())
+        .filter(|(_, fill)| fill.seen > 0)
+        .map(|(node, fill)| AttributeRecord {
+            path: &node.path,
+            presence: node.presence.name(),
+            seen: fill.seen,
+            present: fill.present,
+            null: fill.null,
+            empty: fill.empty,
+            not_available: fill.not_available,
+            valid: fill.present - fill.invalid,
+            invalid: fill.invalid,
+        })
+        .collect()
+}
+
+/// Name of a counterpart in records.
+pub(super) fn counterpart(counterpart: &Counterpart) -> Option<&str> {
+    match counterpart {
+        Counterpart::Named(name) => Some(name),
+        Counterpart::Other => Some("(other)"),
+        Counterpart::Unknown => None,
+    }
+}
+
+impl Record for QualityReport<'_> {
+    fn write_pretty(&self, out: &mut String, style: Style) {
+        let reports = self.corrected.violations.iter().chain(&self.rules);
+        if let Some(reason) = self.unrouted {
+            let _ = writeln!(out, "  ? no contract: {reason}");
+            return;
+        }
+        let operation = self.operation.as_ref();
+        let (api, version) =
+            operation.map_or(("", ""), |operation| (operation.api, operation.api_version));
+        write_verdict(out, style, self.verdict, &format!("{api} {version}"));
+        for unjudged in &self.unjudged {
+            let _ = writeln!(out, "    {} not judged: {}", unjudged.direction, unjudged.reason);
+        }
+        let total = reports.clone().count();
+        for violation in reports.take(SHOWN_VIOLATIONS) {
+            let severity = paint_severity(style, violation.severity);
+            let times = match violation.occurrences {
+                1 => String::new(),
+                times => format!(" ({times} times)"),
+            };
+            let _ = writeln!(
+                out,
+                "    {severity} {} {} at {}{times}",
+                violation.direction, violation.violation, violation.location
+            );
+        }
+        if total > SHOWN_VIOLATIONS {
+            let _ = writeln!(out, "    and {} more", total - SHOWN_VIOLATIONS);
+        }
+        let published = self.published.reading.violations.iter();
+        let only_published = published
+            .filter(|violation| {
+                violation.severity == Severity::Error
+                    && !self.corrected.reading.violations.contains(violation)
+            })
+            .count();
+        if only_published > 0 {
+            let _ = writeln!(
+                out,
+                "    {only_published} more by the contract as published, which is known to be wrong there"
+            );
+        }
+    }
+}
+
+impl Record for QualitySummary<'_> {
+    fn write_pretty(&self, out: &mut String, _style: Style) {
+        let what = match &self.operation {
+            Some(operation) => format!("{} {}", operation.method, operation.template),
+            None => "calls without a contract".to_owned(),
+        };
+        let counterpart = self.counterpart.map(|name| format!(" with {name}")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "quality: {what}{counterpart}: {} calls, {} conforming, {} violating, {} unjudged",
+            self.calls, self.conforming, self.violating, self.unjudged
+        );
+        for code in self.codes.iter().take(SHOWN_VIOLATIONS) {
+            let _ = writeln!(
+                out,
+                "    {} {} {} in {} calls",
+                code.direction, code.code, code.attribute, code.calls
+            );
+        }
+    }
+}
+
+impl Record for QualityFill<'_> {
+    /// Hundreds of numbers: for machines only.
+    fn write_pretty(&self, _out: &mut String, _style: Style) {}
+}
+
+/// A line that says how a call was judged.
+pub(crate) fn write_verdict(out: &mut String, style: Style, verdict: &str, contract: &str) {
+    let mark = match verdict {
+        "conforming" => "✓",
+        "violating" => "✗",
+        _ => "?",
+    };
+    let _ = writeln!(out, "  {} {verdict} {contract}", paint_severity(style, mark));
+}
+
+impl From<&RuleViolation<'_>> for ViolationRecord {
+    fn from(found: &RuleViolation<'_>) -> Self {
+        let RuleViolation { rule, occurrences } = found;
+        Self {
+            violation: rule.title.clone(),
+            code: rule.id.clone(),
+            severity: rule.severity.name(),
+            attribute: rule.attribute.clone(),
+            direction: rule.direction.name(),
+            location: rule.location.to_string(),
+            keyword: None,
+            schema_path: None,
+            expected: None,
+            occurrences: *occurrences,
+        }
+    }
+}
+
+/// Lines of one call on a terminal.
+const SHOWN_VIOLATIONS: usize = 8;
+
+/// Version of the form of these records.
+pub(super) const SCHEMA_VERSION: u32 = 1;

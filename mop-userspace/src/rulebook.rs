@@ -1,0 +1,141 @@
+//! What messages are judged by: contracts, corrections and rules, as one generation.
+//!
+//! The program carries the current documents of the ecosystem; a folder of the same form replaces
+//! them, and single documents come on top. A generation is made as a whole or not at all: when one
+//! file is bad, the generation before stays in use.
+
+mod embedded;
+mod files;
+mod watcher;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mop_contract::{
+    Contract, ContractBuilder, Document,
+    overlay::{self, Applied, Overlay},
+    pack,
+    rules::RuleSet,
+};
+
+use self::files::Text;
+use crate::failure::Failure;
+
+pub(crate) use watcher::{RuleBooks, watch};
+
+/// Where contracts and rules come from.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RuleArguments {
+    /// Folder that replaces the built-in rules: `contracts/` (packs, YAML or JSON), `overlays/` and
+    /// `rules/`. Read again when a file in it changes, or at SIGHUP.
+    #[arg(long, value_name = "FOLDER", env = "MOP_RULES")]
+    pub(crate) rules: Option<PathBuf>,
+    /// A contract pack, an OpenAPI document, or a folder of them, to be judged by before all
+    /// others; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) contracts: Vec<PathBuf>,
+}
+
+/// One generation of contracts and rules.
+#[derive(Debug)]
+pub(crate) struct RuleBook {
+    pub(crate) contract: Contract,
+    pub(crate) rules: RuleSet,
+    /// The documents as they were published, in the order of the contract.
+    pub(crate) documents: Vec<Loaded>,
+}
+
+/// A document and what was corrected in it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) applied: Vec<Applied>,
+    /// The file it is from.
+    pub(crate) file: String,
+}
+
+/// Documents before they are compiled.
+pub(crate) struct Sources {
+    pub(crate) documents: Vec<(Document, String)>,
+    pub(crate) overlays: Vec<Overlay>,
+    rules: Vec<Text>,
+}
+
+impl RuleBook {
+    /// Reads and compiles everything.
+    pub(crate) fn load(arguments: &RuleArguments) -> Result<Self, Failure> {
+        Sources::read(arguments)?.compile()
+    }
+}
+
+impl Sources {
+    /// Reads everything that the arguments name.
+    pub(crate) fn read(arguments: &RuleArguments) -> Result<Self, Failure> {
+        let mut texts = Vec::new();
+        for path in &arguments.contracts {
+            texts.extend(files::documents(path)?);
+        }
+        let (overlays, rules);
+        match &arguments.rules {
+            Some(folder) => {
+                files::check_folder(folder)?;
+                texts.extend(files::documents_in(&folder.join("contracts"))?);
+                overlays = files::yaml_in(&folder.join("overlays"))?;
+                rules = files::yaml_in(&folder.join("rules"))?;
+            }
+            None => {
+                texts.extend(embedded::contracts());
+                overlays = embedded::overlays();
+                rules = embedded::rules();
+            }
+        }
+        let mut documents = Vec::new();
+        for text in texts {
+            read_documents(&text, &mut documents)?;
+        }
+        let overlays = overlays
+            .iter()
+            .map(|text| Overlay::parse(&text.file, &text.text).map_err(Failure::configuration))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { documents, overlays, rules })
+    }
+
+    fn compile(self) -> Result<RuleBook, Failure> {
+        let Self { documents, overlays, rules } = self;
+        let rules: Vec<(&str, &str)> =
+            rules.iter().map(|text| (text.file.as_str(), text.text.as_str())).collect();
+        let rules = RuleSet::parse(&rules).map_err(Failure::configuration)?;
+        let mut builder = ContractBuilder::default();
+        let mut loaded = Vec::new();
+        for (document, file) in documents {
+            let corrected = overlay::apply(&overlays, &document);
+            let is_corrected = !corrected.applied.is_empty();
+            builder.add(&document, is_corrected.then_some(&corrected.document));
+            loaded.push(Loaded {
+                name: document.name,
+                version: document.version,
+                applied: corrected.applied,
+                file,
+            });
+        }
+        Ok(RuleBook { contract: builder.build(), rules, documents: loaded })
+    }
+}
+
+/// The documents of a pack, or the one of an OpenAPI file.
+pub(crate) fn read_documents(
+    text: &Text,
+    documents: &mut Vec<(Document, String)>,
+) -> Result<(), Failure> {
+    let Text { file, name, text } = text;
+    let bad = |error: &dyn std::fmt::Display| Failure::configuration(format!("{file}: {error}"));
+    if pack::is_pack(text) {
+        let packed = pack::read(text).map_err(|error| bad(&error))?;
+        documents.extend(packed.into_iter().map(|packed| (packed.document, file.clone())));
+    } else {
+        let document = Document::parse(name, text).map_err(|error| bad(&error))?;
+        documents.push((document, file.clone()));
+    }
+    Ok(())
+}
