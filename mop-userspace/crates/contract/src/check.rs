@@ -304,9 +304,10 @@ impl<'c> Checker<'c> {
             branch.enter(Step::Alternative(keyword, place));
             self.check(*alternative, value, &mut branch);
             branch.leave();
+            let unknown = self.unknown_members(*alternative, value);
             let closeness = Closeness {
+                structural: u64::from(branch.structural()) + unknown as u64,
                 defects: branch.total(),
-                unknown_members: self.unknown_members(*alternative, value),
             };
             match closest.as_mut().map(|(best, kept)| (closeness.cmp(best), kept)) {
                 None | Some((std::cmp::Ordering::Less, _)) => {
@@ -364,11 +365,13 @@ impl<'c> Checker<'c> {
     }
 }
 
-/// How far a value is from an alternative; the least is the closest.
+/// How far a value is from an alternative; the least is the closest. What attributes it has tells
+/// more of what was meant than how many of their values are wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Closeness {
+    /// Attributes that are missing, unknown or of another type.
+    structural: u64,
     defects: u32,
-    unknown_members: usize,
 }
 
 impl Sink for Verdict {

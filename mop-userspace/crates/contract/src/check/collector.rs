@@ -14,6 +14,8 @@ pub struct Collector {
     way: Vec<OwnedStep>,
     defects: Vec<Defect>,
     total: u32,
+    /// Of these, defects that tell what kind of object was sent rather than what is wrong with it.
+    structural: u32,
 }
 
 /// A defect, and how often the same rule was broken.
@@ -42,6 +44,11 @@ impl Collector {
     #[must_use]
     pub fn total(&self) -> u32 {
         self.total
+    }
+
+    /// Defects of an object of another kind: attributes missing or undeclared, and wrong types.
+    pub(super) fn structural(&self) -> u32 {
+        self.structural
     }
 
     /// Number of defects that were not written down.
@@ -84,6 +91,9 @@ impl Collector {
 
     fn add(&mut self, keyword: Keyword, missing: Option<&str>, expected: impl FnOnce() -> String) {
         self.total = self.total.saturating_add(1);
+        let is_structural =
+            matches!(keyword, Keyword::AdditionalProperties | Keyword::Required | Keyword::Type);
+        self.structural = self.structural.saturating_add(u32::from(is_structural));
         if self.total > MAX_LOCATED {
             return;
         }
@@ -206,11 +216,12 @@ impl Sink for Collector {
     }
 
     fn branch(&self) -> Collector {
-        Self { way: self.way.clone(), defects: Vec::new(), total: 0 }
+        Self { way: self.way.clone(), ..Self::default() }
     }
 
     fn adopt(&mut self, branch: Collector) {
         self.total = self.total.saturating_add(branch.total);
+        self.structural = self.structural.saturating_add(branch.structural);
         for defect in branch.defects {
             if let Some(known) = self.defects.iter_mut().find(|known| {
                 known.keyword == defect.keyword
