@@ -4,7 +4,10 @@ use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-use crate::failure::Failure;
+use crate::{
+    contracts::ContractsArguments, failure::Failure, quality::QualityArguments,
+    validate::ValidateArguments,
+};
 
 /// Sees the API traffic of this node at the TLS libraries and sockets, without any change to the
 /// applications, and reports every call with proof of how much of it was seen.
@@ -26,6 +29,10 @@ pub(crate) enum Command {
     Record(RecordArguments),
     /// Report the calls of a file: `.mopcap` or `.exchanges.jsonl`. Needs no privileges.
     Replay(ReplayArguments),
+    /// Judge one message against the contract of its operation. Needs no privileges.
+    Validate(ValidateArguments),
+    /// List, check, compare and build contracts. Needs no privileges.
+    Contracts(ContractsArguments),
     /// Say what this kernel, this node and its processes allow.
     Doctor(DoctorArguments),
     /// Print a completion script for a shell.
@@ -39,6 +46,8 @@ pub(crate) struct ObserveArguments {
     pub(crate) kernel: KernelArguments,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
     /// Stop after this time, e.g. 500ms, 30s, 5m, 2h. Without it: at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
@@ -78,6 +87,8 @@ pub(crate) struct ReplayArguments {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
+    #[command(flatten)]
+    pub(crate) quality: QualityArguments,
 }
 
 #[derive(Args, Debug)]
@@ -154,7 +165,7 @@ pub(crate) fn completions(arguments: &CompletionArguments) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const FORM: &str = "a number and one of ms, s, m, h is wanted, e.g. 30s";
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -53,6 +53,12 @@ impl Failure {
     }
 }
 
+impl Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
 impl From<ProbeError> for Failure {
     fn from(error: ProbeError) -> Self {
         match &error {

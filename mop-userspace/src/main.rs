@@ -5,6 +5,7 @@ mod capture;
 mod cli;
 mod clock;
 mod connections;
+mod contracts;
 mod discovery;
 mod doctor;
 mod failure;
@@ -14,12 +15,16 @@ mod observe;
 mod output;
 mod pipeline;
 mod pretty;
+mod quality;
 mod record;
 mod recorder;
 mod replay;
+mod rulebook;
 mod selection;
 mod signals;
+mod stdout;
 mod summary;
+mod validate;
 mod worker;
 
 use std::process::ExitCode;
@@ -42,6 +47,8 @@ fn main() -> ExitCode {
         Command::Observe(arguments) => observe::run(&arguments),
         Command::Record(arguments) => recorder::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::Contracts(arguments) => contracts::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => cli::completions(&arguments),
     };

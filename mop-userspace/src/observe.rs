@@ -24,8 +24,10 @@ use crate::{
     failure::Failure,
     output::{Format, Output},
     pipeline::{Pipeline, Reporter},
+    rulebook::Rules,
     selection::Selection,
     signals::StopRequest,
+    stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
     worker::{self, EMPTY_BATCHES},
 };
@@ -34,11 +36,12 @@ use crate::{
 pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, arguments.journal.is_some())?;
     let stop = StopRequest::listen()?;
+    let mut rules = Rules::load(&arguments.quality)?;
     let output = Output::start(format, arguments.journal.clone())?;
     let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
     let run = u32::try_from(clock::monotonic_ns() >> 20 & u64::from(u32::MAX)).unwrap_or(0);
     let mut workers = Vec::new();
-    for batches in std::mem::take(&mut session.batches) {
+    for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = Reporter {
             selection: Selection::of(&arguments.report),
             payload: format.payload(),
@@ -46,6 +49,11 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
             clock: Clock::now(),
             run,
             counts: ExchangeCounts::default(),
+            inspector: rules.inspector(
+                &arguments.quality,
+                LIVE_CLEAN,
+                format!("{run:08x}/{number}"),
+            ),
         };
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
@@ -53,6 +61,7 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
         let empties = session.empties.clone();
         workers.push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties))?);
     }
+    rules.watch(&arguments.quality.rules)?;
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
 
     stop.wait(arguments.duration, || {
@@ -75,27 +84,29 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
         totals.counts.absorb(&worked.counts);
         add_flows(&mut totals.flows, &worked.flows);
         totals.http2_connections += worked.http2_connections;
+        if let Some(inspected) = worked.inspected {
+            totals.inspected.get_or_insert_default().absorb(inspected);
+        }
     }
+    rules.stop()?;
     totals.output_dropped_bytes = output.finish()?;
     finish(arguments.report.output, &Summary::new(totals))
 }
+
+/// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
+/// judging goes on, at no cost.
+const LIVE_CLEAN: u32 = 100;
 
 /// Prints the summary: for machines as the last record, for people below the records.
 pub(crate) fn finish(output: OutputFormat, summary: &Summary) -> Result<ExitCode, Failure> {
     match output {
         OutputFormat::Jsonl => {
             let line = serde_json::to_string(summary).map_err(Failure::runtime)?;
-            println_quietly(&line);
+            print_line(&line);
         }
         OutputFormat::Pretty | OutputFormat::None => eprintln!("{}", summary.lines()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints to the standard output; a reader that went away is no failure.
-fn println_quietly(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// The threads that every live command has: capture and discovery.

@@ -11,13 +11,14 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
+use serde::Serialize;
 
 use crate::{
     cli::{OutputFormat, ReportArguments},
     failure::Failure,
     journal::Journal,
-    pretty::{self, Style},
-    record::{ExchangeRecord, Payload},
+    pretty::Style,
+    record::Payload,
 };
 
 /// How records are printed and what they show.
@@ -61,6 +62,12 @@ impl Format {
     }
 }
 
+/// Something that is reported: as JSON by its fields, and in words for people.
+pub(crate) trait Record: Serialize {
+    /// Appends its lines, if it has any.
+    fn write_pretty(&self, out: &mut String, style: Style);
+}
+
 /// Records on their way to the writer, as bytes.
 #[derive(Debug, Default)]
 struct Chunk {
@@ -89,12 +96,12 @@ enum WhenFull {
 
 impl Outlet {
     /// Formats one record.
-    pub(crate) fn push(&mut self, record: &ExchangeRecord<'_>) {
+    pub(crate) fn push(&mut self, record: &impl Record) {
         let Self { format, chunk, lines, .. } = self;
         match format.output {
             OutputFormat::Pretty => {
                 lines.clear();
-                pretty::write(lines, record, format.style);
+                record.write_pretty(lines, format.style);
                 chunk.printed.extend_from_slice(lines.as_bytes());
             }
             OutputFormat::Jsonl => push_json(&mut chunk.printed, record),
@@ -125,7 +132,7 @@ impl Outlet {
     }
 }
 
-fn push_json(out: &mut Vec<u8>, record: &ExchangeRecord<'_>) {
+fn push_json(out: &mut Vec<u8>, record: &impl Serialize) {
     let start = out.len();
     match serde_json::to_writer(&mut *out, record) {
         Ok(()) => out.push(b'\n'),

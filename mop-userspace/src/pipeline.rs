@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use jiff::Timestamp;
 use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead};
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
@@ -12,6 +13,7 @@ use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
     output::Outlet,
+    quality::{Inspector, InspectorCounts},
     record::{ExchangeRecord, Payload},
     selection::Selection,
     summary::ExchangeCounts,
@@ -36,6 +38,8 @@ pub(crate) struct PipelineTotals {
     pub(crate) counts: ExchangeCounts,
     pub(crate) flows: FlowStats,
     pub(crate) http2_connections: u64,
+    /// What was judged; `None` when nothing was to be.
+    pub(crate) inspected: Option<InspectorCounts>,
 }
 
 /// How exchanges become reports.
@@ -48,6 +52,8 @@ pub(crate) struct Reporter {
     /// Begins the identifier of every exchange of this run.
     pub(crate) run: u32,
     pub(crate) counts: ExchangeCounts,
+    /// `None`: calls are not judged.
+    pub(crate) inspector: Option<Inspector>,
 }
 
 impl<S: ProcessSource> Pipeline<S> {
@@ -131,6 +137,11 @@ impl<S: ProcessSource> Pipeline<S> {
         self.reporter.clock = clock;
     }
 
+    /// The time of day has come this far, whether calls were seen or not.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.reporter.advance(now);
+    }
+
     /// Hands formatted records to the writer.
     pub(crate) fn flush(&mut self) {
         if let Some(outlet) = &mut self.reporter.outlet {
@@ -141,11 +152,13 @@ impl<S: ProcessSource> Pipeline<S> {
     /// Reports what is left, and what was counted.
     pub(crate) fn finish(mut self) -> PipelineTotals {
         self.guarded(0, |flows, out| flows.finish(out));
+        self.reporter.finish_inspection();
         self.flush();
         let mut flows = self.past_flows;
         crate::summary::add_flows(&mut flows, &self.flows.stats());
         PipelineTotals {
             counts: self.reporter.counts,
+            inspected: self.reporter.inspector.map(|inspector| inspector.counts),
             flows,
             http2_connections: self.http2_connections,
         }
@@ -191,9 +204,41 @@ impl Reporter {
             return;
         }
         self.counts.reported += 1;
-        let Some(outlet) = &mut self.outlet else { return };
         let id = format!("{:08x}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
-        outlet.push(&ExchangeRecord::new(id, exchange, facts, self.clock, self.payload));
+        let record = ExchangeRecord::new(id, exchange, facts, self.clock, self.payload);
+        self.deliver(&record, exchange);
+    }
+
+    /// Prints a record, and judges the exchange that it is of.
+    pub(crate) fn deliver(&mut self, record: &ExchangeRecord<'_>, exchange: &Exchange) {
+        if let Some(outlet) = &mut self.outlet {
+            outlet.push(record);
+        }
+        let Some(inspector) = &mut self.inspector else { return };
+        let outlet = self.outlet.as_mut();
+        // A panic while a call is judged costs the judgement, not the connection.
+        if catch_unwind(AssertUnwindSafe(|| {
+            inspector.inspect(&record.exchange, record.ts, exchange, outlet);
+        }))
+        .is_err()
+        {
+            inspector.reset();
+            self.counts.panics += 1;
+        }
+    }
+
+    /// The time has come this far, whether calls were seen or not.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        if let Some(inspector) = &mut self.inspector {
+            inspector.advance(now, self.outlet.as_mut());
+        }
+    }
+
+    /// Reports what was counted since the last window.
+    pub(crate) fn finish_inspection(&mut self) {
+        if let Some(inspector) = &mut self.inspector {
+            inspector.finish(self.outlet.as_mut());
+        }
     }
 }
 

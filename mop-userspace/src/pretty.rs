@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{ExchangeRecord, MessageRecord, SeenRecord, library_name};
+use crate::{
+    output::Record,
+    record::{ExchangeRecord, MessageRecord, SeenRecord, library_name},
+};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +16,24 @@ pub(crate) enum Style {
     Plain,
 }
 
-/// Appends the lines of one record.
-pub(crate) fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
+impl Record for ExchangeRecord<'_> {
+    fn write_pretty(&self, out: &mut String, style: Style) {
+        write(out, self, style);
+    }
+}
+
+/// A word in the colour of a severity or verdict.
+pub(crate) fn paint_severity(style: Style, word: &str) -> String {
+    let colour = match word {
+        "✓" => GREEN,
+        "✗" | "error" => RED,
+        "warning" => YELLOW,
+        _ => CYAN,
+    };
+    paint(style, colour, word)
+}
+
+fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     let time = record.ts.strftime("%H:%M:%S%.3f");
     let _ = write!(out, "{time} {:<6} ", record.role);
     if let Some(process) = &record.process {

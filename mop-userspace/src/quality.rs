@@ -7,4 +7,7 @@ mod window;
 pub(crate) use inspector::{
     Inspector, InspectorCounts, Outcome, QualityArguments, apply_rules, operation_record,
 };
-pub(crate) use records::{QualityReport, ReadingRecord, UnjudgedRecord, ViolationRecord};
+pub(crate) use mop_contract::rules::RuleViolation;
+pub(crate) use records::{
+    OperationRecord, ReadingRecord, UnjudgedRecord, ViolationRecord, write_findings,
+};

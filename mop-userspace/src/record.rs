@@ -331,7 +331,10 @@ fn holes<S: Serializer>(holes: &&[Hole], serializer: S) -> Result<S::Ok, S::Erro
 }
 
 /// RFC 3339 with microseconds.
-fn timestamp<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn timestamp<S: Serializer>(
+    timestamp: &Timestamp,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{timestamp:.6}"))
 }
 

@@ -6,6 +6,7 @@
 
 mod embedded;
 mod files;
+mod rules;
 mod watcher;
 
 use std::path::PathBuf;
@@ -18,10 +19,11 @@ use mop_contract::{
     rules::RuleSet,
 };
 
-use self::files::Text;
 use crate::failure::Failure;
 
-pub(crate) use watcher::{RuleBooks, watch};
+pub(crate) use files::{Text, documents};
+pub(crate) use rules::Rules;
+pub(crate) use watcher::RuleBooks;
 
 /// Where contracts and rules come from.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,7 +39,6 @@ pub(crate) struct RuleArguments {
 }
 
 /// One generation of contracts and rules.
-#[derive(Debug)]
 pub(crate) struct RuleBook {
     pub(crate) contract: Contract,
     pub(crate) rules: RuleSet,
@@ -74,7 +75,7 @@ impl Sources {
     pub(crate) fn read(arguments: &RuleArguments) -> Result<Self, Failure> {
         let mut texts = Vec::new();
         for path in &arguments.contracts {
-            texts.extend(files::documents(path)?);
+            texts.extend(documents(path)?);
         }
         let (overlays, rules);
         match &arguments.rules {

@@ -6,7 +6,7 @@ use mop_common::{COUNTER_NAMES, Counters, HoleCause};
 use mop_wire::{Ending, Exchange, FlowStats};
 use serde::Serialize;
 
-use crate::record::role_name;
+use crate::{quality::InspectorCounts, record::role_name};
 
 /// Counts of exchanges, whether they were reported or not.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,17 @@ pub(crate) struct Summary {
     pub(crate) output_dropped_bytes: u64,
     panics: u64,
     libraries: usize,
+    /// What was judged; `null` when nothing was to be.
+    pub(crate) quality: Option<QualityTotals>,
+}
+
+/// Calls by how they were judged.
+#[derive(Debug, Serialize)]
+pub(crate) struct QualityTotals {
+    conforming: u64,
+    violating: u64,
+    unjudged: u64,
+    unrouted: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,6 +115,7 @@ pub(crate) struct Totals {
     pub(crate) dropped_finds: u64,
     pub(crate) output_dropped_bytes: u64,
     pub(crate) libraries: usize,
+    pub(crate) inspected: Option<InspectorCounts>,
 }
 
 impl Summary {
@@ -119,6 +131,7 @@ impl Summary {
             dropped_finds,
             output_dropped_bytes,
             libraries,
+            inspected,
         } = totals;
         let missing_bytes = HoleCause::ALL
             .into_iter()
@@ -158,6 +171,10 @@ impl Summary {
             output_dropped_bytes,
             panics: counts.panics,
             libraries,
+            quality: inspected.map(|inspected| {
+                let InspectorCounts { conforming, violating, unjudged, unrouted } = inspected;
+                QualityTotals { conforming, violating, unjudged, unrouted }
+            }),
         }
     }
 
@@ -171,6 +188,13 @@ impl Summary {
             text.push('\n');
             text.push_str(&line);
         };
+        if let Some(quality) = &self.quality {
+            let QualityTotals { conforming, violating, unjudged, unrouted } = quality;
+            note(format!(
+                "Quality: {conforming} conforming, {violating} violating, {unjudged} not judged \
+                 wholly, {unrouted} without a contract."
+            ));
+        }
         for (cause, bytes) in &self.missing_bytes {
             note(format!("  {bytes} bytes missing: {cause}"));
         }
@@ -195,7 +219,10 @@ impl Summary {
             ));
         }
         if self.panics > 0 {
-            note(format!("  {} connections given up after an internal error", self.panics));
+            note(format!(
+                "  {} connections or calls given up after an internal error",
+                self.panics
+            ));
         }
         text
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use jiff::Timestamp;
 
 use crate::{
     batch::{Batch, Entry},
@@ -21,6 +22,7 @@ pub(crate) fn run(
     for mut batch in batches {
         if clock_taken.elapsed() > CLOCK_EVERY {
             pipeline.set_clock(Clock::now());
+            pipeline.advance(Timestamp::now());
             clock_taken = Instant::now();
         }
         for entry in batch.entries() {

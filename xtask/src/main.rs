@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod demo;
 mod lint;
+mod rules;
 mod setup;
 mod shell;
 mod test;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(long)]
         deny: bool,
     },
+    /// Makes the contract pack and its table of versions anew from OpenAPI documents.
+    Rules(rules::Options),
     /// Builds an optimised `mop` and runs it: cargo xtask run -- doctor
     Run {
         /// Arguments of `mop`.
@@ -73,6 +76,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BuildEbpf => build::ebpf(),
         Command::Demo(options) => demo::run(&options),
         Command::Lint { deny } => lint::run(deny),
+        Command::Rules(options) => rules::run(&options),
         Command::Run { arguments } => build::run(&arguments),
         Command::Setup(options) => setup::run(&options),
         Command::Test(options) => test::run(&options),

@@ -9,7 +9,7 @@ use mop_contract::{
     json::Value,
     operation::{Operation, OperationId},
     route::path_of,
-    rules::{CallFacts, RuleSet, RuleViolation},
+    rules::{CallFacts, MessageFacts, RuleViolation},
     violation::Severity,
     window::{AttributeTrees, Counterpart},
 };
@@ -179,6 +179,12 @@ impl Inspector {
         self.window.advance(ts, &self.book.contract, &mut self.trees, outlet);
     }
 
+    /// Gives up whatever a panic may have left half done.
+    pub(crate) fn reset(&mut self) {
+        self.judge = Judge::default();
+        self.trees = AttributeTrees::default();
+    }
+
     /// Reports the window that is open.
     pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
         self.window.close(&self.book.contract, &mut self.trees, outlet);
@@ -260,33 +266,32 @@ impl Visitor for Looks<'_, '_> {
         request: Option<Value<'_>>,
         response: Option<Value<'_>>,
     ) {
-        let book = self.book;
-        apply_rules(&book.rules, &book.contract, self.call, operation, (request, response), &mut self.findings);
+        apply_rules(self.book, self.call, operation, (request, response), &mut self.findings);
     }
 }
 
 /// Applies the rules beyond the document to a call.
 pub(crate) fn apply_rules<'b>(
-    rules: &'b RuleSet,
-    contract: &Contract,
+    book: &'b RuleBook,
     call: Call<'_>,
     operation: &Operation,
     (request, response): (Option<Value<'_>>, Option<Value<'_>>),
     findings: &mut Vec<RuleViolation<'b>>,
 ) {
-    let document = contract.document(operation.document).map_or("", |document| &document.name);
+    let document = book.contract.document(operation.document);
     let facts = CallFacts {
         method: call.method,
         target: call.target,
         template: &operation.template,
-        document,
-        request_headers: call.request.map(|message| message.headers),
-        request_body: request,
-        status: call.response.map(|(status, _)| status),
-        response_headers: call.response.map(|(_, message)| message.headers),
-        response_body: response,
+        document: document.map_or("", |document| &document.name),
+        request: call
+            .request
+            .map(|message| MessageFacts { headers: message.headers, body: request }),
+        response: call.response.map(|(status, message)| {
+            (status, MessageFacts { headers: message.headers, body: response })
+        }),
     };
-    rules.evaluate(&facts, findings);
+    book.rules.evaluate(&facts, findings);
 }
 
 /// What a record says of the operation of a judgement.

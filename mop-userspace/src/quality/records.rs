@@ -179,7 +179,7 @@ impl UnjudgedRecord {
 }
 
 impl<'a> ReadingRecord<'a> {
-    pub(super) fn new(reading: &'a Reading) -> Self {
+    pub(crate) fn new(reading: &'a Reading) -> Self {
         Self {
             conforming: reading.is_conforming(),
             total: reading.total,
@@ -265,47 +265,78 @@ pub(super) fn counterpart(counterpart: &Counterpart) -> Option<&str> {
 
 impl Record for QualityReport<'_> {
     fn write_pretty(&self, out: &mut String, style: Style) {
-        let reports = self.corrected.violations.iter().chain(&self.rules);
-        if let Some(reason) = self.unrouted {
-            let _ = writeln!(out, "  ? no contract: {reason}");
-            return;
-        }
-        let operation = self.operation.as_ref();
-        let (api, version) =
-            operation.map_or(("", ""), |operation| (operation.api, operation.api_version));
-        write_verdict(out, style, self.verdict, &format!("{api} {version}"));
-        for unjudged in &self.unjudged {
-            let _ = writeln!(out, "    {} not judged: {}", unjudged.direction, unjudged.reason);
-        }
-        let total = reports.clone().count();
-        for violation in reports.take(SHOWN_VIOLATIONS) {
-            let severity = paint_severity(style, violation.severity);
-            let times = match violation.occurrences {
-                1 => String::new(),
-                times => format!(" ({times} times)"),
-            };
-            let _ = writeln!(
-                out,
-                "    {severity} {} {} at {}{times}",
-                violation.direction, violation.violation, violation.location
-            );
-        }
-        if total > SHOWN_VIOLATIONS {
-            let _ = writeln!(out, "    and {} more", total - SHOWN_VIOLATIONS);
-        }
-        let published = self.published.reading.violations.iter();
-        let only_published = published
-            .filter(|violation| {
-                violation.severity == Severity::Error
-                    && !self.corrected.reading.violations.contains(violation)
-            })
-            .count();
-        if only_published > 0 {
-            let _ = writeln!(
-                out,
-                "    {only_published} more by the contract as published, which is known to be wrong there"
-            );
-        }
+        write_findings(
+            out,
+            style,
+            self.verdict,
+            self.operation.as_ref(),
+            self.unrouted,
+            (&self.published, &self.corrected),
+            &self.rules,
+            &self.unjudged,
+            SHOWN_VIOLATIONS,
+        );
+    }
+}
+
+/// Lines that say how a call was judged, with at most so many violations.
+#[expect(clippy::too_many_arguments, reason = "the parts of two records that are printed alike")]
+pub(crate) fn write_findings(
+    out: &mut String,
+    style: Style,
+    verdict: &str,
+    operation: Option<&OperationRecord<'_>>,
+    unrouted: Option<&str>,
+    (published, corrected): (&ReadingRecord<'_>, &ReadingRecord<'_>),
+    rules: &[ViolationRecord],
+    unjudged: &[UnjudgedRecord],
+    shown: usize,
+) {
+    if let Some(reason) = unrouted {
+        let _ = writeln!(out, "  ? no contract: {reason}");
+        return;
+    }
+    let mark = match verdict {
+        "conforming" => "✓",
+        "violating" => "✗",
+        _ => "?",
+    };
+    let (api, version) =
+        operation.map_or(("", ""), |operation| (operation.api, operation.api_version));
+    let _ = writeln!(out, "  {} {verdict} {api} {version}", paint_severity(style, mark));
+    for UnjudgedRecord { direction, reason } in unjudged {
+        let _ = writeln!(out, "    {direction} not judged: {reason}");
+    }
+    let found: Vec<&ViolationRecord> = corrected.violations.iter().chain(rules).collect();
+    for violation in found.iter().take(shown) {
+        let severity = paint_severity(style, violation.severity);
+        let times = match violation.occurrences {
+            1 => String::new(),
+            times => format!(" ({times} times)"),
+        };
+        let _ = writeln!(
+            out,
+            "    {severity} {}: {} [{} at {}]{times}",
+            violation.direction, violation.violation, violation.code, violation.location
+        );
+    }
+    if found.len() > shown {
+        let _ = writeln!(out, "    and {} more", found.len() - shown);
+    }
+    let only_published = published
+        .reading
+        .violations
+        .iter()
+        .filter(|violation| {
+            violation.severity == Severity::Error
+                && !corrected.reading.violations.contains(violation)
+        })
+        .count();
+    if only_published > 0 {
+        let _ = writeln!(
+            out,
+            "    {only_published} more by the contract as published, where it is known to be wrong"
+        );
     }
 }
 
@@ -334,16 +365,6 @@ impl Record for QualitySummary<'_> {
 impl Record for QualityFill<'_> {
     /// Hundreds of numbers: for machines only.
     fn write_pretty(&self, _out: &mut String, _style: Style) {}
-}
-
-/// A line that says how a call was judged.
-pub(crate) fn write_verdict(out: &mut String, style: Style, verdict: &str, contract: &str) {
-    let mark = match verdict {
-        "conforming" => "✓",
-        "violating" => "✗",
-        _ => "?",
-    };
-    let _ = writeln!(out, "  {} {verdict} {contract}", paint_severity(style, mark));
 }
 
 impl From<&RuleViolation<'_>> for ViolationRecord {

@@ -12,27 +12,16 @@ use crate::{
     clock::Clock,
     connections::{Connections, Elsewhere, LibraryNames},
     failure::Failure,
-    output::{Format, Output},
     pipeline::{Pipeline, Reporter},
-    selection::Selection,
-    summary::{ExchangeCounts, Totals},
+    summary::Totals,
 };
 
 pub(super) fn replay(
     file: &mut dyn Read,
     arguments: &ReportArguments,
-    format: Format,
-    output: &Output,
+    reporter: Reporter,
 ) -> Result<Totals, Failure> {
     let libraries = Arc::new(LibraryNames::default());
-    let reporter = Reporter {
-        selection: Selection::of(arguments),
-        payload: format.payload(),
-        outlet: Some(output.outlet_that_waits()),
-        clock: Clock { offset_ns: 0 },
-        run: 0,
-        counts: ExchangeCounts::default(),
-    };
     let options = Options { digest_bodies: arguments.body_digest, ..Options::default() };
     let connections = Connections::new(Arc::clone(&libraries), Elsewhere);
     let mut pipeline = Pipeline::new(options, connections, reporter);
@@ -54,6 +43,7 @@ pub(super) fn replay(
     let finished = pipeline.finish();
     read?;
     totals.counts = finished.counts;
+    totals.inspected = finished.inspected;
     totals.flows = finished.flows;
     totals.http2_connections = finished.http2_connections;
     totals.libraries = libraries.len();

@@ -12,23 +12,36 @@ use serde::Deserialize;
 
 use crate::{
     cli::ReportArguments,
-    clock::Clock,
     failure::Failure,
-    output::{Format, Output},
+    pipeline::Reporter,
     record::{EndRecord, ExchangeRecord},
-    selection::Selection,
     summary::Totals,
 };
 
 pub(super) fn replay(
     file: &mut dyn Read,
     arguments: &ReportArguments,
-    format: Format,
-    output: &Output,
+    mut reporter: Reporter,
 ) -> Result<Totals, Failure> {
-    let selection = Selection::of(arguments);
-    let mut outlet = output.outlet_that_waits();
-    let mut totals = Totals::default();
+    let read = read_lines(file, arguments, &mut reporter);
+    // What was read before an error is reported all the same.
+    reporter.finish_inspection();
+    if let Some(outlet) = &mut reporter.outlet {
+        outlet.flush();
+    }
+    read?;
+    Ok(Totals {
+        counts: reporter.counts,
+        inspected: reporter.inspector.map(|inspector| inspector.counts),
+        ..Totals::default()
+    })
+}
+
+fn read_lines(
+    file: &mut dyn Read,
+    arguments: &ReportArguments,
+    reporter: &mut Reporter,
+) -> Result<(), Failure> {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     for number in 1_u64.. {
@@ -53,19 +66,22 @@ pub(super) fn replay(
         let exchange = read
             .exchange(arguments.body_digest)
             .map_err(|reason| Failure::runtime(format!("line {number}: {reason}")))?;
-        totals.counts.count(&exchange);
-        if selection.wants(&exchange) {
-            totals.counts.reported += 1;
-            let clock = Clock { offset_ns: 0 };
-            let mut record =
-                ExchangeRecord::new(read.id.clone(), &exchange, None, clock, format.payload());
+        reporter.counts.count(&exchange);
+        if reporter.selection.wants(&exchange) {
+            reporter.counts.reported += 1;
+            let mut record = ExchangeRecord::new(
+                read.id.clone(),
+                &exchange,
+                None,
+                reporter.clock,
+                reporter.payload,
+            );
             record.client = read.client.as_ref().and_then(Peer::end);
             record.server = read.server.as_ref().and_then(Peer::end);
-            outlet.push(&record);
+            reporter.deliver(&record, &exchange);
         }
     }
-    outlet.flush();
-    Ok(totals)
+    Ok(())
 }
 
 /// serde_json's message may quote the value that it did not like: say what kind of error, where.

@@ -7,10 +7,14 @@ use std::{fs::File, io::BufReader, process::ExitCode};
 
 use crate::{
     cli::ReplayArguments,
+    clock::Clock,
     failure::Failure,
     observe,
     output::{Format, Output},
-    summary::Summary,
+    pipeline::Reporter,
+    rulebook::Rules,
+    selection::Selection,
+    summary::{ExchangeCounts, Summary},
 };
 
 /// Reads the file in the format that its name says.
@@ -30,14 +34,27 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, false)?;
     let file = File::open(path)
         .map_err(|error| Failure::runtime(format!("cannot open {}: {error}", path.display())))?;
+    let rules = Rules::load(&arguments.quality)?;
     let output = Output::start(format, None)?;
+    let reporter = Reporter {
+        selection: Selection::of(&arguments.report),
+        payload: format.payload(),
+        outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
+        clock: Clock { offset_ns: 0 },
+        run: 0,
+        counts: ExchangeCounts::default(),
+        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, "replay".to_owned()),
+    };
     let mut file = BufReader::with_capacity(READ_BYTES, file);
-    let read = read(&mut file, &arguments.report, format, &output);
+    let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.
     let dropped = output.finish();
     let mut totals = read.map_err(|failure| failure.in_context(&path.display().to_string()))?;
     totals.output_dropped_bytes = dropped?;
     observe::finish(arguments.report.output, &Summary::new(totals))
 }
+
+/// Whoever replays a file wants to know of every call in it.
+const EACH_CLEAN: u32 = 1;
 
 const READ_BYTES: usize = 256 << 10;

@@ -12,7 +12,6 @@ use std::{
 use super::{RuleArguments, RuleBook, files};
 
 /// The generation in use.
-#[derive(Debug)]
 pub(crate) struct RuleBooks {
     current: RwLock<Arc<RuleBook>>,
     generation: AtomicU64,
@@ -57,14 +56,13 @@ impl RuleBooks {
 }
 
 /// Looks at the files until told to stop. `asked` is set by SIGHUP.
-pub(crate) fn watch(
+pub(super) fn watch(
     books: &RuleBooks,
     arguments: &RuleArguments,
     asked: &AtomicBool,
     stop: &AtomicBool,
 ) {
-    let paths: Vec<PathBuf> =
-        arguments.rules.iter().chain(&arguments.contracts).cloned().collect();
+    let paths: Vec<PathBuf> = arguments.rules.iter().chain(&arguments.contracts).cloned().collect();
     let mut seen = files::fingerprint(&paths);
     let mut pending = false;
     while !stop.load(Ordering::Acquire) {

@@ -35,6 +35,10 @@ pub struct Exhausted;
 pub(crate) trait Sink {
     /// Whether nothing after the first defect is of interest.
     const STOPS: bool;
+    /// Whether the walk goes on, when it has been valid or invalid so far.
+    fn goes_on(valid: bool) -> bool {
+        valid || !Self::STOPS
+    }
     fn defect(&mut self, keyword: Keyword, expected: impl FnOnce() -> String);
     /// A defect of a member that is not there.
     fn missing(&mut self, name: &std::sync::Arc<str>);
@@ -144,25 +148,25 @@ impl<'c> Checker<'c> {
             }
             Kind::Boolean | Kind::Null => true,
         };
-        if S::STOPS && !valid {
+        if !S::goes_on(valid) {
             return false;
         }
         for (place, part) in schema.all_of.iter().enumerate() {
             sink.enter(Step::Part(place));
             valid &= self.check(*part, value, sink);
             sink.leave();
-            if S::STOPS && !valid {
+            if !S::goes_on(valid) {
                 return false;
             }
         }
         if !schema.any_of.is_empty() {
             valid &= self.alternatives(Keyword::AnyOf, &schema.any_of, value, sink);
         }
-        if !schema.one_of.is_empty() && !(S::STOPS && !valid) {
+        if !schema.one_of.is_empty() && S::goes_on(valid) {
             valid &= self.alternatives(Keyword::OneOf, &schema.one_of, value, sink);
         }
         if let Some(not) = schema.not
-            && !(S::STOPS && !valid)
+            && S::goes_on(valid)
             && self.check(not, value, &mut Verdict)
         {
             sink.defect(Keyword::Not, String::new);
@@ -182,18 +186,18 @@ impl<'c> Checker<'c> {
             sink.defect(Keyword::MaxItems, || format!("at most {}", rules.max_items));
             valid = false;
         }
-        if rules.unique && !(S::STOPS && !valid) && self.has_equal_elements(value) {
+        if rules.unique && S::goes_on(valid) && self.has_equal_elements(value) {
             sink.defect(Keyword::UniqueItems, String::new);
             valid = false;
         }
         if let Some(items) = rules.items
-            && !(S::STOPS && !valid)
+            && S::goes_on(valid)
         {
             for (place, element) in value.elements().enumerate() {
                 sink.enter(Step::Element(place));
                 valid &= self.check(items, element, sink);
                 sink.leave();
-                if (S::STOPS && !valid) || self.exhausted {
+                if !S::goes_on(valid) || self.exhausted {
                     break;
                 }
             }
@@ -225,7 +229,7 @@ impl<'c> Checker<'c> {
                     sink.leave();
                 }
             }
-            if (S::STOPS && (!valid || undeclared)) || self.exhausted {
+            if !S::goes_on(valid && !undeclared) || self.exhausted {
                 return false;
             }
         }

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
+mod ambiguity;
 pub mod attributes;
 pub mod check;
 mod compile;
@@ -21,9 +22,12 @@ pub mod judge;
 pub mod media_type;
 pub mod name_table;
 pub mod operation;
+pub mod overlay;
 pub mod pack;
 pub mod pattern;
+mod places;
 pub mod route;
+pub mod rules;
 pub mod schema;
 pub mod violation;
 pub mod window;

@@ -137,7 +137,7 @@ impl Violation {
             Location::Status => "the status".to_owned(),
         };
         let problem = self.keyword.problem();
-        if self.expected.is_empty() {
+        if self.expected.is_empty() || self.keyword == Keyword::Required {
             format!("{what} {problem}")
         } else {
             format!("{what} {problem}: {}", self.expected)

@@ -24,7 +24,7 @@ impl Checker<'_> {
             sink.defect(Keyword::MaxLength, || format!("at most {} characters", rules.max_length));
             valid = false;
         }
-        if S::STOPS && !valid {
+        if !S::goes_on(valid) {
             return false;
         }
         if let Some(pattern) = rules.pattern.and_then(|id| self.schemas.pattern(id)) {
@@ -44,7 +44,7 @@ impl Checker<'_> {
             }
         }
         if let Some(format) = rules.format
-            && !(S::STOPS && !valid)
+            && S::goes_on(valid)
             && !format.accepts(text)
         {
             sink.defect(Keyword::Format, || format.name().to_owned());

@@ -1,0 +1,71 @@
+//! The rules of one run: loaded once, and watched while it lasts.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use signal_hook::consts::SIGHUP;
+
+use super::{RuleArguments, RuleBook, RuleBooks, watcher};
+use crate::{
+    failure::Failure,
+    observe::spawn,
+    quality::{Inspector, QualityArguments},
+};
+
+/// Rules in use, and the thread that watches their files.
+pub(crate) struct Rules {
+    /// `None`: calls are not judged.
+    books: Option<Arc<RuleBooks>>,
+    stop: Arc<AtomicBool>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Rules {
+    /// Reads and compiles the rules.
+    pub(crate) fn load(arguments: &QualityArguments) -> Result<Self, Failure> {
+        let books = if arguments.no_quality {
+            None
+        } else {
+            Some(Arc::new(RuleBooks::new(RuleBook::load(&arguments.rules)?)))
+        };
+        Ok(Self { books, stop: Arc::default(), watcher: None })
+    }
+
+    /// Reads them again from now on whenever their files change, and at SIGHUP.
+    pub(crate) fn watch(&mut self, arguments: &RuleArguments) -> Result<(), Failure> {
+        let Some(books) = self.books.clone() else { return Ok(()) };
+        let asked = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGHUP, Arc::clone(&asked))
+            .map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")))?;
+        let (arguments, stop) = (arguments.clone(), Arc::clone(&self.stop));
+        self.watcher = Some(spawn("mop-rules", move || {
+            watcher::watch(&books, &arguments, &asked, &stop);
+        })?);
+        Ok(())
+    }
+
+    /// A judge for one worker.
+    pub(crate) fn inspector(
+        &self,
+        arguments: &QualityArguments,
+        report_clean: u32,
+        worker: String,
+    ) -> Option<Inspector> {
+        let books = Arc::clone(self.books.as_ref()?);
+        Some(Inspector::new(books, arguments, report_clean, worker))
+    }
+
+    /// Ends the watching.
+    pub(crate) fn stop(self) -> Result<(), Failure> {
+        self.stop.store(true, Ordering::Release);
+        match self.watcher.map(JoinHandle::join) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(Failure::runtime("the thread that watches rules panicked")),
+        }
+    }
+}
