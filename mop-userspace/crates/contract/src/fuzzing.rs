@@ -4,7 +4,13 @@
 //! compiler without a sanitizer.
 #![expect(clippy::panic, reason = "a fuzz target reports by panicking")]
 
-use crate::pattern::{Engine, Pattern};
+use crate::{
+    format::Format,
+    pattern::{
+        Engine, Pattern,
+        sample::{MAX_SAMPLE_BYTES, asserts},
+    },
+};
 
 pub use crate::pattern::sample::sample;
 
@@ -18,15 +24,54 @@ pub fn fuzz_pattern(data: &[u8]) {
     check(pattern.source() == source, "another pattern");
     let answer = pattern.is_match(text);
     check(answer.is_ok() || pattern.engine() == Engine::Backtracking, "a linear engine gave up");
-    if crate::pattern::sample::asserts(source) == Ok(false) {
+    if asserts(source) == Ok(false) {
         let mut state = data.len();
         let mut choose = |below: usize| {
             state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
             (state >> 33) % below
         };
         let made = sample(source, &mut choose).unwrap_or_default();
-        check(pattern.is_match(&made) == Ok(true), "a text made from the pattern does not match");
+        let is_whole = made.len() <= MAX_SAMPLE_BYTES;
+        check(
+            !is_whole || pattern.is_match(&made) == Ok(true),
+            "a text made from the pattern does not match",
+        );
     }
+}
+
+/// Reads the first byte as a format and the rest as a text that may have it; checks what formats
+/// have to do with each other.
+pub fn fuzz_format(data: &[u8]) {
+    let [choice, text @ ..] = data else { return };
+    let Ok(text) = str::from_utf8(text) else { return };
+    let name = FORMATS.get(usize::from(*choice) % FORMATS.len()).copied().unwrap_or_default();
+    let Some(format) = Format::parse(name) else { panic!("{name} is unknown") };
+    let is_of_integers = matches!(format, Format::Int32 | Format::Int64);
+    if is_of_integers || !format.accepts(text) {
+        check(!is_of_integers || format.accepts(text), "a format of integers refuses a text");
+        return;
+    }
+    check(text.is_ascii(), "a format beyond ASCII");
+    let upper = text.to_ascii_uppercase();
+    let also = match format {
+        Format::Byte => format.accepts(&text.repeat(2)) || text.ends_with('='),
+        Format::Date => Format::DateTime.accepts(&format!("{text}T23:59:59.9-23:59")),
+        Format::DateTime => {
+            let date = text.get(..10).is_some_and(|date| Format::Date.accepts(date));
+            date && format.accepts(&text.to_ascii_lowercase()) && format.accepts(&upper)
+        }
+        Format::Email => text.rsplit_once('@').is_some_and(|(_, domain)| {
+            domain.starts_with('[') || Format::Uri.accepts(&format!("http://{domain}"))
+        }),
+        Format::Hostname | Format::Uuid => format.accepts(&upper),
+        Format::Int32 | Format::Int64 => true,
+        Format::Ipv4 => {
+            Format::Hostname.accepts(text) && Format::Ipv6.accepts(&format!("::{text}"))
+        }
+        Format::Ipv6 => Format::Uri.accepts(&format!("x://[{text}]:0/")),
+        Format::Uri => text.contains('#') || format.accepts(&format!("{text}#%20")),
+    };
+    check(also, "formats contradict each other");
 }
 
 fn check(holds: bool, otherwise: &str) {
@@ -34,3 +79,18 @@ fn check(holds: bool, otherwise: &str) {
         panic!("{otherwise}");
     }
 }
+
+/// In the order of the first byte of a corpus file.
+const FORMATS: [&str; 11] = [
+    "byte",
+    "date",
+    "date-time",
+    "email",
+    "hostname",
+    "int32",
+    "int64",
+    "ipv4",
+    "ipv6",
+    "uri",
+    "uuid",
+];

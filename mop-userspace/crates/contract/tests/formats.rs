@@ -13,7 +13,7 @@ fn formats_agree_with_a_second_implementation() {
     for &Compared { name, seeds, alphabet, differs } in COMPARED {
         let format = Format::parse(name).unwrap();
         let theirs = jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft7)
+            .with_draft(jsonschema::Draft::Draft202012)
             .should_validate_formats(true)
             .build(&json!({ "format": name }))
             .unwrap();
@@ -81,7 +81,8 @@ const COMPARED: &[Compared] = &[
         name: "email",
         seeds: &["first.last@example.com", r#""a b"@example.com"#, "a@[192.0.2.1]", "a@[IPv6:::1]"],
         alphabet: "a1.@\"\\ []:-_é",
-        differs: never,
+        // They refuse a space after a backslash, which `quoted-pairSMTP` allows.
+        differs: |text, ours| ours && text.contains("\\ "),
     },
     Compared {
         name: "ipv4",
@@ -99,7 +100,8 @@ const COMPARED: &[Compared] = &[
         name: "hostname",
         seeds: &["api.example.com", "a-b.c", "xn--maana-pta.example"],
         alphabet: "a1.-_é",
-        differs: never,
+        // They decode labels of IDNA2008 (RFC 5891, 4.2.3.1); RFC 1123 knows nothing of them.
+        differs: |text, ours| ours && text.split('.').any(|label| label.get(2..4) == Some("--")),
     },
 ];
 

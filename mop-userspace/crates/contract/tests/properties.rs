@@ -8,7 +8,7 @@ use mop_contract::{
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_pattern_is_compiled_or_refused(source in "\\PC{0,24}", text in "\\PC{0,24}") {

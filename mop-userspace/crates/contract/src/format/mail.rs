@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn mailboxes() {
-        let longest = format!("{}@{}.{}", "a".repeat(64), "b".repeat(63), "c".repeat(63));
+        let longest = format!("{}@{}", "a".repeat(64), ["b"; 95].join("."));
         for text in [
             "a@b",
             "first.last+tag@mail.example.com",
@@ -107,7 +107,8 @@ mod tests {
             "a@[192.0.2.256]",
             "a@[2001:db8::1]",
             "a@[]",
-            &format!("a{longest}"),
+            &format!("{longest}c"),
+            &format!("{}@b", "a".repeat(65)),
         ] {
             assert!(!is_mailbox(text), "{text}");
         }

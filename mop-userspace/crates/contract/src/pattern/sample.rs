@@ -35,7 +35,7 @@ impl Node {
             }
             Self::Repeat { node, min, max } => {
                 let more = max.map_or(MAX_MORE, |max| (max - min).min(MAX_MORE));
-                let times = *min as usize + choose(more as usize + 1);
+                let times = (*min as usize + choose(more as usize + 1)).min(MAX_TIMES);
                 (0..times).for_each(|_| node.sample(choose, text));
             }
             Self::Sequence(nodes) => nodes.iter().for_each(|node| node.sample(choose, text)),
@@ -65,5 +65,9 @@ impl Set {
 /// Times more than it must, where a pattern sets no limit.
 const MAX_MORE: u32 = 3;
 
-/// Repeats of repeats multiply.
-const MAX_SAMPLE_BYTES: usize = 4 << 10;
+/// Repeats of repeats multiply. A text that is longer was cut and is not what it should be.
+pub(crate) const MAX_SAMPLE_BYTES: usize = 4 << 10;
+
+/// More than the bytes of a text, so that it is cut by them and not by this, and fewer than a
+/// pattern may ask for of what takes none.
+const MAX_TIMES: usize = 2 * MAX_SAMPLE_BYTES;
