@@ -139,10 +139,9 @@ impl Inspector {
         let outcome = Outcome::of(&judgement, &findings);
         self.count(&judgement, outcome);
         let Some(outlet) = outlet else { return };
-        if outcome == Outcome::Conforming || judgement.operation.is_err() {
-            if !self.is_sampled(judgement.operation.ok()) {
-                return;
-            }
+        let nothing_wrong = outcome == Outcome::Conforming || judgement.operation.is_err();
+        if nothing_wrong && !self.is_sampled(judgement.operation.ok()) {
+            return;
         }
         let operation = operation_record(&book.contract, &judgement);
         outlet.push(&QualityReport {
@@ -207,7 +206,7 @@ impl Inspector {
             return false;
         }
         let seen = self.clean.entry(operation).or_default();
-        let is_sampled = *seen % self.report_clean == 0;
+        let is_sampled = seen.is_multiple_of(self.report_clean);
         *seen = seen.wrapping_add(1);
         is_sampled
     }

@@ -36,8 +36,9 @@ pub const MAX_REORDER_PIECES: usize = 8192;
 /// at the end of its write comes back within a few time slices of a loaded machine, mostly sooner.
 pub const STAMP_SLACK_NS: u64 = 1_000_000;
 
-/// Default for the content bytes kept of one message: OPIN payloads are below 1 MiB by contract.
-pub const DEFAULT_RETAIN_BODY_BYTES: usize = 1 << 20;
+/// Default for the content bytes kept of one message: a page of a thousand policies, the most that
+/// one OPIN response may hold, has some 4 MB.
+pub const DEFAULT_RETAIN_BODY_BYTES: usize = 8 << 20;
 
 /// Default for the connections of one flow table.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
@@ -51,7 +52,7 @@ pub const MAX_CONTENT_CODINGS: usize = 2;
 /// Bytes that a decoder produces before its limits are looked at again.
 pub const DECODE_STEP_BYTES: usize = 64 << 10;
 
-/// Default for the plain bytes that decoding one body may produce: 64 times the retained bytes.
+/// Default for the plain bytes that decoding one body may produce: 8 times the retained bytes.
 pub const DEFAULT_MAX_PLAIN_BYTES: usize = 64 << 20;
 
 /// Plain bytes per coded byte that are accepted. JSON compresses 5 to 30 times.
