@@ -4,6 +4,10 @@
 //! named by the contract's own words and by positions only: no value of a message is in a verdict.
 //!
 
+mod ambiguity;
 pub mod document;
+pub mod lint;
+pub mod overlay;
+mod places;
 
 pub use document::{Document, DocumentError};

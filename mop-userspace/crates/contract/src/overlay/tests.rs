@@ -1,0 +1,1 @@
+//! Each effect on a small document, and the errors of overlays.
