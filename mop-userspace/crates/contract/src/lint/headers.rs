@@ -6,13 +6,24 @@ use super::{Code, Context, Report};
 use crate::places::Kind;
 
 pub(super) fn check(context: &Context<'_>, report: &mut Report) {
-    for node in context.nodes(Kind::Parameter).filter(|node| node.text("in") == Some("header")) {
-        let name = node.text("name").unwrap_or_default().to_ascii_lowercase();
-        let is_required = node.value.get("required") == Some(&Value::Bool(true));
-        if is_required && RESPONSE_HEADERS.contains(&name.as_str()) {
+    // Where a request is asked for it, and not where it is described: a description that nothing
+    // refers to asks nobody.
+    for place in context.places.of_kind(Kind::Parameter) {
+        let node = context.document.tree.pointer(&place.pointer);
+        let parameter = node.and_then(|node| context.document.resolve(node).ok());
+        let Some(name) = parameter.and_then(header_name) else { continue };
+        let is_required = parameter
+            .is_some_and(|parameter| parameter.get("required") == Some(&Value::Bool(true)));
+        if is_required
+            && place.pointer.starts_with("/paths/")
+            && RESPONSE_HEADERS.contains(&name.as_str())
+        {
             let detail = format!("{name} is sent by servers and demanded of requests");
-            report.add(Code::ResponseHeaderInRequest, node.pointer, detail);
+            report.add(Code::ResponseHeaderInRequest, &place.pointer, detail);
         }
+    }
+    for node in context.nodes(Kind::Parameter) {
+        let Some(name) = header_name(node.value) else { continue };
         let schema = node.value.get("schema").and_then(|s| context.document.resolve(s).ok());
         let most = schema.and_then(|schema| schema.get("maxLength")?.as_u64());
         let usual = USUAL_LENGTHS.iter().find(|(header, _)| *header == name);
@@ -24,6 +35,12 @@ pub(super) fn check(context: &Context<'_>, report: &mut Report) {
             report.add(Code::HeaderLengthBelowUsualValues, node.pointer, detail);
         }
     }
+}
+
+/// The name of a request header, in lower case.
+fn header_name(parameter: &Value) -> Option<String> {
+    let is_header = parameter.get("in")?.as_str()? == "header";
+    is_header.then(|| parameter.get("name")?.as_str().map(str::to_ascii_lowercase))?
 }
 
 /// Headers that have a meaning in answers, or whose value for a request is the client's own
