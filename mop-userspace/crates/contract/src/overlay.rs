@@ -13,13 +13,17 @@ mod correction;
 mod effects;
 mod selector;
 
-use std::fmt::{Display, Formatter};
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Formatter},
+};
 
+use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
 pub use self::{
-    correction::{Alternatives, Correction, Effect, Scope},
+    correction::{Alternatives, Correction, Effect, Scope, WrongExample},
     selector::Selector,
 };
 use crate::Document;
@@ -28,6 +32,7 @@ use crate::Document;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overlay {
     corrections: Vec<Correction>,
+    wrong_examples: Vec<WrongExample>,
 }
 
 /// Why a text is no overlay: where, and what is wrong there.
@@ -49,6 +54,8 @@ pub enum OverlayPlace {
     Correction(String),
     /// The file as a whole.
     File,
+    /// A wrong example, by its position from 1.
+    WrongExample(usize),
 }
 
 /// A document after the corrections of its scope.
@@ -110,38 +117,44 @@ impl Overlay {
         }
         let tree: Value = serde_saphyr::from_str(yaml)
             .map_err(|problem| error(OverlayPlace::File, problem.to_string()))?;
-        let Some(entries) = corrections_of(&tree) else {
-            let problem = "it is not one list under `corrections`".to_owned();
-            return Err(error(OverlayPlace::File, problem));
-        };
-        if entries.len() > MAX_CORRECTIONS {
-            let problem = format!("it has more than {MAX_CORRECTIONS} corrections");
+        let sections: Sections = serde_json::from_value(tree)
+            .map_err(|problem| error(OverlayPlace::File, problem.to_string()))?;
+        let Sections { corrections: entries, wrong_examples: examples } = sections;
+        if entries.len() + examples.len() > MAX_ENTRIES {
+            let problem = format!("it has more than {MAX_ENTRIES} entries");
             return Err(error(OverlayPlace::File, problem));
         }
         let mut corrections: Vec<Correction> = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
-            let id = entry.get("id").and_then(Value::as_str);
-            let place = OverlayPlace::Correction(
-                id.map_or_else(|| format!("{}", index + 1), str::to_owned),
-            );
-            let correction: Correction = match serde_json::from_value(entry.clone()) {
-                Ok(correction) => correction,
-                Err(problem) => return Err(error(place, problem.to_string())),
-            };
-            if let Err(problem) = correction.check() {
-                return Err(error(place, problem.to_owned()));
-            }
-            if corrections.iter().any(|other| other.id == correction.id) {
+        let mut wrong_examples = Vec::with_capacity(examples.len());
+        let mut ids = BTreeSet::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let place = OverlayPlace::Correction(id_or_position(&entry, index));
+            let correction: Correction = serde_json::from_value(entry)
+                .map_err(|problem| error(place.clone(), problem.to_string()))?;
+            correction.check().map_err(|problem| error(place.clone(), problem.to_owned()))?;
+            if !ids.insert(correction.id.clone()) {
                 return Err(error(place, "the id is used twice".to_owned()));
             }
             corrections.push(correction);
         }
-        Ok(Self { corrections })
+        for (index, entry) in examples.into_iter().enumerate() {
+            let place = OverlayPlace::WrongExample(index + 1);
+            wrong_examples.push(
+                serde_json::from_value(entry)
+                    .map_err(|problem| error(place, problem.to_string()))?,
+            );
+        }
+        Ok(Self { corrections, wrong_examples })
     }
 
     /// The corrections, in the order of the file.
     pub fn corrections(&self) -> &[Correction] {
         &self.corrections
+    }
+
+    /// Published examples that their own schema refuses with reason.
+    pub fn wrong_examples(&self) -> &[WrongExample] {
+        &self.wrong_examples
     }
 }
 
@@ -150,21 +163,31 @@ impl Display for OverlayPlace {
         match self {
             Self::Correction(id) => write!(formatter, "correction {id}"),
             Self::File => formatter.write_str("the file"),
+            Self::WrongExample(position) => write!(formatter, "wrong example {position}"),
         }
     }
 }
 
-fn corrections_of(tree: &Value) -> Option<&Vec<Value>> {
-    let root = tree.as_object()?;
-    let entries = root.get("corrections")?.as_array()?;
-    (root.len() == 1).then_some(entries)
+/// The file, with its entries not yet read, so that an error can name the entry.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sections {
+    #[serde(default)]
+    corrections: Vec<Value>,
+    #[serde(default)]
+    wrong_examples: Vec<Value>,
+}
+
+fn id_or_position(entry: &Value, index: usize) -> String {
+    let id = entry.get("id").and_then(Value::as_str);
+    id.map_or_else(|| (index + 1).to_string(), str::to_owned)
 }
 
 /// An overlay is written by hand; the published ones stay below 40 KiB.
 pub const MAX_OVERLAY_BYTES: usize = 1 << 20;
 
-/// Corrections of one overlay; each may walk the whole document.
-pub const MAX_CORRECTIONS: usize = 256;
+/// Entries of one overlay; each correction may walk the whole document.
+pub const MAX_ENTRIES: usize = 256;
 
 #[cfg(test)]
 mod tests;

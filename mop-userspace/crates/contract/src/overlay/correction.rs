@@ -24,6 +24,22 @@ pub struct Correction {
     pub effect: Effect,
 }
 
+/// A published example that is wrong, while the schema that refuses it is right.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct WrongExample {
+    /// Name of the document.
+    pub document: String,
+    /// Its version.
+    pub version: String,
+    /// JSON pointer to the example, with a leading `#`.
+    pub pointer: String,
+    /// Why it is the example that is wrong, in English.
+    pub reason: String,
+    /// The same in Brazilian Portuguese.
+    pub reason_pt: String,
+}
+
 /// Documents and the versions of them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
