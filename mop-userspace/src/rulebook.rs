@@ -60,7 +60,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Sources {
     pub(crate) documents: Vec<(Document, String)>,
     pub(crate) overlays: Vec<Overlay>,
-    rules: Vec<Text>,
+    pub(crate) rules: Vec<Text>,
 }
 
 impl RuleBook {

@@ -7,10 +7,31 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod ambiguity;
+pub mod attributes;
+pub mod check;
+mod compile;
+pub mod contract;
 pub mod document;
+pub mod fill;
+pub mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod json;
+pub mod judge;
 pub mod lint;
+pub mod media_type;
+pub mod name_table;
+pub mod operation;
 pub mod overlay;
+pub mod pack;
+pub mod pattern;
 mod places;
+pub mod route;
+pub mod rules;
+pub mod schema;
+pub mod violation;
+pub mod window;
 
 pub use compile::Problem;
 pub use contract::{Contract, ContractBuilder};

@@ -23,10 +23,8 @@ mod required;
 
 use serde_json::Value;
 
-pub use self::{
-    code::{Code, Severity},
-    patterns::{Engines, PatternCheck, PatternVerdict},
-};
+pub use self::code::{Code, Severity};
+use self::patterns::Patterns;
 use crate::{
     Document,
     places::{Kind, Places},
@@ -56,15 +54,12 @@ pub struct Report {
     pub omitted: usize,
 }
 
-/// Finds the defects of a document, with the crate's own engines for patterns.
+/// Finds the defects of a document.
+#[must_use]
 pub fn lint(document: &Document) -> Report {
-    lint_with(document, &Engines::default())
-}
-
-/// Finds the defects of a document, with other engines for patterns.
-pub fn lint_with(document: &Document, patterns: &dyn PatternCheck) -> Report {
     let places = Places::of(&document.tree);
-    let context = Context { document, places: &places, patterns };
+    let patterns = Patterns::default();
+    let context = Context { document, places: &places, patterns: &patterns };
     let mut report = Report::default();
     for check in CHECKS {
         check(&context, &mut report);
@@ -99,7 +94,7 @@ impl Report {
 struct Context<'a> {
     document: &'a Document,
     places: &'a Places,
-    patterns: &'a dyn PatternCheck,
+    patterns: &'a Patterns,
 }
 
 impl<'a> Context<'a> {

@@ -3,82 +3,33 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use super::{Code, Context, Report};
-use crate::places::Kind;
+use crate::{
+    pattern::{Engine, Pattern, PatternError},
+    places::Kind,
+};
 
-/// What engines make of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PatternVerdict {
-    /// It runs in time linear in the text.
-    Linear,
-    /// It has look-around or back references, which need the backtracking engine.
-    NeedsBacktracking,
-    /// No engine compiles it.
-    Refused,
-}
-
-/// Engines for patterns, as the search for defects asks them.
-pub trait PatternCheck {
-    /// Whether and how a pattern compiles.
-    fn verdict(&self, pattern: &str) -> PatternVerdict;
-    /// Whether a text matches anywhere; `None` when the pattern does not compile or gives up.
-    fn matches(&self, pattern: &str, text: &str) -> Option<bool>;
-}
-
-/// The linear engine, and behind it the backtracking one. What was compiled is kept, for one
-/// document has the same few patterns in hundreds of places.
+/// Patterns of one document, each compiled once: the same few stand in hundreds of places.
 #[derive(Debug, Default)]
-pub struct Engines {
-    compiled: RefCell<BTreeMap<String, Rc<Compiled>>>,
+pub(super) struct Patterns {
+    compiled: RefCell<BTreeMap<String, Rc<Result<Pattern, PatternError>>>>,
 }
 
-#[derive(Debug)]
-enum Compiled {
-    Backtracking(fancy_regex::Regex),
-    Linear(regex::Regex),
-    Refused,
-}
-
-impl Engines {
-    fn compiled(&self, pattern: &str) -> Rc<Compiled> {
-        if let Some(known) = self.compiled.borrow().get(pattern) {
+impl Patterns {
+    pub(super) fn compiled(&self, source: &str) -> Rc<Result<Pattern, PatternError>> {
+        if let Some(known) = self.compiled.borrow().get(source) {
             return Rc::clone(known);
         }
-        let compiled = Rc::new(Compiled::of(pattern));
+        let compiled = Rc::new(Pattern::compile(source));
         let mut kept = self.compiled.borrow_mut();
         if kept.len() < MAX_KEPT_PATTERNS {
-            kept.insert(pattern.to_owned(), Rc::clone(&compiled));
+            kept.insert(source.to_owned(), Rc::clone(&compiled));
         }
         compiled
     }
-}
 
-impl Compiled {
-    fn of(pattern: &str) -> Self {
-        if pattern.len() > MAX_PATTERN_BYTES {
-            return Self::Refused;
-        }
-        if let Ok(compiled) = regex::Regex::new(pattern) {
-            return Self::Linear(compiled);
-        }
-        fancy_regex::Regex::new(pattern).map_or(Self::Refused, Self::Backtracking)
-    }
-}
-
-impl PatternCheck for Engines {
-    fn verdict(&self, pattern: &str) -> PatternVerdict {
-        match &*self.compiled(pattern) {
-            Compiled::Backtracking(_) => PatternVerdict::NeedsBacktracking,
-            Compiled::Linear(_) => PatternVerdict::Linear,
-            Compiled::Refused => PatternVerdict::Refused,
-        }
-    }
-
-    fn matches(&self, pattern: &str, text: &str) -> Option<bool> {
-        match &*self.compiled(pattern) {
-            Compiled::Backtracking(compiled) => compiled.is_match(text).ok(),
-            Compiled::Linear(compiled) => Some(compiled.is_match(text)),
-            Compiled::Refused => None,
-        }
+    /// Whether a text matches; `None` when the pattern does not compile or gives up.
+    pub(super) fn matches(&self, source: &str, text: &str) -> Option<bool> {
+        self.compiled(source).as_ref().as_ref().ok()?.is_match(text).ok()
     }
 }
 
@@ -86,16 +37,20 @@ pub(super) fn check(context: &Context<'_>, report: &mut Report) {
     for node in context.nodes(Kind::Schema) {
         let Some(pattern) = node.text("pattern") else { continue };
         let at = node.at("pattern");
-        match context.patterns.verdict(pattern) {
-            PatternVerdict::Linear => {}
-            PatternVerdict::NeedsBacktracking => {
+        match &*context.patterns.compiled(pattern) {
+            Ok(compiled) if compiled.engine() == Engine::Linear => {}
+            Ok(_) => {
                 let detail = "it needs the backtracking engine".to_owned();
                 report.add(Code::PatternNeedsBacktracking, &at, detail);
             }
-            PatternVerdict::Refused => {
-                report.add(Code::PatternDoesNotCompile, &at, "no engine takes it".to_owned());
+            Err(error) => {
+                report.add(Code::PatternDoesNotCompile, &at, error.to_string());
                 continue;
             }
+        }
+        if has_octal_escape(pattern) {
+            let detail = "it has an octal escape, which most engines refuse".to_owned();
+            report.add(Code::PatternDoesNotCompile, &at, detail);
         }
         if is_half_anchored(pattern) {
             let detail = "an anchor holds for some of the alternatives only".to_owned();
@@ -114,6 +69,21 @@ pub(super) fn check(context: &Context<'_>, report: &mut Report) {
             report.add(Code::NamePatternTooNarrow, &at, format!("it refuses {name:?}"));
         }
     }
+}
+
+/// Whether there is a `\0` before a digit: Annex B of ECMA-262 reads it as a control character,
+/// its `u` flag and other engines not at all.
+fn has_octal_escape(pattern: &str) -> bool {
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\\'
+            && characters.next() == Some('0')
+            && characters.peek().is_some_and(char::is_ascii_digit)
+        {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether some alternatives of the whole pattern begin or end with an anchor and others do not.
@@ -161,9 +131,6 @@ fn alternatives(pattern: &str) -> Vec<&str> {
     parts.extend(pattern.get(start..));
     parts
 }
-
-/// A pattern longer than that is refused unread; the longest published one has 219 bytes.
-const MAX_PATTERN_BYTES: usize = 16 << 10;
 
 /// Compiled patterns that are kept; all published documents together have 138 different ones.
 const MAX_KEPT_PATTERNS: usize = 1024;
