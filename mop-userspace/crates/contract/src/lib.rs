@@ -15,6 +15,7 @@ pub mod name_table;
 pub mod operation;
 pub mod pattern;
 pub mod route;
+pub mod rules;
 pub mod schema;
 pub mod violation;
 
@@ -22,3 +23,4 @@ pub use compile::Problem;
 pub use contract::{Contract, ContractBuilder};
 pub use document::{Document, DocumentError};
 pub use judge::{Call, Judge, JudgedBody, Judgement, Message, Reading, Unjudged, UnjudgedReason};
+pub use rules::{CallFacts, MessageFacts, Rule, RuleError, RuleSet, RuleViolation};

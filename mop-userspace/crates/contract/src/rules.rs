@@ -1,0 +1,206 @@
+//! Rules that no OpenAPI document holds: what documents put in the wrong place, or cannot express.
+//!
+//! A contract says of each message what it may look like, and nothing of how the two messages of
+//! a call belong together, of header fields that its authors listed on the wrong side, or of sums
+//! that must agree. Such obligations are written as data, one rule an obligation, each with its
+//! source, so that a new one needs no new program and each can be switched off. The language is
+//! small on purpose: a rule has a scope, conditions that must hold for it to apply (`when`), and
+//! conditions that must hold then (`require`). It has no loops and no arithmetic beyond a count
+//! and a number of pages, so that its cost is bounded by its length.
+//!
+//! Invariants:
+//! - All files are taken, or none: a set with a rule that cannot be understood is refused.
+//! - What cannot be known is not judged: a body that is absent or unreadable, a field given twice
+//!   with different values, or a comparison of a text with a number makes a `when` false and a
+//!   `require` silent.
+//! - No value of a message is in a result: it names rules only.
+//! - Evaluating allocates nothing, but for the list of results, while no `matches` meets a text
+//!   with escapes.
+//!
+//! The language is described for its writers in `rules/opin/rules/README.md`.
+
+mod condition;
+mod error;
+mod example;
+mod fact;
+mod file;
+mod operand;
+mod scope;
+
+use mop_wire::Headers;
+
+use crate::{
+    json::Value,
+    violation::{Direction, Location, Severity},
+};
+
+pub use condition::MAX_CONSTANTS;
+pub use error::{RuleError, RuleProblem};
+pub use example::check_examples;
+pub use file::{
+    MAX_CONDITIONS, MAX_FILE_BYTES, MAX_FILES, MAX_ID_BYTES, MAX_RULES, MAX_TEXT_BYTES,
+};
+pub use operand::{MAX_OPERAND_BYTES, MAX_OPERAND_DEPTH};
+pub use scope::MAX_SCOPE_ENTRIES;
+
+use condition::Condition;
+use file::ParsedRule;
+use scope::Scope;
+
+/// Rules, compiled. Immutable: a reload makes another one.
+pub struct RuleSet {
+    groups: Box<[Group]>,
+    /// Groups that can apply to calls without a response, then to those of each class of status.
+    groups_by_class: [Box<[usize]>; CLASSES],
+    rules: usize,
+}
+
+/// A rule, as reports tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable code, such as `header.hsts_missing`.
+    pub id: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Whose fault it is: who sends requests, or who sends responses.
+    pub direction: Direction,
+    /// Where the fault is.
+    pub location: Location,
+    /// What reports name: of headers and parameters their name, of bodies the attribute, such as
+    /// `meta.totalRecords`.
+    pub attribute: String,
+    /// What is wrong, in a few words of English.
+    pub title: String,
+    /// What is wrong, why it matters and what to do, in English.
+    pub explanation: String,
+    /// The same in Brazilian Portuguese.
+    pub explanation_pt: String,
+    /// Where the obligation is written down.
+    pub source: String,
+}
+
+/// What is known of a call.
+#[derive(Clone, Copy)]
+pub struct CallFacts<'a> {
+    /// Method of the request.
+    pub method: &'a str,
+    /// Target of the request.
+    pub target: &'a str,
+    /// Path template of the operation, with its base path.
+    pub template: &'a str,
+    /// Name of the document that the operation is from.
+    pub document: &'a str,
+    /// The request, when it was seen whole.
+    pub request: Option<MessageFacts<'a>>,
+    /// Status and response, when it was seen whole.
+    pub response: Option<(u16, MessageFacts<'a>)>,
+}
+
+/// What is known of a message.
+#[derive(Clone, Copy)]
+pub struct MessageFacts<'a> {
+    /// Its field lines.
+    pub headers: &'a Headers,
+    /// Its body, when it is JSON that could be read.
+    pub body: Option<Value<'a>>,
+}
+
+/// A rule that a call breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleViolation<'r> {
+    /// The rule.
+    pub rule: &'r Rule,
+    /// How often; once, since a rule looks at each of its places once.
+    pub occurrences: u32,
+}
+
+/// Rules of one scope.
+struct Group {
+    scopes: Box<[Scope]>,
+    needs_response: bool,
+    rules: Vec<CompiledRule>,
+}
+
+/// A rule and what decides it.
+struct CompiledRule {
+    rule: Rule,
+    when: Box<[Condition]>,
+    require: Box<[Condition]>,
+}
+
+impl RuleSet {
+    /// Compiles files, each given by its name and its text in YAML. All of them, or none.
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, RuleError> {
+        Ok(Self::of(file::parse(files)?))
+    }
+
+    fn of(parsed: Vec<ParsedRule>) -> Self {
+        let rules = parsed.len();
+        let mut groups: Vec<Group> = Vec::new();
+        for ParsedRule { rule, scopes, when, require, examples: _ } in parsed {
+            let needs_response = scopes.iter().any(Scope::needs_response)
+                || when.iter().chain(&require).any(Condition::needs_response);
+            let compiled = CompiledRule { rule, when, require };
+            let same = groups
+                .iter_mut()
+                .find(|group| group.scopes == scopes && group.needs_response == needs_response);
+            match same {
+                Some(group) => group.rules.push(compiled),
+                None => groups.push(Group { scopes, needs_response, rules: vec![compiled] }),
+            }
+        }
+        let groups_by_class = std::array::from_fn(|class| {
+            let applying = groups.iter().enumerate().filter(|(_, group)| match class {
+                0 => !group.needs_response,
+                class => group.scopes.iter().all(|scope| scope.allows_class(class as u16)),
+            });
+            applying.map(|(place, _)| place).collect()
+        });
+        Self { groups: groups.into(), groups_by_class, rules }
+    }
+
+    /// Adds the rules that a call breaks to `out`.
+    pub fn evaluate<'r>(&'r self, facts: &CallFacts<'_>, out: &mut Vec<RuleViolation<'r>>) {
+        let class = facts.response.map_or(0, |(status, _)| usize::from(status / 100));
+        let places = self.groups_by_class.get(class).into_iter().flatten();
+        for group in places.filter_map(|place| self.groups.get(*place)) {
+            if !group.scopes.iter().all(|scope| scope.allows(facts)) {
+                continue;
+            }
+            let broken = group.rules.iter().filter(|compiled| compiled.is_broken(facts));
+            out.extend(
+                broken.map(|CompiledRule { rule, .. }| RuleViolation { rule, occurrences: 1 }),
+            );
+        }
+    }
+
+    /// All rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.groups.iter().flat_map(|group| &group.rules).map(|compiled| &compiled.rule)
+    }
+
+    /// Number of rules.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules
+    }
+
+    /// Whether it has no rule.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules == 0
+    }
+}
+
+impl CompiledRule {
+    fn is_broken(&self, facts: &CallFacts<'_>) -> bool {
+        self.when.iter().all(|condition| condition.holds(facts) == Some(true))
+            && self.require.iter().any(|condition| condition.holds(facts) == Some(false))
+    }
+}
+
+/// Calls without a response, and classes 1 to 5 of statuses.
+const CLASSES: usize = 6;
+
+#[cfg(test)]
+mod tests;
