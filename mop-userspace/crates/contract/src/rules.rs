@@ -25,7 +25,10 @@ mod example;
 mod fact;
 mod file;
 mod operand;
+mod operands;
 mod scope;
+
+use std::{fmt, sync::Arc};
 
 use mop_wire::Headers;
 
@@ -45,10 +48,14 @@ pub use scope::MAX_SCOPE_ENTRIES;
 
 use condition::Condition;
 use file::ParsedRule;
-use scope::Scope;
+use operands::{Findings, Found, Operands};
+use scope::{Paths, Scope};
 
 /// Rules, compiled. Immutable: a reload makes another one.
 pub struct RuleSet {
+    operands: Arc<Operands>,
+    /// Different ones; each is compared with a call at most once.
+    paths: Box<[Paths]>,
     groups: Box<[Group]>,
     /// Groups that can apply to calls without a response, then to those of each class of status.
     groups_by_class: [Box<[usize]>; CLASSES],
@@ -117,6 +124,8 @@ pub struct RuleViolation<'r> {
 /// Rules of one scope.
 struct Group {
     scopes: Box<[Scope]>,
+    /// Places among the paths of the set; a call must be on all of them.
+    paths: Box<[usize]>,
     needs_response: bool,
     rules: Vec<CompiledRule>,
 }
@@ -131,23 +140,28 @@ struct CompiledRule {
 impl RuleSet {
     /// Compiles files, each given by its name and its text in YAML. All of them, or none.
     pub fn parse(files: &[(&str, &str)]) -> Result<Self, RuleError> {
-        Ok(Self::of(file::parse(files)?))
+        let (rules, operands) = file::parse(files)?;
+        Ok(Self::of(rules, Arc::new(operands)))
     }
 
-    fn of(parsed: Vec<ParsedRule>) -> Self {
+    fn of(parsed: Vec<ParsedRule>, operands: Arc<Operands>) -> Self {
         let rules = parsed.len();
+        let mut all_paths: Vec<Paths> = Vec::new();
         let mut groups: Vec<Group> = Vec::new();
         for ParsedRule { rule, scopes, when, require, examples: _ } in parsed {
             let needs_response = scopes.iter().any(Scope::needs_response)
-                || when.iter().chain(&require).any(Condition::needs_response);
+                || when.iter().chain(&require).any(|condition| condition.needs_response(&operands));
             let compiled = CompiledRule { rule, when, require };
             let same = groups
                 .iter_mut()
                 .find(|group| group.scopes == scopes && group.needs_response == needs_response);
-            match same {
-                Some(group) => group.rules.push(compiled),
-                None => groups.push(Group { scopes, needs_response, rules: vec![compiled] }),
+            if let Some(group) = same {
+                group.rules.push(compiled);
+                continue;
             }
+            let narrowing = scopes.iter().map(Scope::paths).filter(|paths| !paths.are_all());
+            let paths = narrowing.map(|paths| place_of(&mut all_paths, paths)).collect();
+            groups.push(Group { scopes, paths, needs_response, rules: vec![compiled] });
         }
         let groups_by_class = std::array::from_fn(|class| {
             let applying = groups.iter().enumerate().filter(|(_, group)| match class {
@@ -156,18 +170,29 @@ impl RuleSet {
             });
             applying.map(|(place, _)| place).collect()
         });
-        Self { groups: groups.into(), groups_by_class, rules }
+        Self { operands, paths: all_paths.into(), groups: groups.into(), groups_by_class, rules }
     }
 
     /// Adds the rules that a call breaks to `out`.
     pub fn evaluate<'r>(&'r self, facts: &CallFacts<'_>, out: &mut Vec<RuleViolation<'r>>) {
         let class = facts.response.map_or(0, |(status, _)| usize::from(status / 100));
         let places = self.groups_by_class.get(class).into_iter().flatten();
+        let mut found = Found::NONE;
+        let mut findings = Findings::new(&self.operands, *facts, &mut found);
+        let mut on_paths = [None; MAX_PATHS];
         for group in places.filter_map(|place| self.groups.get(*place)) {
-            if !group.scopes.iter().all(|scope| scope.allows(facts)) {
+            let is_on = |place: &usize| match (on_paths.get_mut(*place), self.paths.get(*place)) {
+                (Some(known), Some(paths)) => {
+                    *known.get_or_insert_with(|| paths.allow(facts.template))
+                }
+                (_, paths) => paths.is_some_and(|paths| paths.allow(facts.template)),
+            };
+            if !group.scopes.iter().all(|scope| scope.allows(facts))
+                || !group.paths.iter().all(is_on)
+            {
                 continue;
             }
-            let broken = group.rules.iter().filter(|compiled| compiled.is_broken(facts));
+            let broken = group.rules.iter().filter(|compiled| compiled.is_broken(&mut findings));
             out.extend(
                 broken.map(|CompiledRule { rule, .. }| RuleViolation { rule, occurrences: 1 }),
             );
@@ -193,11 +218,29 @@ impl RuleSet {
 }
 
 impl CompiledRule {
-    fn is_broken(&self, facts: &CallFacts<'_>) -> bool {
-        self.when.iter().all(|condition| condition.holds(facts) == Some(true))
-            && self.require.iter().any(|condition| condition.holds(facts) == Some(false))
+    fn is_broken(&self, findings: &mut Findings<'_, '_>) -> bool {
+        self.when.iter().all(|condition| condition.holds(findings) == Some(true))
+            && self.require.iter().any(|condition| condition.holds(findings) == Some(false))
     }
 }
+
+impl fmt::Debug for RuleSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.rules().map(|rule| &rule.id)).finish()
+    }
+}
+
+/// The place of paths among those of a set, to which they are added when they are new.
+fn place_of(all: &mut Vec<Paths>, paths: &Paths) -> usize {
+    all.iter().position(|known| known == paths).unwrap_or_else(|| {
+        all.push(paths.clone());
+        all.len() - 1
+    })
+}
+
+/// Different paths whose comparison with a call is remembered while it is judged; the rules of an
+/// ecosystem have a dozen. Those beyond are compared again.
+const MAX_PATHS: usize = 64;
 
 /// Calls without a response, and classes 1 to 5 of statuses.
 const CLASSES: usize = 6;

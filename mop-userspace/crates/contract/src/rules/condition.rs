@@ -5,15 +5,16 @@ use std::cmp::Ordering;
 use serde_json::Value as Tree;
 
 use super::{
-    CallFacts, RuleProblem,
+    RuleProblem,
     fact::Fact,
     operand::{Constant, Operand},
+    operands::{Findings, OperandId, Operands},
 };
 use crate::pattern::Pattern;
 
 /// A test of an operand.
 pub(super) struct Condition {
-    operand: Operand,
+    operand: OperandId,
     test: Test,
 }
 
@@ -21,7 +22,7 @@ enum Test {
     /// Not there.
     Absent,
     /// Compared with another operand.
-    Compare(Comparison, Operand),
+    Compare(Comparison, OperandId),
     /// Has a member, given as its words.
     ContainsToken(Box<[Box<str>]>),
     /// Written as an integer.
@@ -48,16 +49,17 @@ enum Comparison {
 
 impl Condition {
     /// From a map of one entry: the operand, and its test.
-    pub(super) fn parse(tree: &Tree) -> Result<Self, RuleProblem> {
+    pub(super) fn parse(tree: &Tree, operands: &mut Operands) -> Result<Self, RuleProblem> {
         let (operand, test) =
             only_entry(tree).ok_or_else(|| RuleProblem::Condition(tree.to_string()))?;
-        Ok(Self { operand: Operand::parse(operand)?, test: Test::parse(test)? })
+        let operand = operands.intern(Operand::parse(operand)?);
+        Ok(Self { operand, test: Test::parse(test, operands)? })
     }
 
     /// Whether it is about the response.
-    pub(super) fn needs_response(&self) -> bool {
+    pub(super) fn needs_response(&self, operands: &Operands) -> bool {
         let other = match &self.test {
-            Test::Compare(_, other) => other.needs_response(),
+            Test::Compare(_, other) => operands.needs_response(*other),
             Test::Absent
             | Test::ContainsToken(_)
             | Test::IsInteger
@@ -65,15 +67,15 @@ impl Condition {
             | Test::OneOf(_)
             | Test::Present => false,
         };
-        other || self.operand.needs_response()
+        other || operands.needs_response(self.operand)
     }
 
     /// Whether it holds; `None` when that is not to be known.
-    pub(super) fn holds(&self, facts: &CallFacts<'_>) -> Option<bool> {
-        let fact = self.operand.of(facts);
+    pub(super) fn holds(&self, findings: &mut Findings<'_, '_>) -> Option<bool> {
+        let fact = findings.of(self.operand);
         match &self.test {
             Test::Absent => fact.is_present().map(|present| !present),
-            Test::Compare(comparison, other) => comparison.holds(fact, other.of(facts)),
+            Test::Compare(comparison, other) => comparison.holds(fact, findings.of(*other)),
             Test::ContainsToken(token) => fact.contains_token(token),
             Test::IsInteger => fact.is_integer(),
             Test::Matches(pattern) => {
@@ -91,7 +93,7 @@ impl Condition {
 }
 
 impl Test {
-    fn parse(tree: &Tree) -> Result<Self, RuleProblem> {
+    fn parse(tree: &Tree, operands: &mut Operands) -> Result<Self, RuleProblem> {
         let refused = || RuleProblem::Test(tree.to_string());
         if let Tree::String(word) = tree {
             return match word.as_str() {
@@ -104,7 +106,7 @@ impl Test {
         let (name, argument) = only_entry(tree).ok_or_else(refused)?;
         if let Some(comparison) = Comparison::parse(name) {
             let other = other_operand(argument)?.ok_or_else(refused)?;
-            return Ok(Self::Compare(comparison, other));
+            return Ok(Self::Compare(comparison, operands.intern(other)));
         }
         match (name, argument) {
             ("contains_token", Tree::String(token)) => {
@@ -184,6 +186,10 @@ mod tests {
 
     use super::*;
 
+    fn parse(test: &Tree) -> Option<RuleProblem> {
+        Condition::parse(&json!({"request.method": test}), &mut Operands::default()).err()
+    }
+
     #[test]
     fn what_is_no_condition_is_refused() {
         for tree in [
@@ -192,7 +198,7 @@ mod tests {
             json!({"request.method": "present", "request.path": "present"}),
             json!(["request.method", "present"]),
         ] {
-            let refused = Condition::parse(&tree).err();
+            let refused = Condition::parse(&tree, &mut Operands::default()).err();
             assert!(matches!(refused, Some(RuleProblem::Condition(_))), "{tree}");
         }
     }
@@ -216,18 +222,17 @@ mod tests {
             json!({"one_of": [null]}),
             json!({"at_least": 1, "at_most": 2}),
         ] {
-            let refused = Condition::parse(&json!({"request.method": test})).err();
+            let refused = parse(&test);
             assert!(matches!(refused, Some(RuleProblem::Test(_))), "{test}");
         }
     }
 
     #[test]
     fn what_tests_refer_to_is_checked() {
-        let parse = |test: Tree| Condition::parse(&json!({"request.method": test})).err();
-        let refused = parse(json!({"equals": {"value_of": "x"}}));
+        let refused = parse(&json!({"equals": {"value_of": "x"}}));
         assert_eq!(refused, Some(RuleProblem::Operand("x".to_owned())));
-        assert!(matches!(parse(json!({"matches": "("})), Some(RuleProblem::Pattern { .. })));
+        assert!(matches!(parse(&json!({"matches": "("})), Some(RuleProblem::Pattern { .. })));
         let many = vec![1; MAX_CONSTANTS + 1];
-        assert_eq!(parse(json!({"one_of": many})), Some(RuleProblem::TooManyConstants));
+        assert_eq!(parse(&json!({"one_of": many})), Some(RuleProblem::TooManyConstants));
     }
 }

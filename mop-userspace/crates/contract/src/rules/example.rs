@@ -3,7 +3,7 @@
 //! They are the tests of the rules, kept beside them, so that who writes a rule can try it without
 //! building anything. Loading a set does not run them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use mop_wire::Headers;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use serde_json::Value as Tree;
 use super::{
     CallFacts, MessageFacts, RuleError, RuleProblem, RuleSet,
     file::{self, ParsedRule},
+    operands::Operands,
 };
 use crate::{json::Reader, route::path_of};
 
@@ -62,9 +63,11 @@ enum FieldLines {
 pub fn check_examples(files: &[(&str, &str)]) -> Result<usize, RuleError> {
     let mut checked = 0;
     for file in files {
-        for parsed in file::parse(std::slice::from_ref(file))? {
+        let (rules, operands) = file::parse(std::slice::from_ref(file))?;
+        let operands = Arc::new(operands);
+        for parsed in rules {
             let id = parsed.rule.id.clone();
-            checked += check(parsed).map_err(|problem| RuleError {
+            checked += check(parsed, &operands).map_err(|problem| RuleError {
                 file: file.0.to_owned(),
                 rule: Some(id),
                 problem,
@@ -74,10 +77,10 @@ pub fn check_examples(files: &[(&str, &str)]) -> Result<usize, RuleError> {
     Ok(checked)
 }
 
-fn check(mut parsed: ParsedRule) -> Result<usize, RuleProblem> {
+fn check(mut parsed: ParsedRule, operands: &Arc<Operands>) -> Result<usize, RuleProblem> {
     let Examples { violating, conforming } =
         std::mem::replace(&mut parsed.examples, Examples::of(RawExamples::default()));
-    let rules = RuleSet::of(vec![parsed]);
+    let rules = RuleSet::of(vec![parsed], Arc::clone(operands));
     let mut checked = 0;
     for (kind, examples, expected) in [("violating", violating, 1), ("conforming", conforming, 0)] {
         if examples.is_empty() {

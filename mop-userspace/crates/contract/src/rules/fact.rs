@@ -96,7 +96,7 @@ impl<'a> Fact<'a> {
         let mut values = pairs.filter_map(|pair| {
             let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
             let known = Text { bytes: known.as_bytes(), form: Form::Query };
-            known.decoded().eq(name.bytes()).then_some(value)
+            known.same(Text { bytes: name.as_bytes(), form: Form::Json }).then_some(value)
         });
         match values.next() {
             None => Self::Absent,
@@ -177,6 +177,9 @@ impl<'a> Fact<'a> {
     /// Whether one text ends with the other.
     pub(super) fn ends_with(self, other: Self) -> Option<bool> {
         let (Self::Text(text), Self::Text(end)) = (self, other) else { return None };
+        if text.is_plain() && end.is_plain() {
+            return Some(text.bytes.ends_with(end.bytes));
+        }
         let before = text.decoded().count().checked_sub(end.decoded().count());
         Some(before.is_some_and(|before| text.decoded().skip(before).eq(end.decoded())))
     }
@@ -225,20 +228,28 @@ impl<'a> Text<'a> {
 
     /// Its characters without their encoding, when they are UTF-8.
     pub(super) fn with_str<R>(self, look: impl FnOnce(&str) -> Option<R>) -> Option<R> {
-        let is_escaped = match self.form {
-            Form::Field | Form::Json => false,
-            Form::Path => self.bytes.contains(&b'%'),
-            Form::Query => self.bytes.iter().any(|byte| matches!(byte, b'%' | b'+')),
-        };
-        if is_escaped {
+        if !self.is_plain() {
             let decoded: Vec<u8> = self.decoded().collect();
             return std::str::from_utf8(&decoded).ok().and_then(look);
         }
         std::str::from_utf8(self.bytes).ok().and_then(look)
     }
 
+    /// Whether its bytes are its characters.
+    fn is_plain(self) -> bool {
+        match self.form {
+            Form::Field | Form::Json => true,
+            Form::Path => !self.bytes.contains(&b'%'),
+            Form::Query => !self.bytes.iter().any(|byte| matches!(byte, b'%' | b'+')),
+        }
+    }
+
     fn same(self, other: Text<'_>) -> bool {
-        self.decoded().eq(other.decoded())
+        if self.is_plain() && other.is_plain() {
+            self.bytes == other.bytes
+        } else {
+            self.decoded().eq(other.decoded())
+        }
     }
 
     fn same_ignoring_case(self, other: Text<'_>) -> bool {
@@ -263,16 +274,12 @@ impl<'a> Text<'a> {
     }
 
     fn contains_token(self, token: &[Box<str>]) -> bool {
-        let members = self.bytes.split(|byte| matches!(byte, b',' | b';'));
-        members.into_iter().any(|member| {
-            let words = member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-            let known = token.iter().map(|word| word.as_bytes());
-            words.count() == token.len()
-                && member
-                    .split(u8::is_ascii_whitespace)
-                    .filter(|word| !word.is_empty())
-                    .zip(known)
-                    .all(|(word, known)| word.eq_ignore_ascii_case(known))
+        self.bytes.split(|byte| matches!(byte, b',' | b';')).any(|member| {
+            let mut words = member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+            let has_all = token.iter().all(|known| {
+                words.next().is_some_and(|word| word.eq_ignore_ascii_case(known.as_bytes()))
+            });
+            has_all && words.next().is_none()
         })
     }
 }

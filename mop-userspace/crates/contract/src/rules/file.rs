@@ -9,6 +9,7 @@ use super::{
     Rule, RuleError, RuleProblem,
     condition::Condition,
     example::{Examples, RawExamples},
+    operands::Operands,
     scope::{RawScope, Scope},
 };
 use crate::violation::{Direction, Keyword, Location, Severity};
@@ -68,9 +69,10 @@ enum RawDirection {
     Response,
 }
 
-/// All rules of all files, in their order.
-pub(super) fn parse(files: &[(&str, &str)]) -> Result<Vec<ParsedRule>, RuleError> {
+/// All rules of all files, in their order, and their operands.
+pub(super) fn parse(files: &[(&str, &str)]) -> Result<(Vec<ParsedRule>, Operands), RuleError> {
     let mut rules = Vec::new();
+    let mut operands = Operands::default();
     let mut ids = HashSet::new();
     for (number, (name, text)) in files.iter().enumerate() {
         let refused = |problem| RuleError { file: (*name).to_owned(), rule: None, problem };
@@ -89,7 +91,7 @@ pub(super) fn parse(files: &[(&str, &str)]) -> Result<Vec<ParsedRule>, RuleError
         for (place, tree) in trees.into_iter().enumerate() {
             let id = tree.get("id").and_then(Tree::as_str);
             let known_as = id.map_or_else(|| format!("number {}", place + 1), str::to_owned);
-            let parsed = rule(tree, &scope).and_then(|parsed| {
+            let parsed = rule(tree, &scope, &mut operands).and_then(|parsed| {
                 let is_new = ids.insert(parsed.rule.id.clone());
                 if is_new { Ok(parsed) } else { Err(RuleProblem::DuplicateId) }
             });
@@ -100,10 +102,14 @@ pub(super) fn parse(files: &[(&str, &str)]) -> Result<Vec<ParsedRule>, RuleError
             })?);
         }
     }
-    Ok(rules)
+    Ok((rules, operands))
 }
 
-fn rule(tree: Tree, file_scope: &Scope) -> Result<ParsedRule, RuleProblem> {
+fn rule(
+    tree: Tree,
+    file_scope: &Scope,
+    operands: &mut Operands,
+) -> Result<ParsedRule, RuleProblem> {
     let RawRule {
         id,
         severity,
@@ -133,14 +139,14 @@ fn rule(tree: Tree, file_scope: &Scope) -> Result<ParsedRule, RuleProblem> {
             RawDirection::Response => Direction::Response,
         },
         attribute: match attribute {
-            Some(attribute) => checked("attribute", attribute)?,
+            Some(attribute) => checked("attribute", &attribute)?,
             None => attribute_of(&location),
         },
         location,
-        title: checked("title", title)?,
-        explanation: checked("explanation", explanation)?,
-        explanation_pt: checked("explanation_pt", explanation_pt)?,
-        source: checked("source", source)?,
+        title: checked("title", &title)?,
+        explanation: checked("explanation", &explanation)?,
+        explanation_pt: checked("explanation_pt", &explanation_pt)?,
+        source: checked("source", &source)?,
     };
     if require.is_empty() {
         return Err(RuleProblem::NothingRequired);
@@ -150,8 +156,8 @@ fn rule(tree: Tree, file_scope: &Scope) -> Result<ParsedRule, RuleProblem> {
     Ok(ParsedRule {
         rule,
         scopes: scopes.into(),
-        when: conditions("when", &when)?,
-        require: conditions("require", &require)?,
+        when: conditions("when", &when, operands)?,
+        require: conditions("require", &require, operands)?,
         examples: Examples::of(tests),
     })
 }
@@ -202,7 +208,7 @@ fn attribute_of(location: &Location) -> String {
     }
 }
 
-fn checked(what: &'static str, text: String) -> Result<String, RuleProblem> {
+fn checked(what: &'static str, text: &str) -> Result<String, RuleProblem> {
     let text = text.trim();
     if text.is_empty() {
         return Err(RuleProblem::Empty(what));
@@ -213,11 +219,15 @@ fn checked(what: &'static str, text: String) -> Result<String, RuleProblem> {
     Ok(text.to_owned())
 }
 
-fn conditions(what: &'static str, trees: &[Tree]) -> Result<Box<[Condition]>, RuleProblem> {
+fn conditions(
+    what: &'static str,
+    trees: &[Tree],
+    operands: &mut Operands,
+) -> Result<Box<[Condition]>, RuleProblem> {
     if trees.len() > MAX_CONDITIONS {
         return Err(RuleProblem::TooManyConditions(what));
     }
-    trees.iter().map(Condition::parse).collect()
+    trees.iter().map(|tree| Condition::parse(tree, operands)).collect()
 }
 
 fn first_line(text: &str) -> String {

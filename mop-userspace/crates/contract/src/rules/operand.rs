@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A place of a call, something computed from one, or a constant.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operand {
     /// What a JSON Pointer leads to in a body.
     Body(Direction, Pointer),
@@ -42,7 +42,7 @@ pub(super) enum Operand {
 }
 
 /// A value written in a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Constant {
     Boolean(bool),
     Integer(i64),
@@ -50,10 +50,10 @@ pub(super) enum Constant {
 }
 
 /// A JSON Pointer (RFC 6901), taken apart.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pointer(Box<[Token]>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Token {
     name: Box<str>,
     /// The position it is in an array.
@@ -302,6 +302,7 @@ mod tests {
             "query(response.body, )",
             "default(request.query.page, x)",
             "pages(response.body)",
+            "pages(response.body, 25)",
             "pages(response.body),(1)",
             "count(response.body/a),count(response.body/b)",
             "count(count(count(count(count(response.body)))))",

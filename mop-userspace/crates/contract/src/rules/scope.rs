@@ -9,11 +9,18 @@ use crate::operation::Status;
 /// Which calls; an empty list allows all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scope {
-    paths: Box<[Glob]>,
-    except_paths: Box<[Glob]>,
+    paths: Paths,
     methods: Box<[Box<str>]>,
     statuses: Box<[Status]>,
     documents: Box<[Box<str>]>,
+}
+
+/// Which path templates. Apart from the rest, since comparing paths costs most, and scopes share
+/// their paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Paths {
+    allowed: Box<[Glob]>,
+    excepted: Box<[Glob]>,
 }
 
 /// A scope as it is written.
@@ -53,8 +60,7 @@ impl Scope {
             paths.iter().map(|path| Glob::parse(path)).collect()
         };
         Ok(Self {
-            paths: globs(paths)?,
-            except_paths: globs(except_paths)?,
+            paths: Paths { allowed: globs(paths)?, excepted: globs(except_paths)? },
             methods: methods.into_iter().map(Into::into).collect(),
             statuses: statuses.iter().map(status).collect::<Result<_, _>>()?,
             documents: documents.into_iter().map(Into::into).collect(),
@@ -76,9 +82,14 @@ impl Scope {
             })
     }
 
-    /// Whether it is for this call.
+    /// Its paths.
+    pub(super) fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Whether it is for this call, if its paths are.
     pub(super) fn allows(&self, facts: &CallFacts<'_>) -> bool {
-        let Self { paths, except_paths, methods, statuses, documents } = self;
+        let Self { paths: _, methods, statuses, documents } = self;
         let has = |names: &[Box<str>], name: &str| {
             names.is_empty() || names.iter().any(|known| **known == *name)
         };
@@ -87,8 +98,20 @@ impl Scope {
             && (statuses.is_empty()
                 || status.is_some_and(|code| statuses.iter().any(|known| known.matches(code))))
             && has(documents, facts.document)
-            && (paths.is_empty() || paths.iter().any(|glob| glob.matches(facts.template)))
-            && !except_paths.iter().any(|glob| glob.matches(facts.template))
+    }
+}
+
+impl Paths {
+    /// Whether they are all paths.
+    pub(super) fn are_all(&self) -> bool {
+        self.allowed.is_empty() && self.excepted.is_empty()
+    }
+
+    /// Whether a template is among them.
+    pub(super) fn allow(&self, template: &str) -> bool {
+        let Self { allowed, excepted } = self;
+        (allowed.is_empty() || allowed.iter().any(|glob| glob.matches(template)))
+            && !excepted.iter().any(|glob| glob.matches(template))
     }
 }
 
@@ -134,14 +157,11 @@ fn matches(parts: &[Part], left: Option<&str>) -> bool {
             };
             fits && matches(parts, left)
         }
-        (Part::Segments, None) => matches(parts, None),
-        (Part::Segments, Some((_, shorter))) => {
-            matches(parts, left) || matches_open(parts, shorter)
-        }
+        (Part::Segments, _) => matches_open(parts, left),
     }
 }
 
-/// The same behind a `**` that has taken a segment.
+/// The same behind a `**`, which may take any number of the segments.
 fn matches_open(parts: &[Part], mut left: Option<&str>) -> bool {
     loop {
         if matches(parts, left) {
