@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     name_table::NameTable,
-    schema::{SchemaId, Schemas},
+    schema::{Combination, SchemaId, Schemas},
 };
 
 /// All attributes of one body.
@@ -153,8 +153,10 @@ impl Found {
         let schema = schemas.schema(id);
         let mut inner =
             |id: SchemaId, alternative| self.gather(schemas, id, alternative, depth + 1);
-        schema.alias.iter().chain(&schema.all_of).for_each(|part| inner(*part, alternative));
-        schema.any_of.iter().chain(&schema.one_of).for_each(|part| inner(*part, true));
+        schema.alias.iter().chain(schema.all_of()).for_each(|part| inner(*part, alternative));
+        if let Some(Combination { any_of, one_of, .. }) = schema.combination.as_deref() {
+            any_of.iter().chain(one_of).for_each(|part| inner(*part, true));
+        }
         if let Some(items) = schema.array.as_ref().and_then(|rules| rules.items) {
             inner(items, alternative);
         }

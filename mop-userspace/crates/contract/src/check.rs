@@ -15,7 +15,7 @@ pub use collector::{Collector, MAX_VIOLATIONS};
 
 use crate::{
     json::{Kind, Value, name_hash},
-    schema::{Additional, ArrayRules, ObjectRules, Schema, SchemaId, Schemas},
+    schema::{Additional, ArrayRules, Combination, ObjectRules, Schema, SchemaId, Schemas},
     violation::{Keyword, list},
 };
 
@@ -148,10 +148,23 @@ impl<'c> Checker<'c> {
             }
             Kind::Boolean | Kind::Null => true,
         };
-        if !S::goes_on(valid) {
-            return false;
+        if let Some(combination) = &schema.combination
+            && S::goes_on(valid)
+        {
+            valid &= self.combination(combination, value, sink);
         }
-        for (place, part) in schema.all_of.iter().enumerate() {
+        valid
+    }
+
+    fn combination<S: Sink>(
+        &mut self,
+        combination: &Combination,
+        value: Value<'_>,
+        sink: &mut S,
+    ) -> bool {
+        let Combination { all_of, any_of, one_of, not } = combination;
+        let mut valid = true;
+        for (place, part) in all_of.iter().enumerate() {
             sink.enter(Step::Part(place));
             valid &= self.check(*part, value, sink);
             sink.leave();
@@ -159,15 +172,14 @@ impl<'c> Checker<'c> {
                 return false;
             }
         }
-        if !schema.any_of.is_empty() {
-            valid &= self.alternatives(Keyword::AnyOf, &schema.any_of, value, sink);
+        for (keyword, alternatives) in [(Keyword::AnyOf, any_of), (Keyword::OneOf, one_of)] {
+            if !alternatives.is_empty() && S::goes_on(valid) {
+                valid &= self.alternatives(keyword, alternatives, value, sink);
+            }
         }
-        if !schema.one_of.is_empty() && S::goes_on(valid) {
-            valid &= self.alternatives(Keyword::OneOf, &schema.one_of, value, sink);
-        }
-        if let Some(not) = schema.not
+        if let Some(not) = not
             && S::goes_on(valid)
-            && self.check(not, value, &mut Verdict)
+            && self.check(*not, value, &mut Verdict)
         {
             sink.defect(Keyword::Not, String::new);
             valid = false;
@@ -343,7 +355,7 @@ impl<'c> Checker<'c> {
                 break;
             }
             let schema = schemas.schema(id);
-            pending.extend(schema.alias.into_iter().chain(schema.all_of.iter().copied()));
+            pending.extend(schema.alias.into_iter().chain(schema.all_of().iter().copied()));
             tables.extend(schema.object.as_deref().map(|rules| &rules.names));
         }
         value

@@ -36,5 +36,7 @@ pub mod window;
 pub use compile::Problem;
 pub use contract::{Contract, ContractBuilder};
 pub use document::{Document, DocumentError};
-pub use judge::{Call, Judge, JudgedBody, Judgement, Message, Reading, Unjudged, UnjudgedReason};
+pub use judge::{
+    Call, Judge, JudgedBody, Judgement, Message, Reading, Unjudged, UnjudgedReason, Visitor,
+};
 pub use rules::{CallFacts, MessageFacts, Rule, RuleError, RuleSet, RuleViolation};

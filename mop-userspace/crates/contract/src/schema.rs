@@ -41,6 +41,15 @@ pub struct Schema {
     pub array: Option<Box<ArrayRules>>,
     /// Rules for objects.
     pub object: Option<Box<ObjectRules>>,
+    /// Other schemas that it is made of.
+    pub combination: Option<Box<Combination>>,
+    /// Stands for another schema: the way a schema that contains itself is closed.
+    pub alias: Option<SchemaId>,
+}
+
+/// Schemas that a schema is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Combination {
     /// `allOf`.
     pub all_of: Box<[SchemaId]>,
     /// `anyOf`.
@@ -49,8 +58,6 @@ pub struct Schema {
     pub one_of: Box<[SchemaId]>,
     /// `not`.
     pub not: Option<SchemaId>,
-    /// Stands for another schema: the way a schema that contains itself is closed.
-    pub alias: Option<SchemaId>,
 }
 
 /// A set of types. Empty is written as every type: a schema without `type`.
@@ -172,7 +179,7 @@ impl Schemas {
     #[must_use]
     pub fn schema(&self, id: SchemaId) -> &Schema {
         // Ids come from the builder of this very value only.
-        self.schemas.get(id.0 as usize).unwrap_or(&ANYTHING)
+        self.schemas.get(id.0 as usize).unwrap_or_else(|| &ANYTHING)
     }
 
     /// The pattern.
@@ -197,6 +204,14 @@ impl Schemas {
     #[must_use]
     pub fn pattern_count(&self) -> usize {
         self.patterns.len()
+    }
+}
+
+impl Schema {
+    /// The parts of `allOf`.
+    #[must_use]
+    pub fn all_of(&self) -> &[SchemaId] {
+        self.combination.as_ref().map(|combination| &*combination.all_of).unwrap_or_default()
     }
 }
 

@@ -14,8 +14,8 @@ use crate::{
     json::Kind,
     name_table::NameTable,
     schema::{
-        Additional, ArrayRules, Constants, Decimal, NumberRules, ObjectRules, Property, Schema,
-        SchemaId, SchemasBuilder, StringRules, Types,
+        Additional, ArrayRules, Combination, Constants, Decimal, NumberRules, ObjectRules,
+        Property, Schema, SchemaId, SchemasBuilder, StringRules, Types,
     },
 };
 
@@ -112,18 +112,17 @@ impl<'a> SchemaCompiler<'a> {
             number: self.number(keywords),
             array: self.array(keywords, pointer),
             object: self.object(keywords, pointer),
-            all_of: self.several(keywords, "allOf", pointer),
-            any_of: self.several(keywords, "anyOf", pointer),
-            one_of: self.several(keywords, "oneOf", pointer),
-            not: keywords.get("not").map(|not| self.compile(not, &format!("{pointer}/not"))),
+            combination: self.combination(keywords, pointer),
             alias: None,
         };
         // `allOf` of one schema and nothing else is that schema: a common way to hang a
         // description on a reference.
-        if let [only] = *schema.all_of
-            && schema == (Schema { all_of: Box::new([only]), ..Schema::default() })
-        {
-            return only;
+        if let [only] = *schema.all_of() {
+            let all_of = Box::new([only]);
+            let combination = Some(Box::new(Combination { all_of, ..Combination::default() }));
+            if schema == (Schema { combination, ..Schema::default() }) {
+                return only;
+            }
         }
         self.builder.intern(schema)
     }
@@ -245,6 +244,20 @@ impl<'a> SchemaCompiler<'a> {
             max_properties: count(keywords, "maxProperties").unwrap_or(u32::MAX),
         };
         (rules != ObjectRules::default()).then(|| Box::new(rules))
+    }
+
+    fn combination(
+        &mut self,
+        keywords: &Map<String, Tree>,
+        pointer: &str,
+    ) -> Option<Box<Combination>> {
+        let combination = Combination {
+            all_of: self.several(keywords, "allOf", pointer),
+            any_of: self.several(keywords, "anyOf", pointer),
+            one_of: self.several(keywords, "oneOf", pointer),
+            not: keywords.get("not").map(|not| self.compile(not, &format!("{pointer}/not"))),
+        };
+        (combination != Combination::default()).then(|| Box::new(combination))
     }
 
     fn several(

@@ -21,9 +21,9 @@ pub(super) fn is_uri(text: &str) -> bool {
     };
     is_scheme(scheme.as_bytes())
         && is_authority(authority)
-        && consists_of(path, |byte| is_path_text(byte) || byte == b'/')
-        && consists_of(query, |byte| is_path_text(byte) || matches!(byte, b'/' | b'?'))
-        && consists_of(fragment, |byte| is_path_text(byte) || matches!(byte, b'/' | b'?'))
+        && consists_of(path, NAME | PATH | SLASH)
+        && consists_of(query, NAME | PATH | SLASH | QUESTION)
+        && consists_of(fragment, NAME | PATH | SLASH | QUESTION)
 }
 
 /// RFC 3986, 3.1.
@@ -43,11 +43,11 @@ fn is_authority(text: &str) -> bool {
         None => {
             let host = host_and_port.find(':').unwrap_or(host_and_port.len());
             let (host, port) = host_and_port.split_at(host);
-            (consists_of(host, is_name_text), port)
+            (consists_of(host, NAME), port)
         }
     };
     is_host
-        && consists_of(user, |byte| is_name_text(byte) || byte == b':')
+        && consists_of(user, NAME | COLON)
         && (port.is_empty()
             || port
                 .strip_prefix(':')
@@ -63,36 +63,61 @@ fn is_ip_literal(text: &str) -> bool {
         !version.is_empty()
             && version.bytes().all(|byte| byte.is_ascii_hexdigit())
             && !address.is_empty()
-            && address.bytes().all(|byte| is_name_text(byte) || byte == b':')
+            && address.bytes().all(|byte| is_of(byte, NAME | COLON))
     })
 }
 
-/// Only these, and percent-encoded octets (RFC 3986, 2.1).
-fn consists_of(text: &str, is_allowed: impl Fn(u8) -> bool) -> bool {
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = match (first, tail) {
-            (b'%', [high, low, tail @ ..])
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                tail
-            }
-            (allowed, tail) if is_allowed(*allowed) => tail,
-            _ => return false,
+/// Only characters of these classes, and percent-encoded octets (RFC 3986, 2.1).
+fn consists_of(text: &str, classes: u8) -> bool {
+    let mut rest = text.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        if is_of(*byte, classes) {
+            continue;
+        }
+        let mut digit = || rest.next().is_some_and(u8::is_ascii_hexdigit);
+        if *byte != b'%' || !digit() || !digit() {
+            return false;
         }
     }
     true
 }
 
-/// `pchar` without `pct-encoded` (RFC 3986, 3.3)
-fn is_path_text(byte: u8) -> bool {
-    is_name_text(byte) || matches!(byte, b':' | b'@')
+fn is_of(byte: u8, classes: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|class| class & classes != 0)
 }
 
-/// `unreserved` and `sub-delims` (RFC 3986, 2.2 and 2.3)
-fn is_name_text(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
-}
+/// `unreserved` and `sub-delims` (RFC 3986, 2.2 and 2.3).
+const NAME: u8 = 1;
+const COLON: u8 = 2;
+const SLASH: u8 = 4;
+const QUESTION: u8 = 8;
+const AT: u8 = 16;
+/// What `pchar` has beside `pct-encoded` and names (RFC 3986, 3.3).
+const PATH: u8 = COLON | AT;
+
+/// The class of each octet.
+#[expect(clippy::indexing_slicing, reason = "done by the compiler, which checks it")]
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let names = b"-._~!$&'()*+,;=";
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() {
+            classes[byte] = NAME;
+        }
+        byte += 1;
+    }
+    let mut place = 0;
+    while place < names.len() {
+        classes[names[place] as usize] = NAME;
+        place += 1;
+    }
+    classes[b':' as usize] = COLON;
+    classes[b'/' as usize] = SLASH;
+    classes[b'?' as usize] = QUESTION;
+    classes[b'@' as usize] = AT;
+    classes
+};
 
 #[cfg(test)]
 mod tests {

@@ -171,7 +171,7 @@ fn typed(schemas: &Schemas, id: SchemaId) -> Typed {
 /// The schema that decides on the type: itself, or the only part of it.
 fn resolved(schemas: &Schemas, id: SchemaId) -> &Schema {
     let schema = schemas.schema(id);
-    match (schema.alias, &*schema.all_of) {
+    match (schema.alias, schema.all_of()) {
         (Some(target), _) => schemas.schema(target),
         (None, [part]) if schema.types.contains(Kind::String) => schemas.schema(*part),
         _ => schema,
