@@ -177,7 +177,8 @@ mod tests {
         let body = br#"{"data":[{"id":"1","cpf":"NA","note":null,"tags":[]},
             {"id":"toolong","cnpj":"","tags":["a"],"other":1},{"cpf":"x"}]}"#;
         let mut reader = Reader::default();
-        let value = reader.read(body).expect("JSON");
+        let json = reader.read(body).expect("JSON");
+        let value = json.root();
         let mut collector = Collector::default();
         let valid = Checker::new(&schemas, body.len()).collect(root, value, &mut collector);
         assert_eq!(valid, Ok(false));

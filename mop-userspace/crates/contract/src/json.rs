@@ -17,8 +17,9 @@ mod reader;
 mod string;
 mod value;
 
+pub(crate) use hash::is_same_name;
 pub use hash::name_hash;
 pub use reader::{
     MAX_BYTES, MAX_DEPTH, MAX_NUMBER_BYTES, MAX_VALUES, Reader, Unreadable, UnreadableKind,
 };
-pub use value::{Elements, Kind, Member, Members, Number, Value};
+pub use value::{Elements, Json, Kind, Member, Members, Number, Value};

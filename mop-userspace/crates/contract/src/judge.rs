@@ -265,9 +265,8 @@ impl Judgement {
         let first = judged(published);
         let second = if same { None } else { Some(judged(corrected)) };
         let parts = second.as_ref().unwrap_or(&first);
-        if let (Some((schema, status)), content::Content::Json(value)) = (parts.body, body) {
-            let violations = &parts.reading.violations;
-            let (value, violations) = (*value, violations.as_slice());
+        if let (Some((schema, status)), Some(value)) = (parts.body, body.json()) {
+            let violations = parts.reading.violations.as_slice();
             visitor.body(JudgedBody { operation, direction, status, schema, value, violations });
         }
         for reason in first.unjudged.iter().chain(second.iter().flat_map(|parts| &parts.unjudged)) {

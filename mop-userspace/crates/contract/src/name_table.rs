@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::json::name_hash;
+use crate::json::{is_same_name, name_hash};
 
 /// Names in their order of insertion. Equal tables are equal values, so that schemas can be shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ impl NameTable {
         loop {
             let position = usize::from(*self.slots.get(at)?).checked_sub(1)?;
             if self.hashes.get(position) == Some(&hash)
-                && self.names.get(position).is_some_and(|known| **known == *name)
+                && self.names.get(position).is_some_and(|known| is_same_name(known, name))
             {
                 return Some(position);
             }

@@ -17,6 +17,10 @@ pub(crate) mod sample;
 mod set;
 mod syntax;
 
+use regex_automata::{
+    Input,
+    dfa::{Automaton as _, StartKind, dense},
+};
 use thiserror::Error;
 
 /// A compiled pattern.
@@ -67,7 +71,12 @@ pub struct Exhausted;
 
 #[derive(Clone, Debug)]
 enum Program {
+    /// Every text matches.
+    Always,
+    /// Every state is known: the quickest, for patterns whose automaton is small.
+    Automaton(Box<dense::DFA<Vec<u32>>>),
     Backtracking(Box<fancy_regex::Regex>),
+    /// States are found while texts are searched.
     Linear(regex::Regex),
 }
 
@@ -80,8 +89,14 @@ impl Pattern {
         let node = syntax::parse(source)?;
         let program = if node.looks_around() {
             Program::Backtracking(Box::new(backtracking(&node.render(Engine::Backtracking))?))
+        } else if node.matches_nothing_at_the_start() {
+            Program::Always
         } else {
-            Program::Linear(linear(&node.render(Engine::Linear))?)
+            let rendered = node.render(Engine::Linear);
+            match automaton(&rendered) {
+                Some(automaton) => Program::Automaton(Box::new(automaton)),
+                None => Program::Linear(linear(&rendered)?),
+            }
         };
         Ok(Self { source: source.into(), program })
     }
@@ -92,6 +107,12 @@ impl Pattern {
             Program::Backtracking(_) if text.len() > MAX_BACKTRACKING_TEXT_BYTES => Err(Exhausted),
             #[expect(clippy::map_err_ignore, reason = "every error at run time is a limit")]
             Program::Backtracking(regex) => regex.is_match(text).map_err(|_| Exhausted),
+            Program::Always => Ok(true),
+            Program::Automaton(automaton) => {
+                let input = Input::new(text).earliest(true);
+                #[expect(clippy::map_err_ignore, reason = "a search gives up only at quit bytes")]
+                automaton.try_search_fwd(&input).map(|found| found.is_some()).map_err(|_| Exhausted)
+            }
             Program::Linear(regex) => Ok(regex.is_match(text)),
         }
     }
@@ -105,9 +126,18 @@ impl Pattern {
     pub fn engine(&self) -> Engine {
         match self.program {
             Program::Backtracking(_) => Engine::Backtracking,
-            Program::Linear(_) => Engine::Linear,
+            Program::Always | Program::Automaton(_) | Program::Linear(_) => Engine::Linear,
         }
     }
+}
+
+/// The whole automaton of a pattern, when it is small.
+fn automaton(rendered: &str) -> Option<dense::DFA<Vec<u32>>> {
+    let config = dense::Config::new()
+        .start_kind(StartKind::Unanchored)
+        .dfa_size_limit(Some(MAX_WHOLE_AUTOMATON_BYTES))
+        .determinize_size_limit(Some(MAX_WHOLE_AUTOMATON_BYTES));
+    dense::Builder::new().configure(config).build(rendered).ok()
 }
 
 fn linear(rendered: &str) -> Result<regex::Regex, PatternError> {
@@ -146,6 +176,10 @@ pub const MAX_NESTING: usize = 64;
 
 /// For each automaton of a pattern. The largest published pattern needs a tenth of it.
 pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
+
+/// For an automaton with all its states. A pattern of dates needs a few thousand bytes; one with
+/// counted repetitions of large classes would need a hundred times as much.
+pub const MAX_WHOLE_AUTOMATON_BYTES: usize = 64 << 10;
 
 /// For the states that a linear engine builds while it runs, and keeps. More makes published
 /// patterns no faster; without any, addresses of the web take six times as long.

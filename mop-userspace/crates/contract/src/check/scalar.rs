@@ -97,7 +97,7 @@ pub(super) fn is_constant(constants: &Constants, value: Value<'_>) -> bool {
             constants.strings.position(text, name_hash(text)).is_some()
         }
         _ => constants.others.iter().any(|other| {
-            Reader::default().read(other.as_bytes()).is_ok_and(|other| other.equals(value))
+            Reader::default().read(other.as_bytes()).is_ok_and(|other| other.root().equals(value))
         }),
     }
 }

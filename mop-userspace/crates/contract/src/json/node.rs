@@ -30,3 +30,13 @@ pub(super) struct Node {
     /// Containers: index of the node after the last descendant. Names of members: their hash.
     pub(super) link: u32,
 }
+
+impl Node {
+    /// Index of the node after this value, which is at `index`.
+    pub(super) fn after(self, index: u32) -> u32 {
+        match self.kind {
+            NodeKind::Array | NodeKind::Object => self.link,
+            _ => index + 1,
+        }
+    }
+}

@@ -6,7 +6,7 @@ use super::{
     hash::name_hash,
     node::{Node, NodeKind},
     number, string,
-    value::Value,
+    value::{Json, Value},
 };
 
 /// Reads texts one after the other into the same buffers.
@@ -71,7 +71,7 @@ pub enum UnreadableKind {
 
 impl Reader {
     /// Reads a text of exactly one value.
-    pub fn read<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Value<'a>, Unreadable> {
+    pub fn read<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Json<'a>, Unreadable> {
         if bytes.len() > MAX_BYTES {
             return Err(Unreadable { kind: UnreadableKind::TooLong, offset: MAX_BYTES as u32 });
         }
@@ -85,22 +85,22 @@ impl Reader {
             let offset = scan.at as u32;
             return Err(Unreadable { kind, offset });
         }
-        Ok(Value { text, unescaped: &self.unescaped, nodes: &self.nodes, index: 0 })
+        Ok(Json { text, unescaped: &self.unescaped, nodes: &self.nodes })
     }
 
     /// Takes a text as one string, as headers and parameters are.
-    pub fn string<'a>(&'a mut self, text: &'a str) -> Value<'a> {
+    pub fn string<'a>(&'a mut self, text: &'a str) -> Json<'a> {
         self.scalar(text, NodeKind::Text)
     }
 
     /// Takes a text that [`Reader::is_number`] as a number.
-    pub fn number<'a>(&'a mut self, text: &'a str) -> Value<'a> {
+    pub fn number<'a>(&'a mut self, text: &'a str) -> Json<'a> {
         let is_integer = number::scan(text.as_bytes()).is_some_and(|(_, integer)| integer);
         self.scalar(text, if is_integer { NodeKind::Integer } else { NodeKind::Decimal })
     }
 
     /// Takes a text as a boolean: `true`, or else `false`.
-    pub fn boolean<'a>(&'a mut self, text: &'a str) -> Value<'a> {
+    pub fn boolean<'a>(&'a mut self, text: &'a str) -> Json<'a> {
         self.scalar(text, if text == "true" { NodeKind::True } else { NodeKind::False })
     }
 
@@ -114,11 +114,11 @@ impl Reader {
         })
     }
 
-    fn scalar<'a>(&'a mut self, text: &'a str, kind: NodeKind) -> Value<'a> {
+    fn scalar<'a>(&'a mut self, text: &'a str, kind: NodeKind) -> Json<'a> {
         self.clear();
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.nodes.push(Node { kind, start: 0, length, link: 0 });
-        Value { text, unescaped: &self.unescaped, nodes: &self.nodes, index: 0 }
+        Json { text, unescaped: &self.unescaped, nodes: &self.nodes }
     }
 
     fn clear(&mut self) {
@@ -346,23 +346,21 @@ impl Scan<'_, '_> {
 
     fn has_duplicate_names(&mut self, index: u32, length: u32) -> bool {
         let Reader { nodes, unescaped, sorted, .. } = &mut *self.tape;
-        let object = Value { text: self.text, unescaped, nodes, index };
+        let json = Json { text: self.text, unescaped, nodes };
+        let object = Value { json: &json, index };
         if length as usize <= FEW_NAMES {
             // A set of bits tells most objects apart without comparing any two names.
             let mut seen = [0_u64; 4];
-            for (place, member) in object.members().enumerate() {
-                let (word, bit) = (member.hash as usize >> 6 & 3, 1 << (member.hash & 63));
-                if let Some(word) = seen.get_mut(word) {
-                    if *word & bit != 0
-                        && object
-                            .members()
-                            .take(place)
-                            .any(|before| before.hash == member.hash && before.name == member.name)
-                    {
-                        return true;
-                    }
-                    *word |= bit;
+            let mut at = index + 1;
+            for place in 0..length as usize {
+                let hash = json.node(at).link;
+                at = json.node(at + 1).after(at + 1);
+                let (word, bit) = (hash as usize >> 6 & 3, 1 << (hash & 63));
+                let Some(word) = seen.get_mut(word) else { continue };
+                if *word & bit != 0 && has_same_name_before(object, place) {
+                    return true;
                 }
+                *word |= bit;
             }
             return false;
         }
@@ -376,6 +374,15 @@ impl Scan<'_, '_> {
         sorted.sort_unstable_by(|one, two| name(one).cmp(name(two)));
         sorted.windows(2).any(|pair| matches!(pair, [one, two] if name(one) == name(two)))
     }
+}
+
+/// Whether a member has the name of one before it.
+fn has_same_name_before(object: Value<'_>, place: usize) -> bool {
+    let Some(member) = object.members().nth(place) else { return false };
+    object
+        .members()
+        .take(place)
+        .any(|before| before.hash == member.hash && before.name == member.name)
 }
 
 /// A page of a thousand policies has some 4 MB.
@@ -496,6 +503,7 @@ mod tests {
     fn pointers_lead_to_values() {
         let mut reader = Reader::default();
         let json = reader.read(br#"{"a/b":[1,{"c~":"x"}]}"#).expect("JSON");
+        let json = json.root();
         assert_eq!(json.pointer("/a~1b/1/c~0").and_then(Value::as_str), Some("x"));
         assert!(json.pointer("/a~1b/2").is_none());
         assert!(json.pointer("nowhere").is_none());
@@ -530,6 +538,7 @@ mod tests {
             let text = text.expect("a tree is JSON");
             let mut reader = Reader::default();
             let json = reader.read(text.as_bytes()).expect("JSON");
+            let json = json.root();
             prop_assert_eq!(tree(json), expected);
             prop_assert!(json.equals(json));
         }
@@ -538,7 +547,9 @@ mod tests {
         fn both_libraries_refuse_the_same_texts(
             text in r#"[\[\]{},:"\\u0-9aeEd.+\- tfnrul]{0,24}"#
         ) {
-            let ours = Reader::default().read(text.as_bytes()).map(tree).map_err(|error| error.kind);
+            let mut reader = Reader::default();
+            let ours = reader.read(text.as_bytes());
+            let ours = ours.map(|json| tree(json.root())).map_err(|error| error.kind);
             let theirs = serde_json::from_str::<Tree>(&text);
             match (ours, theirs) {
                 (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs),

@@ -24,12 +24,18 @@ pub enum Kind {
     String,
 }
 
-/// A value. Has no `Debug` of its content: what was received is never printed.
+/// A text that was read. Has no `Debug` of its content: what was received is never printed.
 #[derive(Clone, Copy)]
-pub struct Value<'a> {
+pub struct Json<'a> {
     pub(super) text: &'a str,
     pub(super) unescaped: &'a str,
     pub(super) nodes: &'a [Node],
+}
+
+/// A value in it: two words, since it is handed on with every step of a walk.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    pub(super) json: &'a Json<'a>,
     pub(super) index: u32,
 }
 
@@ -53,6 +59,34 @@ pub struct Member<'a> {
     pub value: Value<'a>,
 }
 
+impl Json<'_> {
+    /// The outermost value.
+    #[must_use]
+    pub fn root(&self) -> Value<'_> {
+        Value { json: self, index: 0 }
+    }
+
+    pub(super) fn node(&self, index: u32) -> Node {
+        // The reader makes a tape whose links stay inside it; a view out of it would be its error,
+        // and reads as `null` rather than ending the process.
+        self.nodes.get(index as usize).copied().unwrap_or(Node {
+            kind: NodeKind::Null,
+            start: 0,
+            length: 0,
+            link: 0,
+        })
+    }
+
+    /// Characters of a string.
+    fn characters(&self, node: Node) -> Option<&str> {
+        match node.kind {
+            NodeKind::Text => Some(slice(self.text, node)),
+            NodeKind::Unescaped => Some(slice(self.unescaped, node)),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> Value<'a> {
     /// What it is.
     #[must_use]
@@ -71,7 +105,7 @@ impl<'a> Value<'a> {
     /// Length of the text that it is from.
     #[must_use]
     pub fn text_bytes(self) -> usize {
-        self.text.len()
+        self.json.text.len()
     }
 
     /// The boolean, when it is one.
@@ -87,13 +121,7 @@ impl<'a> Value<'a> {
     /// The characters, when it is a string.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
-        let node = self.node();
-        let from = match node.kind {
-            NodeKind::Text => self.text,
-            NodeKind::Unescaped => self.unescaped,
-            _ => return None,
-        };
-        Some(slice(from, node))
+        self.json.characters(self.node())
     }
 
     /// The number, when it is one.
@@ -101,7 +129,7 @@ impl<'a> Value<'a> {
     pub fn as_number(self) -> Option<Number<'a>> {
         let node = self.node();
         matches!(node.kind, NodeKind::Integer | NodeKind::Decimal).then(|| {
-            let text = slice(self.text, node);
+            let text = slice(self.json.text, node);
             Number { text, value: text.parse().unwrap_or(f64::NAN) }
         })
     }
@@ -181,23 +209,12 @@ impl<'a> Value<'a> {
     }
 
     fn node(self) -> Node {
-        // The reader makes a tape whose links stay inside it; a view out of it would be its error,
-        // and reads as `null` rather than ending the process.
-        self.nodes.get(self.index as usize).copied().unwrap_or(Node {
-            kind: NodeKind::Null,
-            start: 0,
-            length: 0,
-            link: 0,
-        })
+        self.json.node(self.index)
     }
 
     /// Index of the node after this value.
     pub(super) fn after(self) -> u32 {
-        let node = self.node();
-        match node.kind {
-            NodeKind::Array | NodeKind::Object => node.link,
-            _ => self.index + 1,
-        }
+        self.node().after(self.index)
     }
 }
 
@@ -236,9 +253,11 @@ impl<'a> Iterator for Members<'a> {
 
     fn next(&mut self) -> Option<Member<'a>> {
         self.left = self.left.checked_sub(1)?;
-        let name = self.next;
-        let value = Value { index: name.index + 1, ..name };
-        self.next.index = value.after();
-        Some(Member { name: name.as_str().unwrap_or_default(), hash: name.node().link, value })
+        let Value { json, index } = self.next;
+        let name = json.node(index);
+        let value = Value { json, index: index + 1 };
+        self.next.index = json.node(value.index).after(value.index);
+        let hash = name.link;
+        Some(Member { name: json.characters(name).unwrap_or_default(), hash, value })
     }
 }

@@ -7,7 +7,7 @@ use mop_wire::content::{self, DecodeLimits};
 use super::{Found, Message, UnjudgedReason};
 use crate::{
     check::{Checker, Collector},
-    json::{Reader, Value},
+    json::{Json, Reader, Value},
     media_type::is_json,
     operation::{Media, Rules, Status},
     schema::SchemaId,
@@ -29,7 +29,7 @@ pub(super) enum Content<'a> {
     /// No byte.
     Absent,
     /// JSON.
-    Json(Value<'a>),
+    Json(Json<'a>),
     /// Not to be read as JSON, and why.
     Unreadable(UnjudgedReason),
 }
@@ -38,7 +38,7 @@ impl Content<'_> {
     /// The JSON, when it is JSON.
     pub(super) fn json(&self) -> Option<Value<'_>> {
         match self {
-            Self::Json(value) => Some(*value),
+            Self::Json(json) => Some(json.root()),
             Self::Absent | Self::Unreadable(_) => None,
         }
     }
@@ -72,7 +72,7 @@ pub(super) fn read<'a>(plain: &'a Plain<'_>, reader: &'a mut Reader) -> Content<
         Plain::Absent => Content::Absent,
         Plain::Unknown(reason) => Content::Unreadable(*reason),
         Plain::Bytes(bytes) => match reader.read(bytes) {
-            Ok(value) => Content::Json(value),
+            Ok(json) => Content::Json(json),
             Err(unreadable) => Content::Unreadable(unreadable.kind.into()),
         },
     }
@@ -161,8 +161,8 @@ impl Found<'_, '_> {
         };
         let Some(schema) = form.schema else { return };
         match body {
-            Content::Json(value) if form.range.is_json() || claims_json => {
-                self.judged(schema, status, *value);
+            Content::Json(json) if form.range.is_json() || claims_json => {
+                self.judged(schema, status, json.root());
             }
             Content::Unreadable(reason) if form.range.is_json() => {
                 if *reason == UnjudgedReason::NotJson {

@@ -7,7 +7,7 @@ use mop_wire::Headers;
 use super::{Found, Message, UnjudgedReason};
 use crate::{
     check::{Checker, Collector},
-    json::{Kind, Reader, Value},
+    json::{Json, Kind, Reader},
     operation::{Parameter, Place, Rules},
     route::{decode, query_of},
     schema::{Schema, SchemaId, Schemas},
@@ -96,20 +96,20 @@ impl Found<'_, '_> {
         let schemas = self.contract.schemas();
         let mut collector = Collector::default();
         let array_text;
-        let value = match typed(schemas, parameter.schema) {
+        let json = match typed(schemas, parameter.schema) {
             Typed::Text => self.parameter.string(&text),
             Typed::Number => as_number(self.parameter, &text),
             Typed::Boolean => as_boolean(self.parameter, &text),
             Typed::Array(items) => {
                 array_text = array(&text, items);
                 match self.parameter.read(array_text.as_bytes()) {
-                    Ok(value) => value,
+                    Ok(json) => json,
                     Err(_) => return,
                 }
             }
         };
         let mut checker = Checker::new(schemas, text.len());
-        match checker.collect(parameter.schema, value, &mut collector) {
+        match checker.collect(parameter.schema, json.root(), &mut collector) {
             Ok(true) => {}
             Err(_) => self.parts.unjudged.push(UnjudgedReason::WorkLimit),
             Ok(false) => {
@@ -179,11 +179,11 @@ fn resolved(schemas: &Schemas, id: SchemaId) -> &Schema {
 }
 
 /// A text that is no number stays a string, which the type of the schema refuses.
-fn as_number<'a>(reader: &'a mut Reader, text: &'a str) -> Value<'a> {
+fn as_number<'a>(reader: &'a mut Reader, text: &'a str) -> Json<'a> {
     if Reader::is_number(text) { reader.number(text) } else { reader.string(text) }
 }
 
-fn as_boolean<'a>(reader: &'a mut Reader, text: &'a str) -> Value<'a> {
+fn as_boolean<'a>(reader: &'a mut Reader, text: &'a str) -> Json<'a> {
     if matches!(text, "true" | "false") { reader.boolean(text) } else { reader.string(text) }
 }
 

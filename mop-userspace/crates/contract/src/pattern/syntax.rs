@@ -33,6 +33,20 @@ pub(super) enum Node {
     WordBoundary { negative: bool },
 }
 
+impl Node {
+    /// Whether it surely matches the empty text at the start of any text, and hence every text.
+    pub(super) fn matches_nothing_at_the_start(&self) -> bool {
+        match self {
+            Self::Start => true,
+            Self::Repeat { min: 0, .. } => true,
+            Self::Repeat { node, .. } => node.matches_nothing_at_the_start(),
+            Self::Either(nodes) => nodes.iter().any(Self::matches_nothing_at_the_start),
+            Self::Sequence(nodes) => nodes.iter().all(Self::matches_nothing_at_the_start),
+            Self::End | Self::Look { .. } | Self::Set(_) | Self::WordBoundary { .. } => false,
+        }
+    }
+}
+
 /// Reads a whole pattern.
 pub(super) fn parse(source: &str) -> Result<Node, PatternError> {
     let characters: Vec<char> = source.chars().collect();

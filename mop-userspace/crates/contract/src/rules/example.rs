@@ -14,7 +14,10 @@ use super::{
     file::{self, ParsedRule},
     operands::Operands,
 };
-use crate::{json::Reader, route::path_of};
+use crate::{
+    json::{Json, Reader},
+    route::path_of,
+};
 
 /// Calls that break a rule, and calls that do not.
 pub(super) struct Examples {
@@ -114,13 +117,19 @@ impl RawExample {
             response_text.as_ref().and_then(|text| response_reader.read(text.as_bytes()).ok());
         let request_headers = headers(&self.request_headers);
         let response_headers = headers(&self.response_headers);
-        let response = MessageFacts { headers: &response_headers, body: response_body };
+        let response = MessageFacts {
+            headers: &response_headers,
+            body: response_body.as_ref().map(Json::root),
+        };
         let facts = CallFacts {
             method: &self.method,
             target: &self.target,
             template: self.template.as_deref().unwrap_or(path_of(&self.target)),
             document: &self.document,
-            request: Some(MessageFacts { headers: &request_headers, body: request_body }),
+            request: Some(MessageFacts {
+                headers: &request_headers,
+                body: request_body.as_ref().map(Json::root),
+            }),
             response: self.status.map(|status| (status, response)),
         };
         let mut broken = Vec::new();

@@ -69,7 +69,8 @@ fn an_ordinary_call_breaks_no_shipped_rule() {
         "next": "https://a/open-insurance/resources/v3/resources?page=3&page-size=2",
         "last": "https://a/open-insurance/resources/v3/resources?page=3&page-size=2"}}"#;
     let mut reader = Reader::default();
-    let body = reader.read(body.as_bytes()).expect("JSON");
+    let json = reader.read(body.as_bytes()).expect("JSON");
+    let body = json.root();
     let facts = CallFacts {
         method: "GET",
         target: "/open-insurance/resources/v3/resources?page=2&page-size=2",

@@ -121,7 +121,9 @@ fn outcome(condition: &str) -> Option<bool> {
         response_headers.push("octets", b"x\xff");
         let (mut one, mut two) = (Reader::default(), Reader::default());
         let request = one.read(REQUEST_BODY.as_bytes()).expect("JSON");
+        let request = request.root();
         let response = two.read(RESPONSE_BODY.as_bytes()).expect("JSON");
+        let response = response.root();
         let facts = CallFacts {
             method: "POST",
             target: "https://host/p/a%20b?page=3&q=a+b&empty=",

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{borrowed, broken, shipped};
 use crate::{
-    json::Reader,
+    json::{Json, Reader},
     rules::{CallFacts, MessageFacts, RuleSet},
     violation::Direction,
 };
@@ -81,8 +81,8 @@ proptest! {
         let [request_text, response_text] = &texts;
         let request_body = request_text.as_ref().and_then(|text| one.read(text.as_bytes()).ok());
         let response_body = response_text.as_ref().and_then(|text| two.read(text.as_bytes()).ok());
-        let request = MessageFacts { headers: &request_headers, body: request_body };
-        let response = MessageFacts { headers: &response_headers, body: response_body };
+        let request = MessageFacts { headers: &request_headers, body: request_body.as_ref().map(Json::root) };
+        let response = MessageFacts { headers: &response_headers, body: response_body.as_ref().map(Json::root) };
         let facts = CallFacts {
             method: &method,
             target: &target,
