@@ -4,6 +4,7 @@ use std::{fs, io::Write as _};
 
 use anyhow::{Context, Result};
 use flate2::{Compression, write::GzEncoder};
+use serde_json::Value;
 
 use crate::{
     calls::{CONSENTS, Call, Part, RESOURCES, Side},
@@ -45,6 +46,19 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
         call.response.body = body;
         cases.push(Case { name, call, side: Side::Response, expected });
     }
+    // Each element is looked at by every alternative, at most.
+    let coverages = vec!["{}"; 750_000].join(",");
+    let mut call = Call::with("GET", QUOTE_STATUS, &Value::Null, 200, &Value::Null);
+    call.response.set("content-type", "application/json");
+    call.response.body =
+        format!("{{\"data\":{{\"quoteInfo\":{{\"quotes\":[{{\"premiumInfo\":{{\"coverages\":[{coverages}]}}}}]}}}}}}")
+            .into();
+    cases.push(Case {
+        name: "750,000 elements of no alternative",
+        call,
+        side: Side::Response,
+        expected: Expected::Violating("body.required", 750_000),
+    });
     for (name, coding, body) in codings()? {
         let mut call = Call::consent();
         call.response.set("content-encoding", coding);
@@ -277,6 +291,8 @@ fn targets() -> Vec<(&'static str, String, Expected)> {
         ),
     ]
 }
+
+const QUOTE_STATUS: &str = "/open-insurance/quote-patrimonial/v2/business/request/urn:participante:synthetic-1/quote-status";
 
 const NESTED: usize = 100_000;
 

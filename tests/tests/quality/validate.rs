@@ -155,6 +155,28 @@ fn violations_have_the_fields_of_the_official_list() -> Result<()> {
 }
 
 #[test]
+fn only_what_a_correction_takes_away_is_told_of_the_published_reading() -> Result<()> {
+    let coverages = json!({ "data": { "quoteInfo": { "quotes": [
+        { "premiumInfo": { "coverages": [{}] } },
+    ] } } });
+    let quote = "/open-insurance/quote-patrimonial/v2/business/request/1/quote-status";
+    let products = "/open-insurance/products-services/v2/cyber-risk";
+    // The first has an alternative that is published as another kind of alternative; the second
+    // wants a field of responses in a request.
+    for (call, side, is_told) in [
+        (Call::with("GET", quote, &Value::Null, 200, &coverages), Side::Response, false),
+        (Call::with("GET", products, &Value::Null, 200, &Value::Null), Side::Request, true),
+    ] {
+        let result = Run::validate(&call, side, &["--output", "json"])?.document()?;
+        let missing = codes(&result, "corrected").len() < codes(&result, "published").len();
+        ensure!(missing == is_told, "{result}");
+        let table = String::from_utf8(Run::validate(&call, side, &[])?.stdout)?;
+        ensure!(table.contains("as published") == is_told, "{table}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_body_may_come_from_the_standard_input() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let body = folder.path().join("body");
