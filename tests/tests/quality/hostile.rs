@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     calls::Call,
@@ -61,6 +61,29 @@ fn hostile_messages_do_not_change_the_verdict_on_those_after_them() -> Result<()
             .with_context(|| format!("after {}", case.name))?;
     }
     within_bounds(&[(run.peak_bytes, "replay of all".to_owned())])
+}
+
+#[test]
+fn what_is_printed_does_not_drive_the_terminal() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("calls.exchanges.jsonl");
+    let mut call = Call::resources();
+    call.method = "GET\u{1b}[31m".to_owned();
+    call.target = "/open-insurance/\u{1b}]0;x\u{7}/\u{9b}2J\n✓ conforming?\u{1b}=1".to_owned();
+    call.request.set("host", "\u{1b}[2J.example");
+    let mut line = call.line("\u{1b}[1m");
+    for end in ["client", "server"] {
+        line[end] = json!({ "ip": "\u{1b}[5m", "port": 1 });
+    }
+    fs::write(&file, format!("{line}\n"))?;
+    let run = Run::of(["replay", &file.display().to_string(), "--output", "pretty"], None)?;
+    let printed = String::from_utf8(run.stdout)?;
+    ensure!(run.code == 0 && printed.contains("/open-insurance/"), "{}", run.stderr);
+    for text in [&printed, &run.stderr] {
+        ensure!(!text.contains(|it: char| it.is_control() && it != '\n'), "{text:?}");
+    }
+    ensure!(!printed.lines().any(|line| line.starts_with('✓')), "a line was forged: {printed}");
+    Ok(())
 }
 
 #[test]
