@@ -37,7 +37,7 @@ fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     let time = record.ts.strftime("%H:%M:%S%.3f");
     let _ = write!(out, "{time} {:<6} ", record.role);
     if let Some(process) = &record.process {
-        let _ = write!(out, "{}[{}]", word(process.command.as_ref()), process.pid);
+        let _ = write!(out, "{}[{}]", word(process.command), process.pid);
         if let Some(container) = process.container {
             let _ = write!(out, "@{}", container.get(..12).unwrap_or(container));
         }
