@@ -1,6 +1,6 @@
 //! Records for people: a line a call, and more only when there is more to say.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use crate::{
     output::Record,
@@ -37,7 +37,7 @@ fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     let time = record.ts.strftime("%H:%M:%S%.3f");
     let _ = write!(out, "{time} {:<6} ", record.role);
     if let Some(process) = &record.process {
-        let _ = write!(out, "{}[{}]", process.command, process.pid);
+        let _ = write!(out, "{}[{}]", word(process.command), process.pid);
         if let Some(container) = process.container {
             let _ = write!(out, "@{}", container.get(..12).unwrap_or(container));
         }
@@ -50,10 +50,10 @@ fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     for (end, arrow) in [(&record.client, "→ "), (&record.server, "")] {
         match end {
             Some(end) if end.ip.contains(':') => {
-                let _ = write!(out, "[{}]:{} {arrow}", end.ip, end.port);
+                let _ = write!(out, "[{}]:{} {arrow}", word(&end.ip), end.port);
             }
             Some(end) => {
-                let _ = write!(out, "{}:{} {arrow}", end.ip, end.port);
+                let _ = write!(out, "{}:{} {arrow}", word(&end.ip), end.port);
             }
             None => {
                 let _ = write!(out, "? {arrow}");
@@ -63,7 +63,8 @@ fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     out.push(' ');
     match &record.request {
         Some(request) => {
-            let _ = write!(out, "{} {} ", paint(style, BOLD, request.method), request.target);
+            let method = paint(style, BOLD, &word(request.method));
+            let _ = write!(out, "{method} {} ", word(&request.target));
         }
         None => out.push_str("(request not seen) "),
     }
@@ -118,7 +119,7 @@ fn payload(out: &mut String, mark: &str, message: &MessageRecord<'_>) {
         return;
     }
     for (name, value) in message.headers.iter() {
-        let _ = writeln!(out, "  {mark} {name}: {}", printable(&value));
+        let _ = writeln!(out, "  {mark} {}: {}", word(name), printable(&value));
     }
     if let Some(text) = &message.body.text {
         let _ = writeln!(out, "  {mark}\n  {mark} {}", printable(text));
@@ -130,6 +131,15 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// The same for what stands on one line: it must not begin another either.
+fn word(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, "\u{fffd}").into()
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 fn size(bytes: u64) -> String {
@@ -173,5 +183,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(word("/a\n\u{9b}2J"), "/a\u{fffd}\u{fffd}2J");
     }
 }

@@ -194,7 +194,8 @@ fn print_result(
 fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let failed = |error: std::io::Error| {
-        Failure::runtime(format!("cannot read {}: {error}", path.display()))
+        // Not 1, which says that a message was judged and is wrong.
+        Failure::usage(format!("cannot read {}: {error}", path.display()))
     };
     let limit = mop_contract::json::MAX_BYTES as u64 + 1;
     if path == Path::new("-") {

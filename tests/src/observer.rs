@@ -111,6 +111,26 @@ impl Observer {
         }
     }
 
+    /// Waits until a record satisfies the condition, and returns the first that does.
+    pub fn wait_for_record(
+        &self,
+        what: &str,
+        limit: Duration,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        self.wait_until(what, limit, |state| {
+            state.records.iter().find(|record| condition(record)).cloned()
+        })
+    }
+
+    /// Waits until MOP has said so many lines with this text, and returns the last of them.
+    pub fn wait_for_message(&self, text: &str, count: usize, limit: Duration) -> Result<String> {
+        self.wait_until(text, limit, |state| {
+            let mut lines = state.messages.iter().filter(|line| line.contains(text));
+            lines.nth(count.saturating_sub(1)).cloned()
+        })
+    }
+
     /// Stops it as a user would, by SIGINT, and returns all that it reported.
     pub fn stop(mut self) -> Result<Observation> {
         self.process.signal(Signal::INT);
@@ -175,15 +195,28 @@ impl ObserverBuilder {
 
 impl Observer {
     fn wait_until_observing(&self) -> Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
+        self.wait_until("observation", START_LIMIT, |state| {
+            state.messages.iter().any(|line| line.starts_with("Observing")).then_some(())
+        })
+    }
+
+    /// Waits until something is found in what was reported so far.
+    fn wait_until<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        find: impl Fn(&State) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + limit;
         let mut state = self.shared.lock();
         loop {
-            if state.messages.iter().any(|line| line.starts_with("Observing")) {
-                return Ok(());
+            if let Some(found) = find(&state) {
+                return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || state.outputs_ended == 2 {
-                bail!("MOP does not observe: {}", state.messages.join(" | "));
+                let said = state.messages.join(" | ");
+                bail!("no {what} within {limit:?}; MOP said: {said}");
             }
             state = self
                 .shared

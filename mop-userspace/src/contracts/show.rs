@@ -20,7 +20,7 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  mop contracts show 'POST /open-insurance/consents/v3/consents'\n  \
-    mop contracts show consentsPostConsents --as-published"
+    mop contracts show customersGetPersonalIdentifications --as-published"
 )]
 pub(super) struct ShowArguments {
     /// Method and path (a template or a concrete one), or an operationId.

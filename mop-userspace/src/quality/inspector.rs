@@ -34,8 +34,8 @@ use crate::{
 pub(crate) struct QualityArguments {
     #[command(flatten)]
     pub(crate) rules: RuleArguments,
-    /// Stretch of time over which calls and attributes are counted.
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_duration)]
+    /// Stretch of time over which calls and attributes are counted: whole seconds, at most a day.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_window)]
     pub(crate) window: Duration,
     /// Of the calls with nothing wrong, report every so many of each operation; 0 for none.
     /// Without it: each in a replay, every hundredth of live traffic.
@@ -319,6 +319,17 @@ fn counterpart_of(exchange: &Exchange) -> Option<String> {
         && name.bytes().any(|byte| byte.is_ascii_alphabetic());
     is_name.then(|| name.to_ascii_lowercase())
 }
+
+fn parse_window(text: &str) -> Result<Duration, String> {
+    let window = parse_duration(text)?;
+    if window.subsec_nanos() != 0 || window > MAX_WINDOW {
+        return Err("whole seconds are wanted, 24h at most".to_owned());
+    }
+    Ok(window)
+}
+
+/// Counts that nobody sees for longer are of no use.
+const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 /// Calls below it should have a contract; all others are none of ours.
 const REGULATED_PREFIX: &str = "/open-insurance/";

@@ -328,8 +328,14 @@ pub(crate) fn write_findings(
         .violations
         .iter()
         .filter(|violation| {
+            // Corrections move rules, so that the place in the schema tells nothing.
             violation.severity == Severity::Error
-                && !corrected.reading.violations.contains(violation)
+                && !corrected.reading.violations.iter().any(|other| {
+                    other.direction == violation.direction
+                        && other.location == violation.location
+                        && other.keyword == violation.keyword
+                        && other.attribute == violation.attribute
+                })
         })
         .count();
     if only_published > 0 {

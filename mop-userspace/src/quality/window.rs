@@ -23,12 +23,15 @@ pub(crate) struct OpenWindow {
     /// Start, in seconds since 1970; `None` until something is counted.
     start: Option<i64>,
     counts: Window,
+    /// Number of the next record of this window, which may be reported in several parts when
+    /// rules are replaced while it is open.
+    next_number: usize,
 }
 
 impl OpenWindow {
     pub(crate) fn new(length: Duration, worker: String) -> Self {
         let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1);
-        Self { seconds, worker, start: None, counts: Window::default() }
+        Self { seconds, worker, start: None, counts: Window::default(), next_number: 0 }
     }
 
     /// What is being counted.
@@ -50,6 +53,7 @@ impl OpenWindow {
             _ => {
                 self.close(contract, trees, outlet);
                 self.start = Some(start);
+                self.next_number = 0;
             }
         }
     }
@@ -72,27 +76,29 @@ impl OpenWindow {
     }
 
     fn report(
-        &self,
+        &mut self,
         window: WindowRecord,
         counts: &Window,
         contract: &Contract,
         trees: &mut AttributeTrees,
         outlet: &mut Outlet,
     ) {
-        let id = |number: usize, kind: &str| {
-            format!("{}/{}/{kind}/{number}", self.worker, window.start.as_second())
+        let Self { worker, next_number, .. } = self;
+        let mut id = |kind: &str| {
+            let number = *next_number;
+            *next_number += 1;
+            format!("{worker}/{}/{kind}/{number}", window.start.as_second())
         };
         let operation = |id: mop_contract::operation::OperationId| {
             let operation = contract.operations().get(id.index())?;
             let document = contract.document(operation.document)?;
             Some(OperationRecord::new(&document.name, &document.version, operation))
         };
-        let mut number = 0;
         for (name, operation_id, tally) in counts.tallies() {
             outlet.push(&QualitySummary {
                 kind: "quality.summary",
                 schema_version: SCHEMA_VERSION,
-                id: id(number, "summary"),
+                id: id("summary"),
                 window,
                 counterpart: counterpart(name),
                 operation: operation(operation_id),
@@ -109,7 +115,6 @@ impl OpenWindow {
                 codes: codes(tally),
                 other_codes: tally.other_codes,
             });
-            number += 1;
         }
         let unrouted = counts.unrouted();
         if !unrouted.is_empty() {
@@ -117,7 +122,7 @@ impl OpenWindow {
             outlet.push(&QualitySummary {
                 kind: "quality.summary",
                 schema_version: SCHEMA_VERSION,
-                id: id(number, "summary"),
+                id: id("summary"),
                 window,
                 counterpart: None,
                 operation: None,
@@ -134,13 +139,13 @@ impl OpenWindow {
                 other_codes: 0,
             });
         }
-        for (number, (key, fill)) in counts.fills().enumerate() {
+        for (key, fill) in counts.fills() {
             let Some(operation) = operation(key.operation) else { continue };
             let tree = trees.of(contract, key.schema);
             outlet.push(&QualityFill {
                 kind: "quality.fill",
                 schema_version: SCHEMA_VERSION,
-                id: id(number, "fill"),
+                id: id("fill"),
                 window,
                 counterpart: counterpart(&key.counterpart),
                 operation,

@@ -44,6 +44,8 @@ pub(crate) trait Sink {
     fn missing(&mut self, name: &std::sync::Arc<str>);
     fn enter(&mut self, step: Step<'_>);
     fn leave(&mut self);
+    /// Whether further defects are only counted.
+    fn is_full(&self) -> bool;
     /// The same place, nothing found yet.
     fn branch(&self) -> Collector;
     fn adopt(&mut self, branch: Collector);
@@ -309,6 +311,11 @@ impl<'c> Checker<'c> {
         if S::STOPS {
             return false;
         }
+        if sink.is_full() {
+            // Finding out what was meant costs more than all else: not for what is only counted.
+            sink.defect(keyword, String::new);
+            return false;
+        }
         if fitting > 1 {
             sink.defect(keyword, || "exactly one alternative, not several".to_owned());
             return false;
@@ -397,6 +404,9 @@ impl Sink for Verdict {
     fn missing(&mut self, _: &std::sync::Arc<str>) {}
     fn enter(&mut self, _: Step<'_>) {}
     fn leave(&mut self) {}
+    fn is_full(&self) -> bool {
+        true
+    }
     fn branch(&self) -> Collector {
         Collector::default()
     }

@@ -1,7 +1,7 @@
 //! What was judged in a stretch of time, by counterpart and operation, as counts that add up.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -74,7 +74,7 @@ pub struct Tally {
     pub unjudged: u64,
     /// Calls with something wrong in the contract as it was published.
     pub violating_as_published: u64,
-    /// Why something could not be judged.
+    /// Calls by why something could not be judged.
     pub reasons: BTreeMap<UnjudgedReason, u64>,
     /// Calls by what was wrong: direction, code and attribute.
     pub codes: BTreeMap<(Direction, String, String), u64>,
@@ -115,12 +115,17 @@ impl Window {
         let tally = self.tallies.entry((counterpart.clone(), operation)).or_default();
         tally.calls += 1;
         let mut is_violating = !judgement.corrected.is_conforming();
+        // One attribute may break several rules that have the same code, such as two patterns.
+        let mut codes = BTreeSet::new();
         for violation in &judgement.corrected.violations {
-            tally.code(violation.direction, violation.code(), violation.attribute.clone());
+            codes.insert((violation.direction, violation.code(), violation.attribute.clone()));
         }
         for (direction, code, attribute, is_error) in findings {
             is_violating |= is_error;
-            tally.code(direction, code.to_owned(), attribute.to_owned());
+            codes.insert((direction, code.to_owned(), attribute.to_owned()));
+        }
+        for code in codes {
+            tally.code(code);
         }
         if is_violating {
             tally.violating += 1;
@@ -130,8 +135,11 @@ impl Window {
             tally.unjudged += 1;
         }
         tally.violating_as_published += u64::from(!judgement.published.is_conforming());
-        for unjudged in &judgement.unjudged {
-            *tally.reasons.entry(unjudged.reason).or_default() += 1;
+        // Both messages of a call may have the same reason.
+        let reasons: BTreeSet<UnjudgedReason> =
+            judgement.unjudged.iter().map(|unjudged| unjudged.reason).collect();
+        for reason in reasons {
+            *tally.reasons.entry(reason).or_default() += 1;
         }
     }
 
@@ -187,9 +195,8 @@ impl Window {
 }
 
 impl Tally {
-    fn code(&mut self, direction: Direction, code: String, attribute: String) {
+    fn code(&mut self, key: (Direction, String, String)) {
         let full = self.codes.len() >= MAX_CODES;
-        let key = (direction, code, attribute);
         match self.codes.get_mut(&key) {
             Some(calls) => *calls += 1,
             None if full => self.other_codes += 1,

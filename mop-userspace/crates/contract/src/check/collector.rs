@@ -215,6 +215,10 @@ impl Sink for Collector {
         self.way.pop();
     }
 
+    fn is_full(&self) -> bool {
+        self.total >= MAX_LOCATED
+    }
+
     fn branch(&self) -> Collector {
         Self { way: self.way.clone(), ..Self::default() }
     }
@@ -253,3 +257,45 @@ const MAX_LOCATED: u32 = 10_000;
 
 /// The longest published pattern has some 200 characters.
 const MAX_EXPECTED_CHARACTERS: usize = 240;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        check::Checker, compile::SchemaCompiler, document::Document, json::Reader,
+        schema::SchemasBuilder,
+    };
+
+    #[test]
+    fn what_is_only_counted_is_not_searched_for_what_was_meant() {
+        let document = Document::from_tree(
+            "a",
+            json!({ "openapi": "3.0.0", "info": { "version": "1" }, "paths": {} }),
+        )
+        .expect("a document");
+        let demanding = |name: &str| json!({ "type": "object", "required": [name] });
+        let schema = json!({
+            "type": "array",
+            "items": { "oneOf": [demanding("a"), demanding("b"), demanding("c")] },
+        });
+        let mut builder = SchemasBuilder::default();
+        let root = SchemaCompiler::new(&document, &mut builder).compile(&schema, "");
+        let (schemas, _) = builder.finish();
+
+        let elements = 5 * MAX_LOCATED;
+        let body = format!("[{}]", vec!["{}"; elements as usize].join(","));
+        let mut reader = Reader::default();
+        let value = reader.read(body.as_bytes()).expect("JSON");
+        let mut checker = Checker::new(&schemas, body.len());
+        let before = checker.steps_left;
+        let mut collector = Collector::default();
+        assert_eq!(checker.collect(root, value.root(), &mut collector), Ok(false));
+        assert_eq!(collector.total(), elements);
+        // Each element and its three alternatives once, and again where defects are located.
+        let steps = before - checker.steps_left;
+        let located = u64::from(MAX_LOCATED);
+        assert!(steps <= 1 + 4 * u64::from(elements) + 4 * located, "{steps} steps");
+    }
+}

@@ -44,7 +44,7 @@ mod tests {
     fn names_are_the_same_when_every_byte_is() {
         for length in 0..40 {
             let name = "abcdefghijklmnopqrstuvwxyz0123456789ABCD".get(..length).expect("ASCII");
-            assert!(is_same_name(name, &name.to_owned()));
+            assert!(is_same_name(name, name));
             assert!(!is_same_name(name, &format!("{name}x")));
             for place in 0..length {
                 let mut other = name.as_bytes().to_vec();
