@@ -36,6 +36,10 @@ pub(crate) struct RuleArguments {
     /// others; may be given several times.
     #[arg(long, value_name = "PATH")]
     pub(crate) contracts: Vec<PathBuf>,
+    /// A rule beyond the documents that does not hold here, such as one on header fields that a
+    /// gateway adds later; may be given several times.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) without_rule: Vec<String>,
 }
 
 /// One generation of contracts and rules.
@@ -56,11 +60,11 @@ pub(crate) struct Loaded {
     pub(crate) file: String,
 }
 
-/// Documents before they are compiled.
+/// Documents and rules before they are compiled.
 pub(crate) struct Sources {
-    pub(crate) documents: Vec<(Document, String)>,
+    pub(crate) documents: Vec<Text>,
     pub(crate) overlays: Vec<Overlay>,
-    pub(crate) rules: Vec<Text>,
+    rules: RuleSet,
 }
 
 impl RuleBook {
@@ -91,52 +95,53 @@ impl Sources {
                 rules = embedded::rules();
             }
         }
-        let mut documents = Vec::new();
-        for text in texts {
-            read_documents(&text, &mut documents)?;
-        }
         let overlays = overlays
             .iter()
             .map(|text| Overlay::parse(&text.file, &text.text).map_err(Failure::configuration))
             .collect::<Result<_, _>>()?;
-        Ok(Self { documents, overlays, rules })
+        let rules: Vec<(&str, &str)> =
+            rules.iter().map(|text| (text.file.as_str(), &*text.text)).collect();
+        let mut rules = RuleSet::parse(&rules).map_err(Failure::configuration)?;
+        for id in &arguments.without_rule {
+            if !rules.rules().any(|rule| rule.id == *id) {
+                return Err(Failure::usage(format!("--without-rule: no rule is called {id}")));
+            }
+        }
+        rules.retain(|rule| !arguments.without_rule.contains(&rule.id));
+        Ok(Self { documents: texts, overlays, rules })
     }
 
     fn compile(self) -> Result<RuleBook, Failure> {
         let Self { documents, overlays, rules } = self;
-        let rules: Vec<(&str, &str)> =
-            rules.iter().map(|text| (text.file.as_str(), text.text.as_str())).collect();
-        let rules = RuleSet::parse(&rules).map_err(Failure::configuration)?;
         let mut builder = ContractBuilder::default();
         let mut loaded = Vec::new();
-        for (document, file) in documents {
-            let corrected = overlay::apply(&overlays, &document);
-            let is_corrected = !corrected.applied.is_empty();
-            builder.add(&document, is_corrected.then_some(&corrected.document));
-            loaded.push(Loaded {
-                name: document.name,
-                version: document.version,
-                applied: corrected.applied,
-                file,
-            });
+        for text in &documents {
+            each_document(text, &mut |document| {
+                let corrected = overlay::apply(&overlays, &document);
+                let is_corrected = !corrected.applied.is_empty();
+                builder.add(&document, is_corrected.then_some(&corrected.document));
+                loaded.push(Loaded {
+                    name: document.name,
+                    version: document.version,
+                    applied: corrected.applied,
+                    file: text.file.clone(),
+                });
+            })?;
         }
         Ok(RuleBook { contract: builder.build(), rules, documents: loaded })
     }
 }
 
-/// The documents of a pack, or the one of an OpenAPI file.
-pub(crate) fn read_documents(
-    text: &Text,
-    documents: &mut Vec<(Document, String)>,
-) -> Result<(), Failure> {
+/// Hands over the documents of a pack, or the one of an OpenAPI file, one by one.
+pub(crate) fn each_document(text: &Text, each: &mut dyn FnMut(Document)) -> Result<(), Failure> {
     let Text { file, name, text } = text;
     let bad = |error: &dyn std::fmt::Display| Failure::configuration(format!("{file}: {error}"));
     if pack::is_pack(text) {
-        let packed = pack::read(text).map_err(|error| bad(&error))?;
-        documents.extend(packed.into_iter().map(|packed| (packed.document, file.clone())));
+        for packed in pack::documents(text).map_err(|error| bad(&error))? {
+            each(packed.map_err(|error| bad(&error))?.document);
+        }
     } else {
-        let document = Document::parse(name, text).map_err(|error| bad(&error))?;
-        documents.push((document, file.clone()));
+        each(Document::parse(name, text).map_err(|error| bad(&error))?);
     }
     Ok(())
 }

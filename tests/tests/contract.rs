@@ -64,7 +64,8 @@ fn the_comparison_finds_what_is_made_wrong() -> Result<()> {
 fn judge(documents: &Path, cases: &Path, verdicts: &Path) -> Result<()> {
     let mut engine = bound(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     engine.args(["run", "--quiet", "--package", "mop-contract", "--example", "verdicts", "--"]);
-    engine.arg("--contracts").arg(documents);
+    let overlays = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/opin/overlays");
+    engine.arg("--contracts").arg(documents).arg("--overlays").arg(overlays);
     engine.stdin(File::open(cases)?).stdout(File::create(verdicts)?);
     let status = engine.status().context("cargo does not start")?;
     ensure!(status.success(), "the engine failed ({status})");

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     failure::Failure,
-    rulebook::{Text, documents, read_documents},
+    rulebook::{Text, documents, each_document},
     stdout::print_line,
 };
 
@@ -67,16 +67,15 @@ fn pack_text(text: &Text) -> Result<Vec<PackedDocument>, Failure> {
         return pack::read(&text.text)
             .map_err(|error| Failure::configuration(format!("{}: {error}", text.file)));
     }
-    let mut documents = Vec::new();
-    read_documents(text, &mut documents)?;
     let mut source_sha256 = String::new();
     for byte in Sha256::digest(text.text.as_bytes()) {
         let _ = write!(source_sha256, "{byte:02x}");
     }
-    Ok(documents
-        .into_iter()
-        .map(|(document, _)| PackedDocument { document, source_sha256: source_sha256.clone() })
-        .collect())
+    let mut packed = Vec::new();
+    each_document(text, &mut |document| {
+        packed.push(PackedDocument { document, source_sha256: source_sha256.clone() });
+    })?;
+    Ok(packed)
 }
 
 /// Writes beside the file and then in its place, so that a reader finds the old or the new one.

@@ -11,7 +11,7 @@ use serde_json::Value as Tree;
 
 use crate::{
     failure::Failure,
-    rulebook::{documents, read_documents},
+    rulebook::{documents, each_document},
     stdout::{print, print_line},
 };
 
@@ -78,11 +78,13 @@ pub(super) fn run(old: &Path, new: &Path, json: bool) -> Result<ExitCode, Failur
 /// Documents by name. A name that ends in a version of its own (`consents_v3`) tells versions
 /// apart by itself.
 fn read(path: &Path) -> Result<BTreeMap<String, Document>, Failure> {
-    let mut read = Vec::new();
+    let mut read = BTreeMap::new();
     for text in documents(path)? {
-        read_documents(&text, &mut read)?;
+        each_document(&text, &mut |document| {
+            read.insert(document.name.clone(), document);
+        })?;
     }
-    Ok(read.into_iter().map(|(document, _)| (document.name.clone(), document)).collect())
+    Ok(read)
 }
 
 fn compare(

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     failure::Failure,
-    rulebook::{RuleArguments, Sources, documents, read_documents},
+    rulebook::{RuleArguments, Sources, documents, each_document},
     stdout::{print, print_line},
 };
 
@@ -45,31 +45,31 @@ pub(super) fn run(arguments: &LintArguments) -> Result<ExitCode, Failure> {
     if !arguments.paths.is_empty() {
         sources.documents.clear();
         for path in &arguments.paths {
-            for text in documents(path)? {
-                read_documents(&text, &mut sources.documents)?;
-            }
+            sources.documents.extend(documents(path)?);
         }
     }
     let mut lines = Vec::new();
-    let mut omitted = 0;
-    let count = sources.documents.len();
-    for (document, _) in sources.documents {
-        let document = if arguments.corrected {
-            mop_contract::overlay::apply(&sources.overlays, &document).document
-        } else {
-            document
-        };
-        let report = lint::lint(&document);
-        omitted += report.omitted;
-        lines.extend(report.findings.into_iter().map(|finding| FindingLine {
-            api: document.name.clone(),
-            api_version: document.version.clone(),
-            code: finding.code.to_string(),
-            severity: severity(finding.severity),
-            pointer: finding.pointer,
-            detail: finding.detail,
-            remedy: finding.remedy,
-        }));
+    let (mut count, mut omitted) = (0, 0);
+    for text in &sources.documents {
+        each_document(text, &mut |document| {
+            let document = if arguments.corrected {
+                mop_contract::overlay::apply(&sources.overlays, &document).document
+            } else {
+                document
+            };
+            let report = lint::lint(&document);
+            count += 1;
+            omitted += report.omitted;
+            lines.extend(report.findings.into_iter().map(|finding| FindingLine {
+                api: document.name.clone(),
+                api_version: document.version.clone(),
+                code: finding.code.to_string(),
+                severity: severity(finding.severity),
+                pointer: finding.pointer,
+                detail: finding.detail,
+                remedy: finding.remedy,
+            }));
+        })?;
     }
     let errors = lines.iter().filter(|line| line.severity == severity(Severity::Error)).count();
     if arguments.json {

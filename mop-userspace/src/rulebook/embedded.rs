@@ -21,13 +21,13 @@ pub(super) fn rules() -> Vec<Text> {
     texts(data::RULES)
 }
 
-fn texts(files: &[(&str, &str)]) -> Vec<Text> {
+fn texts(files: &[(&'static str, &'static str)]) -> Vec<Text> {
     files
         .iter()
         .map(|(file, text)| Text {
             file: (*file).to_owned(),
             name: (*file).to_owned(),
-            text: (*text).to_owned(),
+            text: (*text).into(),
         })
         .collect()
 }

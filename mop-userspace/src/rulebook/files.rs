@@ -1,6 +1,7 @@
 //! Reads contracts and rules from files.
 
 use std::{
+    borrow::Cow,
     fs,
     path::{Path, PathBuf},
 };
@@ -14,7 +15,7 @@ pub(crate) struct Text {
     pub(crate) file: String,
     /// Its name without the ending: the name of the document in it.
     pub(crate) name: String,
-    pub(crate) text: String,
+    pub(crate) text: Cow<'static, str>,
 }
 
 /// The documents of a file, or of all files of a folder.
@@ -97,7 +98,7 @@ fn read(path: &Path) -> Result<Text, Failure> {
         Failure::configuration(format!("cannot read {}: {error}", path.display()))
     })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Text { file: path.display().to_string(), name, text })
+    Ok(Text { file: path.display().to_string(), name, text: text.into() })
 }
 
 /// Files of one folder: the ecosystem has 72 documents in some versions each.

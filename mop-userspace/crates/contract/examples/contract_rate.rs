@@ -1,8 +1,8 @@
 //! Speed of reading and judging JSON bodies on one core, against `serde_json` with the
 //! `jsonschema` crate on the same bytes and schemas; and what compiling every contract costs.
 //!
-//! `contract_rate PACK BODIES [--quick]`; BODIES holds `small.json`, `large.json` and their
-//! schemas in Draft 4. One JSON object a line.
+//! `contract_rate PACK OVERLAYS BODIES [--quick]`; OVERLAYS is the folder of corrections, BODIES
+//! holds `small.json`, `large.json` and their schemas in Draft 4. One JSON object a line.
 
 use std::{
     env,
@@ -14,19 +14,23 @@ use std::{
 };
 
 use mop_contract::{
-    Call, Contract, ContractBuilder, Judge, Message, check::Checker, json::Reader, pack,
+    Call, Contract, ContractBuilder, Judge, Message,
+    check::Checker,
+    json::Reader,
+    overlay::{self, Overlay},
+    pack,
 };
 use mop_wire::{Body, Headers};
 use serde_json::{Value as Tree, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [pack, bodies, ..] = arguments.as_slice() else {
-        return Err("usage: contract_rate PACK BODIES [--quick]".into());
+    let [pack, overlays, bodies, ..] = arguments.as_slice() else {
+        return Err("usage: contract_rate PACK OVERLAYS BODIES [--quick]".into());
     };
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let time = if quick { Duration::from_millis(200) } else { Duration::from_secs(2) };
-    let contract = compile(&fs::read_to_string(pack)?)?;
+    let contract = compile(&fs::read_to_string(pack)?, &overlays_in(Path::new(overlays))?)?;
     for (name, method, path, status) in BODIES {
         let folder = Path::new(bodies);
         let text = fs::read(folder.join(format!("{name}.json")))?;
@@ -38,31 +42,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Compiles the pack and says what that costs.
-fn compile(text: &str) -> Result<Contract, Box<dyn Error>> {
+/// The corrections of a folder.
+fn overlays_in(folder: &Path) -> Result<Vec<Overlay>, Box<dyn Error>> {
+    let mut overlays = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            overlays.push(Overlay::parse("overlay", &fs::read_to_string(path)?)?);
+        }
+    }
+    Ok(overlays)
+}
+
+/// Compiles the pack in both readings and says what that costs.
+fn compile(text: &str, overlays: &[Overlay]) -> Result<Contract, Box<dyn Error>> {
     let baseline_kib = resident_kib()?;
     let started = Instant::now();
-    let documents = pack::read(text)?;
-    let read = started.elapsed();
     let mut builder = ContractBuilder::default();
-    for packed in &documents {
-        builder.add(&packed.document, None);
+    for packed in pack::documents(text)? {
+        let published = packed?.document;
+        let corrected = overlay::apply(overlays, &published);
+        builder.add(&published, Some(&corrected.document));
     }
     let contract = builder.build();
-    let whole = started.elapsed();
-    let documents = {
-        let count = documents.len();
-        drop(documents);
-        count
-    };
     println!(
         "{}",
         json!({
-            "figure": "contract_compile", "documents": documents,
+            "figure": "contract_compile", "documents": contract.documents().len(),
             "operations": contract.operations().len(), "schemas": contract.schemas().len(),
-            "read_ms": milliseconds(read), "read_and_compile_ms": milliseconds(whole),
+            "patterns": contract.schemas().pattern_count(),
+            "ms": milliseconds(started.elapsed()),
             "resident_mib_over_baseline":
-                (resident_kib()?.saturating_sub(baseline_kib)) as f64 / 1024.0,
+                round(resident_kib()?.saturating_sub(baseline_kib) as f64 / 1024.0),
         })
     );
     Ok(contract)

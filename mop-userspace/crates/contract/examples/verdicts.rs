@@ -12,6 +12,7 @@ use std::{
 
 use mop_contract::{
     Call, Contract, ContractBuilder, Document, Judge, Message, Reading,
+    overlay::{self, Overlay},
     violation::{Location, Violation},
 };
 use mop_wire::{Body, Headers};
@@ -67,7 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         options.insert(name, value);
     }
     let folder = options.get("--contracts").ok_or("--contracts DIR is missing")?;
-    let contract = contract(Path::new(folder))?;
+    let overlays = options.get("--overlays").map(Path::new);
+    let contract = contract(Path::new(folder), overlays)?;
     let mut judge = Judge::default();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::io::stdin().lock().lines() {
@@ -79,18 +81,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn contract(folder: &Path) -> Result<Contract, Box<dyn Error>> {
+fn contract(folder: &Path, overlays: Option<&Path>) -> Result<Contract, Box<dyn Error>> {
+    let overlays = match overlays {
+        Some(folder) => yaml_in(folder)?
+            .into_iter()
+            .map(|(name, text)| Overlay::parse(&name, &text))
+            .collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
     let mut builder = ContractBuilder::default();
-    let mut files: Vec<_> = std::fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_, std::io::Error>>()?;
-    files.sort();
-    for path in files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
-    {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        builder.add(&Document::parse(&name, &std::fs::read_to_string(path)?)?, None);
+    for (name, text) in yaml_in(folder)? {
+        let document = Document::parse(&name, &text)?;
+        let corrected = overlay::apply(&overlays, &document);
+        builder.add(&document, Some(&corrected.document));
     }
     Ok(builder.build())
+}
+
+/// Name and text of every YAML file of a folder, in the order of the names.
+fn yaml_in(folder: &Path) -> Result<Vec<(String, String)>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((name, std::fs::read_to_string(path)?));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn verdict<'a>(contract: &Contract, judge: &mut Judge, case: &'a Case) -> Line<'a> {

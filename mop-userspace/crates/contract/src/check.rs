@@ -329,6 +329,7 @@ impl<'c> Checker<'c> {
             branch.leave();
             let unknown = self.unknown_members(*alternative, value);
             let closeness = Closeness {
+                is_other_type: !self.schemas.schema(*alternative).types.contains(value.kind()),
                 structural: u64::from(branch.structural()) + unknown as u64,
                 defects: branch.total(),
             };
@@ -392,6 +393,8 @@ impl<'c> Checker<'c> {
 /// more of what was meant than how many of their values are wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Closeness {
+    /// It is for values of another type.
+    is_other_type: bool,
     /// Attributes that are missing, unknown or of another type.
     structural: u64,
     defects: u32,

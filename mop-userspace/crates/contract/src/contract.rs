@@ -95,7 +95,8 @@ impl Contract {
         &self.vocabulary
     }
 
-    /// Every name of a header field of a request that some operation declares, in lower case.
+    /// Every name of a header field of a request that some operation declares once corrected, in
+    /// lower case.
     #[must_use]
     pub fn header_names(&self) -> &NameTable {
         &self.header_names
@@ -160,7 +161,7 @@ impl ContractBuilder {
         let (schemas, vocabulary) = schemas.finish();
         let headers: BTreeSet<Arc<str>> = operations
             .iter()
-            .flat_map(|operation| &operation.published.parameters)
+            .flat_map(|operation| &operation.corrected.parameters)
             .filter(|parameter| parameter.place == Place::Header)
             .map(|parameter| Arc::clone(&parameter.name))
             .collect();

@@ -95,6 +95,14 @@ pub fn write(documents: &[PackedDocument]) -> String {
 
 /// Reads a pack.
 pub fn read(text: &str) -> Result<Vec<PackedDocument>, PackError> {
+    documents(text)?.collect()
+}
+
+/// Reads a pack document by document: a tree takes ten times the room of its text, so that it is
+/// best to be done with one before the next is read.
+pub fn documents(
+    text: &str,
+) -> Result<impl Iterator<Item = Result<PackedDocument, PackError>>, PackError> {
     let mut lines = text.lines().enumerate();
     let head: Head = lines
         .next()
@@ -103,21 +111,23 @@ pub fn read(text: &str) -> Result<Vec<PackedDocument>, PackError> {
     if head.mop_contracts != FORMAT {
         return Err(PackError::Format { found: head.mop_contracts });
     }
-    let mut documents = Vec::new();
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-        let bad = |reason: String| PackError::Line { line: number + 1, reason };
-        if line.len() > MAX_DOCUMENT_BYTES {
-            return Err(bad(DocumentError::TooLong.to_string()));
-        }
-        let line: Line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
-        let document = Document::from_tree(&line.name, line.openapi)
-            .map_err(|error| bad(error.to_string()))?;
-        documents.push(PackedDocument { document, source_sha256: line.source_sha256 });
+    let lines = lines.filter(|(_, line)| !line.is_empty());
+    let found = lines.clone().count();
+    if found != head.documents {
+        return Err(PackError::Count { said: head.documents, found });
     }
-    if documents.len() != head.documents {
-        return Err(PackError::Count { said: head.documents, found: documents.len() });
+    Ok(lines.map(|(number, line)| document(number + 1, line)))
+}
+
+fn document(number: usize, line: &str) -> Result<PackedDocument, PackError> {
+    let bad = |reason: String| PackError::Line { line: number, reason };
+    if line.len() > MAX_DOCUMENT_BYTES {
+        return Err(bad(DocumentError::TooLong.to_string()));
     }
-    Ok(documents)
+    let line: Line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+    let document =
+        Document::from_tree(&line.name, line.openapi).map_err(|error| bad(error.to_string()))?;
+    Ok(PackedDocument { document, source_sha256: line.source_sha256 })
 }
 
 /// Whether a text begins like a pack.

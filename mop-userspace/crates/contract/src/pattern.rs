@@ -20,6 +20,7 @@ mod syntax;
 use regex_automata::{
     Input,
     dfa::{Automaton as _, StartKind, dense},
+    nfa::thompson,
 };
 use thiserror::Error;
 
@@ -137,7 +138,8 @@ fn automaton(rendered: &str) -> Option<dense::DFA<Vec<u32>>> {
         .start_kind(StartKind::Unanchored)
         .dfa_size_limit(Some(MAX_WHOLE_AUTOMATON_BYTES))
         .determinize_size_limit(Some(MAX_WHOLE_AUTOMATON_BYTES));
-    dense::Builder::new().configure(config).build(rendered).ok()
+    let program = thompson::Config::new().nfa_size_limit(Some(MAX_SMALL_PROGRAM_BYTES));
+    dense::Builder::new().configure(config).thompson(program).build(rendered).ok()
 }
 
 fn linear(rendered: &str) -> Result<regex::Regex, PatternError> {
@@ -180,6 +182,9 @@ pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
 /// For an automaton with all its states. A pattern of dates needs a few thousand bytes; one with
 /// counted repetitions of large classes would need a hundred times as much.
 pub const MAX_WHOLE_AUTOMATON_BYTES: usize = 64 << 10;
+
+/// For the program that such an automaton is made from; a larger one makes no small automaton.
+const MAX_SMALL_PROGRAM_BYTES: usize = 128 << 10;
 
 /// For the states that a linear engine builds while it runs, and keeps. More makes published
 /// patterns no faster; without any, addresses of the web take six times as long.

@@ -173,6 +173,14 @@ impl RuleSet {
         Self { operands, paths: all_paths.into(), groups: groups.into(), groups_by_class, rules }
     }
 
+    /// Leaves out rules that are not wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&Rule) -> bool) {
+        for group in &mut self.groups {
+            group.rules.retain(|compiled| wanted(&compiled.rule));
+        }
+        self.rules = self.groups.iter().map(|group| group.rules.len()).sum();
+    }
+
     /// Adds the rules that a call breaks to `out`.
     pub fn evaluate<'r>(&'r self, facts: &CallFacts<'_>, out: &mut Vec<RuleViolation<'r>>) {
         let class = facts.response.map_or(0, |(status, _)| usize::from(status / 100));

@@ -121,6 +121,8 @@ impl Found<'_, '_> {
         match body {
             Content::Absent if has_none || response.content.is_empty() => {}
             Content::Absent => self.about_body(Keyword::Required, Severity::Error, "a body"),
+            // A body under such a status is no body on the wire, whatever a file says.
+            _ if has_none && response.content.is_empty() => {}
             _ if response.content.is_empty() => {
                 self.about_body(Keyword::Undeclared, Severity::Warning, "no body");
             }

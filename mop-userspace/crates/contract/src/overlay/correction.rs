@@ -85,6 +85,9 @@ pub enum Effect {
         select: Selector,
         /// What belongs to the items.
         keywords: Vec<String>,
+        /// What the document says is accepted as well: who took it at its word is not wrong.
+        #[serde(default)]
+        or_as_published: bool,
     },
     /// `oneOf` is read as `anyOf`.
     OneOfAsAnyOf {

@@ -28,8 +28,8 @@ pub(super) fn apply(effect: &Effect, document: &mut Document) -> Outcome {
             let found = schema.get("maxLength").and_then(Value::as_u64) == Some(*from);
             found && set(schema, "maxLength", Value::from(*to))
         }),
-        Effect::MoveToItems { select, keywords } => {
-            each(document, select, |schema| move_to_items(schema, keywords))
+        Effect::MoveToItems { select, keywords, or_as_published } => {
+            each(document, select, |schema| move_to_items(schema, keywords, *or_as_published))
         }
         Effect::OneOfAsAnyOf { alternatives } => one_of_as_any_of(document, alternatives),
         Effect::RemoveKeyword { select, keyword } => {
@@ -83,7 +83,12 @@ fn set(schema: &mut Map<String, Value>, keyword: &str, value: Value) -> bool {
     true
 }
 
-fn move_to_items(schema: &mut Map<String, Value>, keywords: &[String]) -> bool {
+fn move_to_items(
+    schema: &mut Map<String, Value>,
+    keywords: &[String],
+    or_as_published: bool,
+) -> bool {
+    let mut published = schema.clone();
     let moved: Vec<_> = keywords
         .iter()
         .filter_map(|keyword| Some((keyword.clone(), schema.remove(keyword)?)))
@@ -96,6 +101,15 @@ fn move_to_items(schema: &mut Map<String, Value>, keywords: &[String]) -> bool {
     if let Some(items) = items.as_object_mut() {
         items.extend(moved);
         items.insert("type".to_owned(), Value::from("object"));
+    }
+    if or_as_published {
+        // On something else than a list they have no effect.
+        for keyword in ["items", "minItems", "maxItems"] {
+            published.remove(keyword);
+        }
+        let list = std::mem::take(schema);
+        let both = vec![Value::Object(list), Value::Object(published)];
+        schema.insert("anyOf".to_owned(), Value::Array(both));
     }
     true
 }
