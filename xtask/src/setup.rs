@@ -209,7 +209,7 @@ impl Steps {
     fn parts(&mut self, used_by: UsedBy) -> Result<()> {
         let wanted = PARTS.iter().filter(|part| part.used_by <= used_by);
         let (present, absent): (Vec<&Part>, Vec<&Part>) =
-            wanted.partition(|part| shell::which(part.program).is_some());
+            wanted.partition(|part| part.is_present());
         for part in present {
             self.present(part.program);
         }
@@ -416,6 +416,8 @@ fn major_after(text: &str, label: &str) -> Option<u32> {
 
 const LINKER_VERSION: &str = "0.13.0";
 const NIGHTLY_LINKER: &str = "nightly";
+/// The one that packages install modules for.
+const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_ROUTE: &str = "a compiler for kernel programs: either rustup's nightly with rust-src \
     and bpf-linker (rustup toolchain install nightly --component rust-src; cargo binstall \
@@ -427,6 +429,8 @@ const PARTS: &[Part] = &[
     required("openssl", &["openssl"]),
     required("curl", &["curl"]),
     required("python3", &["python3"]),
+    required("python3:jsonschema", &["python3-jsonschema"]),
+    required("python3:yaml", &["python3-yaml"]),
     required("node", &["nodejs"]),
     required("wrk", &["wrk"]),
     required("ab", &["apache2-utils"]),
@@ -436,6 +440,22 @@ const PARTS: &[Part] = &[
     optional("hey", &["hey"], UsedBy::Bench, "fixed-rate figure in bench"),
     optional("bpftrace", &["bpftrace"], UsedBy::Bench, "comparison with bpftrace in bench"),
 ];
+
+impl Part {
+    /// A program is there when it is on the search path, a module (`python3:NAME`) when a Python
+    /// on it, or the system's own, can import it.
+    fn is_present(&self) -> bool {
+        match self.program.split_once(':') {
+            None => shell::which(self.program).is_some(),
+            Some((python, module)) => {
+                let import = format!("import {module}");
+                [python, SYSTEM_PYTHON]
+                    .iter()
+                    .any(|python| shell::output(python, &["-c", &import]).is_some())
+            }
+        }
+    }
+}
 
 const fn required(program: &'static str, packages: &'static [&'static str]) -> Part {
     Part { program, packages, used_by: UsedBy::Tests, need: Need::Required }
