@@ -4,6 +4,7 @@
 //! absolute number says more about the machine than about MOP. nginx, with one worker, and the
 //! load generator share the first core; MOP and this program have the second one.
 
+mod contract;
 mod load;
 mod report;
 mod subject;
@@ -37,16 +38,23 @@ pub(crate) struct Options {
     /// Only the parser, without kernel programs and servers.
     #[arg(long)]
     wire_only: bool,
+    /// Only reading and judging of bodies, with Python's and Node's validators beside it.
+    #[arg(long, conflicts_with = "wire_only")]
+    contract_only: bool,
 }
 
 /// Runs the bench.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.contract_only {
+        return contract::run(options.quick);
+    }
     if !options.wire_only {
         setup::ensure_parts(UsedBy::Bench)?;
         build::mop(true)?;
         Bench::new(options)?.run()?;
     }
-    wire_rate(options.quick)
+    wire_rate(options.quick)?;
+    if options.wire_only { Ok(()) } else { contract::run(options.quick) }
 }
 
 struct Bench {
