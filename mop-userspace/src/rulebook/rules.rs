@@ -38,10 +38,11 @@ impl Rules {
 
     /// Reads them again from now on whenever their files change, and at SIGHUP.
     pub(crate) fn watch(&mut self, arguments: &RuleArguments) -> Result<(), Failure> {
-        let Some(books) = self.books.clone() else { return Ok(()) };
+        // Without rules to be read again, the signal must still not end the process.
         let asked = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGHUP, Arc::clone(&asked))
             .map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")))?;
+        let Some(books) = self.books.clone() else { return Ok(()) };
         let (arguments, stop) = (arguments.clone(), Arc::clone(&self.stop));
         self.watcher = Some(spawn("mop-rules", move || {
             watcher::watch(&books, &arguments, &asked, &stop);

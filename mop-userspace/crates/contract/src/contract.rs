@@ -9,7 +9,7 @@ use serde_json::Value as Tree;
 
 use crate::{
     compile::{Problem, SchemaCompiler, operations},
-    document::Document,
+    document::{Document, path_of_url},
     name_table::NameTable,
     operation::{DocumentId, Operation, OperationId, Place, Rules},
     route::{Route, Router, Unrouted},
@@ -191,13 +191,7 @@ fn base_paths(tree: &Tree) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter_map(|server| server.get("url").and_then(Tree::as_str))
-        .map(|url| {
-            let path = match url.split_once("://") {
-                Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or(""),
-                None => url,
-            };
-            path.trim_end_matches('/').to_owned()
-        })
+        .map(|url| path_of_url(url).trim_end_matches('/').to_owned())
         .collect();
     if paths.is_empty() { vec![String::new()] } else { paths.into_iter().collect() }
 }

@@ -103,6 +103,16 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+/// Path of a server's URL, without scheme and host; `/` when it has none.
+pub(crate) fn path_of_url(url: &str) -> &str {
+    match url.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
+        }
+        _ => url,
+    }
+}
+
 /// The largest published document has 0.4 MB; this also bounds what a wrong path can cost.
 pub const MAX_DOCUMENT_BYTES: usize = 16 << 20;
 

@@ -4,8 +4,14 @@
 //! compiler without a sanitizer.
 #![expect(clippy::panic, reason = "a fuzz target reports by panicking")]
 
+use serde_json::Value as Tree;
+
 use crate::{
+    contract::ContractBuilder,
+    document::Document,
     format::Format,
+    json::{Json, Reader},
+    lint, pack,
     pattern::{
         Engine, Pattern,
         sample::{MAX_SAMPLE_BYTES, asserts},
@@ -13,6 +19,41 @@ use crate::{
 };
 
 pub use crate::pattern::sample::sample;
+
+/// Reads the bytes as JSON. What is read must be equal to itself, be JSON to another reader too,
+/// and lead to the same value again once that reader has written it.
+pub fn fuzz_json(data: &[u8]) {
+    let (mut reader, mut again) = (Reader::default(), Reader::default());
+    let Ok(json) = reader.read(data) else { return };
+    check(json.root().equals(json.root()), "a value is not equal to itself");
+    // The other reader has a limit of depth of its own.
+    let Ok(tree) = serde_json::from_slice::<Tree>(data) else { return };
+    let written = tree.to_string();
+    let read = again.read(written.as_bytes());
+    check(read.is_ok(), "what another library writes is not read");
+    let same_kind = read.as_ref().ok().map(Json::root).map(|root| root.kind());
+    check(same_kind == Some(json.root().kind()), "a value of another kind");
+}
+
+/// Reads the bytes as an OpenAPI document, compiles it, looks for its defects and packs it.
+///
+/// Packing what was packed must change nothing, and the packed document must compile to the same
+/// number of operations.
+pub fn fuzz_document(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(document) = Document::parse("fuzz", text) else { return };
+    let facts = pack::facts(&document.tree);
+    check(pack::facts(&facts) == facts, "packing twice changes something");
+    let _ = lint::lint(&document);
+    let operations = |document: &Document| {
+        let mut builder = ContractBuilder::default();
+        builder.add(document, Some(document));
+        builder.build().operations().len()
+    };
+    if let Ok(packed) = Document::from_tree("fuzz", facts) {
+        check(operations(&packed) == operations(&document), "a pack has other operations");
+    }
+}
 
 /// Reads the bytes as a pattern, a line feed, and a text that it is tried on.
 ///

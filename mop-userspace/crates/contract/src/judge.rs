@@ -103,6 +103,8 @@ pub enum UnjudgedReason {
     NotKept,
     /// A number that no double holds.
     NumberTooLarge,
+    /// The status of the response is not declared, so that nothing says what belongs to it.
+    StatusUndeclared,
     /// Nested too deep.
     TooDeep,
     /// Longer than what is read.
@@ -307,6 +309,7 @@ impl UnjudgedReason {
             Self::NotJsonByContract => "not_json_by_contract",
             Self::NotKept => "not_kept",
             Self::NumberTooLarge => "number_too_large",
+            Self::StatusUndeclared => "status_undeclared",
             Self::TooDeep => "too_deep",
             Self::TooLong => "too_long",
             Self::TooManyValues => "too_many_values",

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Tree, json};
 use thiserror::Error;
 
-use crate::document::{Document, DocumentError, MAX_DOCUMENT_BYTES};
+use crate::document::{Document, DocumentError, MAX_DOCUMENT_BYTES, path_of_url};
 
 /// One document of a pack.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,14 +161,6 @@ pub fn facts(tree: &Tree) -> Tree {
     Tree::Object(kept)
 }
 
-/// Path of a server's URL, with its slash.
-fn path_of_url(url: &str) -> &str {
-    match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
-        None => url,
-    }
-}
-
 /// Components that are referred to, by paths or by each other.
 fn referenced_components(tree: &Tree, paths: &Tree) -> Option<Tree> {
     let all = tree.get("components")?.as_object()?;
@@ -176,7 +168,9 @@ fn referenced_components(tree: &Tree, paths: &Tree) -> Option<Tree> {
     references(paths, &mut pending);
     let mut components: Map<String, Tree> = Map::new();
     while let Some(reference) = pending.pop() {
-        let mut tokens = reference.strip_prefix("#/components/")?.split('/');
+        // What refers to something else is kept with the paths, or leads nowhere.
+        let Some(place) = reference.strip_prefix("#/components/") else { continue };
+        let mut tokens = place.split('/');
         let (Some(kind), Some(name)) = (tokens.next(), tokens.next()) else { continue };
         let name = name.replace("~1", "/").replace("~0", "~");
         let of_kind = components.entry(kind).or_insert_with(|| Tree::Object(Map::new()));

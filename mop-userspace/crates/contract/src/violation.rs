@@ -137,7 +137,9 @@ impl Violation {
             Location::Status => "the status".to_owned(),
         };
         let problem = self.keyword.problem();
-        if self.expected.is_empty() || self.keyword == Keyword::Required {
+        // What is missing or no JSON says by that what was expected.
+        let says_it = matches!(self.keyword, Keyword::NotJson | Keyword::Required);
+        if self.expected.is_empty() || says_it {
             format!("{what} {problem}")
         } else {
             format!("{what} {problem}: {}", self.expected)

@@ -6,22 +6,35 @@ mod common;
 use std::{fs, path::Path};
 
 use common::Random;
-use mop_contract::fuzzing::{fuzz_format, fuzz_pattern};
+use mop_contract::fuzzing::{fuzz_document, fuzz_format, fuzz_json, fuzz_pattern};
 
 /// Mutations of each target: a few seconds' worth.
 const MUTATIONS: usize = 20_000;
 
+/// A document takes a hundred times as long as a text.
+const DOCUMENT_MUTATIONS: usize = 2_000;
+
+#[test]
+fn document() {
+    replay("document", fuzz_document, DOCUMENT_MUTATIONS);
+}
+
 #[test]
 fn format() {
-    replay("format", fuzz_format);
+    replay("format", fuzz_format, MUTATIONS);
+}
+
+#[test]
+fn json() {
+    replay("json", fuzz_json, MUTATIONS);
 }
 
 #[test]
 fn pattern() {
-    replay("pattern", fuzz_pattern);
+    replay("pattern", fuzz_pattern, MUTATIONS);
 }
 
-fn replay(target: &str, run: fn(&[u8])) {
+fn replay(target: &str, run: fn(&[u8]), mutations: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut paths: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -35,7 +48,7 @@ fn replay(target: &str, run: fn(&[u8])) {
         }
     }
     let mut random = Random::new();
-    for _ in 0..MUTATIONS {
+    for _ in 0..mutations {
         let mut bytes = random.pick(&corpus).clone();
         for _ in 0..=random.below(4) {
             mutate(&mut bytes, &corpus, &mut random);

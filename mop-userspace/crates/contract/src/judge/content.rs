@@ -113,6 +113,7 @@ impl Found<'_, '_> {
                 expected: list(declared.iter().map(String::as_str), declared.len()),
                 occurrences: 1,
             });
+            self.parts.unjudged.push(UnjudgedReason::StatusUndeclared);
             return;
         };
         self.headers(&response.headers, message.headers);
