@@ -84,6 +84,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ));
         }
     }
+    let judged = &observation.summary["quality"];
+    let count = |verdict: &str| judged[verdict].as_u64().unwrap_or(0);
+    let (conforming, violating) = (count("conforming"), count("violating"));
+    println!(
+        "demo     judged against the contracts: {conforming} conforming, {violating} violating"
+    );
+    if conforming + violating != expected as u64 {
+        wrong.push(format!("expected {expected} calls judged as a whole, found {judged}"));
+    }
     if !wrong.is_empty() {
         bail!("the report is not what was driven:\n  {}", wrong.join("\n  "));
     }
