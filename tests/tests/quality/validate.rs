@@ -88,7 +88,7 @@ fn a_message_is_validated_with_a_verdict_and_its_exit_code() -> Result<()> {
         (request, text(request, "{"), "violating", 1, Some("body.not_json")),
         (request, text(request, ""), "violating", 1, Some("body.required")),
         (request, text(request, "{\"data\":1,\"data\":2}"), "unjudged", 3, Some("duplicate_name")),
-        (response, teapot, "conforming", 0, Some("status.undeclared")),
+        (response, teapot, "unjudged", 3, Some("status.undeclared")),
         (request, method("PURGE"), "unjudged", 3, Some("method_unknown")),
         (
             request,
