@@ -40,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mut command = shell::cargo();
         command.args(["test", "--workspace", "--exclude", "mop-tests", "--no-fail-fast"]);
         command.args(options.filter.as_slice());
+        command.env("MOP_SKIPPED_TESTS", &skipped_file);
         counts.add(&run_tests(&mut command)?);
     }
     println!("test     end-to-end tests against real servers");
