@@ -4,7 +4,10 @@
 //! `data.policies.amount` stands for the amount of every policy. Where a schema has alternatives,
 //! the attributes of all of them are in the tree.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     name_table::NameTable,
@@ -137,6 +140,8 @@ impl Presence {
 /// Attributes of one level, gathered from all schemas that describe it.
 #[derive(Default)]
 struct Found {
+    /// Schemas that were gathered, and whether as an alternative: one may be a part of itself.
+    seen: HashSet<(SchemaId, bool)>,
     attributes: HashMap<Arc<str>, FoundAttribute>,
 }
 
@@ -147,7 +152,7 @@ struct FoundAttribute {
 
 impl Found {
     fn gather(&mut self, schemas: &Schemas, id: SchemaId, alternative: bool, depth: usize) {
-        if depth > MAX_NESTING {
+        if depth > MAX_NESTING || !self.seen.insert((id, alternative)) {
             return;
         }
         let schema = schemas.schema(id);

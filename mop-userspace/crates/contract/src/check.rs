@@ -358,10 +358,9 @@ impl<'c> Checker<'c> {
         let schemas = self.schemas;
         let mut pending = vec![id];
         let mut tables = Vec::new();
-        while let Some(id) = pending.pop() {
-            if tables.len() + pending.len() > MAX_PARTS {
-                break;
-            }
+        // A schema may be a part of itself.
+        for _ in 0..MAX_PARTS {
+            let Some(id) = pending.pop() else { break };
             let schema = schemas.schema(id);
             pending.extend(schema.alias.into_iter().chain(schema.all_of().iter().copied()));
             tables.extend(schema.object.as_deref().map(|rules| &rules.names));
@@ -416,8 +415,9 @@ impl Sink for Verdict {
     fn adopt(&mut self, _: Collector) {}
 }
 
-/// Schemas that contain themselves through alternatives or parts never get deeper in the value.
-const MAX_CHECK_DEPTH: u32 = 1024;
+/// Schemas that contain themselves through alternatives or parts never get deeper in the value. A
+/// value of the greatest depth may pass three schemas a level; each costs some frames of the stack.
+const MAX_CHECK_DEPTH: u32 = 3 * crate::json::MAX_DEPTH as u32;
 
 /// What the smallest text may cost: each published body is judged with less than a tenth of it.
 const BASE_STEPS: u64 = 100_000;

@@ -3,7 +3,10 @@
 
 use std::io::Write as _;
 
-use mop_contract::{Call, Contract, ContractBuilder, Document, Judge, Judgement, Message};
+use mop_contract::{
+    Call, Contract, ContractBuilder, Document, Judge, JudgedBody, Judgement, Message, Visitor,
+    attributes::AttributeTree, fill::Fill,
+};
 use mop_wire::{Body, Headers};
 
 const CONTRACT: &str = r##"
@@ -267,4 +270,57 @@ fn what_was_not_seen_whole_has_no_violations() {
             .iter()
             .all(|violation| violation.code() == "content_type.required")
     );
+}
+
+/// Each schema contains itself in another way; judging and counting must come to an end, on the
+/// stack of a thread, and say that nothing was found out.
+#[test]
+fn schemas_that_are_parts_of_themselves_come_to_an_end() {
+    const SCHEMAS: [&str; 8] = [
+        "{allOf: [{$ref: '#/components/schemas/A'}]}",
+        "{allOf: [{$ref: '#/components/schemas/A'}, {$ref: '#/components/schemas/A'}]}",
+        "{type: string, allOf: [{$ref: '#/components/schemas/A'}]}",
+        "{oneOf: [{$ref: '#/components/schemas/A'}, {type: object, required: [a]}]}",
+        "{oneOf: [{type: string, allOf: [{$ref: '#/components/schemas/B'}]}, {type: array}]}",
+        "{not: {$ref: '#/components/schemas/A'}}",
+        "{type: array, items: {$ref: '#/components/schemas/A'}}",
+        "{type: object, properties: {a: {$ref: '#/components/schemas/A'}}}",
+    ];
+    let nested_objects = format!("{}1{}", "{\"a\":".repeat(120), "}".repeat(120));
+    let nested_arrays = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    for schema in SCHEMAS {
+        let text = format!(
+            "openapi: 3.0.0\ninfo: {{version: 1.0.0}}\npaths: {{/a: {{post: {{requestBody: {{content: \
+             {{application/json: {{schema: {{$ref: '#/components/schemas/A'}}}}}}}}, responses: {{}}}}}}}}\n\
+             components: {{schemas: {{A: {schema}, B: {{type: string, allOf: [{{$ref: \
+             '#/components/schemas/B'}}]}}}}}}\n"
+        );
+        let document = Document::parse("a", &text).expect(schema);
+        let mut builder = ContractBuilder::default();
+        builder.add(&document, None);
+        let contract = builder.build();
+        for body in ["{\"a\":1}", "[1]", "1", &nested_objects, &nested_arrays] {
+            let mut headers = Headers::default();
+            headers.push("content-type", b"application/json");
+            let body = Body::whole(body.as_bytes().to_vec(), false);
+            let call = Call {
+                method: "POST",
+                target: "/a",
+                request: Some(Message { headers: &headers, body: &body }),
+                response: None,
+                incomplete: false,
+            };
+            Judge::default().judge(&contract, call, &mut Counts(&contract));
+        }
+    }
+}
+
+/// Makes the tree of attributes of every body that is judged.
+struct Counts<'c>(&'c Contract);
+
+impl Visitor for Counts<'_> {
+    fn body(&mut self, body: JudgedBody<'_>) {
+        let tree = AttributeTree::new(self.0.schemas(), body.schema);
+        Fill::default().add(&tree, body.value, body.violations);
+    }
 }
