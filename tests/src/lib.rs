@@ -9,6 +9,7 @@
 
 mod body;
 mod certificates;
+mod contracts;
 mod exchange;
 mod marker;
 mod nginx;
@@ -22,6 +23,9 @@ mod wait;
 
 pub use body::{Body, sha256_hex};
 pub use certificates::Certificates;
+pub use contracts::{
+    contract_documents, contract_fixtures, python_with_jsonschema, unpacked_contracts,
+};
 pub use exchange::{Exchange, Message};
 pub use marker::Marker;
 pub use nginx::{Nginx, NginxBuilder};

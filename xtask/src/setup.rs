@@ -429,8 +429,9 @@ const PARTS: &[Part] = &[
     required("openssl", &["openssl"]),
     required("curl", &["curl"]),
     required("python3", &["python3"]),
-    required("python3:jsonschema", &["python3-jsonschema"]),
-    required("python3:yaml", &["python3-yaml"]),
+    // One Python must have both.
+    required("python3:jsonschema, yaml", &["python3-jsonschema"]),
+    required("python3:jsonschema, yaml", &["python3-yaml"]),
     required("node", &["nodejs"]),
     required("wrk", &["wrk"]),
     required("ab", &["apache2-utils"]),
@@ -442,13 +443,13 @@ const PARTS: &[Part] = &[
 ];
 
 impl Part {
-    /// A program is there when it is on the search path, a module (`python3:NAME`) when a Python
-    /// on it, or the system's own, can import it.
+    /// A program is there when it is on the search path, modules (`python3:NAMES`) when a Python
+    /// on it, or the system's own, can import them.
     fn is_present(&self) -> bool {
         match self.program.split_once(':') {
             None => shell::which(self.program).is_some(),
-            Some((python, module)) => {
-                let import = format!("import {module}");
+            Some((python, modules)) => {
+                let import = format!("import {modules}");
                 [python, SYSTEM_PYTHON]
                     .iter()
                     .any(|python| shell::output(python, &["-c", &import]).is_some())

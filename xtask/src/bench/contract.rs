@@ -2,12 +2,12 @@
 //! Python's `jsonschema` and Node's ajv on the same bodies and schemas.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
+use mop_tests::{contract_fixtures, python_with_jsonschema, unpacked_contracts};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,10 +19,10 @@ use crate::{
 pub(super) fn run(quick: bool) -> Result<()> {
     setup::ensure_parts(UsedBy::Tests)?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
-    let documents = unpack(folder.path())?;
+    let documents = unpacked_contracts(folder.path())?;
     let bodies = folder.path().join("bodies");
     let mut command = Command::new(python()?);
-    command.arg(fixtures().join("bench_bodies.py")).arg(&bodies);
+    command.arg(contract_fixtures().join("bench_bodies.py")).arg(&bodies);
     command.env("MOP_OPIN_SPECS", &documents);
     shell::run_quietly(&mut command)?;
 
@@ -53,13 +53,13 @@ pub(super) fn run(quick: bool) -> Result<()> {
         let files =
             [bodies.join(format!("{body}.json")), bodies.join(format!("{body}.schema.json"))];
         let mut python = Command::new(python()?);
-        python.arg(fixtures().join("bench_jsonschema.py")).args(&files).arg(seconds);
+        python.arg(contract_fixtures().join("bench_jsonschema.py")).args(&files).arg(seconds);
         print_figure("python_jsonschema", body, mine, &shell::run_quietly(&mut python)?)?;
         match ajv(folder.path()) {
             Ok(modules) => {
                 let mut node = Command::new("node");
                 node.env("NODE_PATH", modules);
-                node.arg(fixtures().join("bench_ajv.js")).args(&files).arg(seconds);
+                node.arg(contract_fixtures().join("bench_ajv.js")).args(&files).arg(seconds);
                 print_figure("node_ajv", body, mine, &shell::run_quietly(&mut node)?)?;
             }
             Err(error) => eprintln!("note: no figure for ajv: {error:#}"),
@@ -84,19 +84,6 @@ fn print_figure(subject: &str, body: &str, mine_us: f64, printed: &str) -> Resul
     Ok(())
 }
 
-/// The documents of the repository's pack, a file each.
-fn unpack(folder: &Path) -> Result<PathBuf> {
-    let documents = folder.join("documents");
-    fs::create_dir(&documents)?;
-    let pack = shell::workspace().join("rules/opin/contracts/opin.contracts.jsonl");
-    for line in fs::read_to_string(pack)?.lines().skip(1) {
-        let packed: Value = serde_json::from_str(line)?;
-        let name = packed["name"].as_str().context("a document of the pack has a name")?;
-        fs::write(documents.join(format!("{name}.yaml")), packed["openapi"].to_string())?;
-    }
-    Ok(documents)
-}
-
 /// Where ajv is, installed into a folder of this run.
 fn ajv(folder: &Path) -> Result<PathBuf> {
     let modules = folder.join("node_modules");
@@ -109,16 +96,8 @@ fn ajv(folder: &Path) -> Result<PathBuf> {
     Ok(modules)
 }
 
-/// A Python that has the modules.
 fn python() -> Result<&'static str> {
-    ["python3", "/usr/bin/python3"]
-        .into_iter()
-        .find(|python| shell::output(python, &["-c", "import jsonschema, yaml"]).is_some())
-        .context("no Python with jsonschema and PyYAML")
-}
-
-fn fixtures() -> PathBuf {
-    shell::workspace().join("tests/fixtures/contract")
+    python_with_jsonschema().context("no Python with jsonschema and PyYAML")
 }
 
 fn round(value: f64) -> f64 {
