@@ -5,8 +5,9 @@ use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    contracts::ContractsArguments, failure::Failure, quality::QualityArguments,
-    validate::ValidateArguments,
+    configuration::commands::ConfigArguments, contracts::ContractsArguments, failure::Failure,
+    forward::ForwardArguments, hub::HubArguments, ledger::LedgerArguments,
+    outbox_commands::OutboxArguments, quality::QualityArguments, validate::ValidateArguments,
 };
 
 /// Sees the API traffic of this node at the TLS libraries and sockets, without any change to the
@@ -33,6 +34,16 @@ pub(crate) enum Command {
     Validate(ValidateArguments),
     /// List, check, compare and build contracts. Needs no privileges.
     Contracts(ContractsArguments),
+    /// Show or check the configuration.
+    Config(ConfigArguments),
+    /// Put records into the outbox and forward them. Needs no privileges.
+    Forward(ForwardArguments),
+    /// Look into the outbox, check it, export, drain or repair it. Needs no privileges.
+    Outbox(OutboxArguments),
+    /// Check the ledger of what was produced, delivered and lost.
+    Ledger(LedgerArguments),
+    /// Take records from the broker into PostgreSQL. Needs no privileges.
+    Hub(HubArguments),
     /// Say what this kernel, this node and its processes allow.
     Doctor(DoctorArguments),
     /// Print a completion script for a shell.

@@ -1,20 +1,28 @@
 //! `mop`: sees the API traffic of a node and reports it.
 
+mod admin;
 mod batch;
 mod capture;
 mod cli;
 mod clock;
+mod configuration;
 mod connections;
 mod contracts;
 mod discovery;
 mod doctor;
 mod failure;
+mod forward;
+mod hub;
 mod journal;
+mod ledger;
 mod mask;
 mod observe;
+mod official;
+mod outbox_commands;
 mod output;
 mod pipeline;
 mod pretty;
+mod privileges;
 mod quality;
 mod record;
 mod recorder;
@@ -22,9 +30,11 @@ mod replay;
 mod rulebook;
 mod selection;
 mod signals;
+mod sinks;
 mod stdout;
 mod summary;
 mod validate;
+mod vitals;
 mod worker;
 
 use std::process::ExitCode;
@@ -49,6 +59,11 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Contracts(arguments) => contracts::run(&arguments),
+        Command::Config(arguments) => configuration::commands::run(&arguments),
+        Command::Forward(arguments) => forward::run(&arguments),
+        Command::Outbox(arguments) => outbox_commands::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Hub(arguments) => hub::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => cli::completions(&arguments),
     };

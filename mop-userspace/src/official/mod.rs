@@ -1,0 +1,1 @@
+//! Skeleton: the protocol of the official server and of its client.

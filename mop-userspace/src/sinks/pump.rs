@@ -1,0 +1,1 @@
+//! Skeleton: drives one sink from its feed.
