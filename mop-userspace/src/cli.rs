@@ -5,9 +5,15 @@ use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    configuration::commands::ConfigArguments, contracts::ContractsArguments, failure::Failure,
-    forward::ForwardArguments, hub::HubArguments, ledger::LedgerArguments,
-    outbox_commands::OutboxArguments, quality::QualityArguments, validate::ValidateArguments,
+    configuration::{Configuration, ConfigurationArguments, commands::ConfigArguments},
+    contracts::ContractsArguments,
+    failure::Failure,
+    forward::ForwardArguments,
+    hub::HubArguments,
+    ledger::LedgerArguments,
+    outbox_commands::OutboxArguments,
+    quality::QualityArguments,
+    validate::ValidateArguments,
 };
 
 /// Sees the API traffic of this node at the TLS libraries and sockets, without any change to the
@@ -62,9 +68,8 @@ pub(crate) struct ObserveArguments {
     /// Stop after this time, e.g. 500ms, 30s, 5m, 2h. Without it: at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
-    /// Also write records as JSON Lines into files in this folder, at most 512 MiB of them.
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) journal: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) forwarding: ForwardingArguments,
     /// Threads that reassemble calls.
     #[arg(long, value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -100,6 +105,19 @@ pub(crate) struct ReplayArguments {
     pub(crate) report: ReportArguments,
     #[command(flatten)]
     pub(crate) quality: QualityArguments,
+    #[command(flatten)]
+    pub(crate) forwarding: ForwardingArguments,
+}
+
+/// Where records go besides the standard output.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ForwardingArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Keep records in an outbox in this folder, from which the configured sinks take them. Without a
+    /// sink they stay, up to the bounds of size and age: `mop outbox export` prints them.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) outbox: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -148,6 +166,25 @@ pub(crate) struct ReportArguments {
     /// Add the SHA-256 of each body. A digest of a short body can be guessed: for tests.
     #[arg(long)]
     pub(crate) body_digest: bool,
+}
+
+impl ForwardingArguments {
+    /// The configuration, with what the command line says over it.
+    pub(crate) fn load(&self) -> Result<Configuration, Failure> {
+        let mut configuration = Configuration::load(&self.configuration)?;
+        if let Some(folder) = &self.outbox {
+            configuration.outbox.folder = Some(folder.clone());
+        }
+        Ok(configuration)
+    }
+
+    /// The same, but nothing at all unless the command line asks for it.
+    pub(crate) fn load_if_given(&self) -> Result<Configuration, Failure> {
+        if self.configuration.config.is_none() && self.outbox.is_none() {
+            return Ok(Configuration::default());
+        }
+        self.load()
+    }
 }
 
 /// How records are printed.

@@ -92,6 +92,33 @@ impl Configuration {
     }
 }
 
+impl NodeConfiguration {
+    /// The configured name, or the host name.
+    pub(crate) fn name(&self) -> String {
+        if self.name.is_empty() {
+            rustix::system::uname().nodename().to_string_lossy().into_owned()
+        } else {
+            self.name.clone()
+        }
+    }
+}
+
+impl SinksConfiguration {
+    /// Names of the sinks that are configured.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        [
+            rabbitmq.as_ref().map(|_| "rabbitmq"),
+            mop_server.as_ref().map(|_| "mop_server"),
+            webhook.as_ref().map(|_| "webhook"),
+            otlp.as_ref().map(|_| "otlp"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
 /// Skeleton: durations as text.
 mod seconds {
     use std::time::Duration;
