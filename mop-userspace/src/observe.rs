@@ -109,7 +109,7 @@ fn run_id(node: &str) -> String {
 }
 
 /// Enough for every run of every node there will ever be.
-const RUN_ID_BYTES: usize = 8;
+pub(crate) const RUN_ID_BYTES: usize = 8;
 
 /// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
 /// judging goes on, at no cost.

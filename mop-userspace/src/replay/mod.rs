@@ -5,11 +5,13 @@ mod exchange_lines;
 
 use std::{
     fs::File,
-    io::BufReader,
+    io::{self, BufReader, Read},
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     cli::ReplayArguments,
@@ -17,7 +19,7 @@ use crate::{
     failure::Failure,
     forwarding::Forwarding,
     ledger::CaptureAccount,
-    observe,
+    observe::{self, RUN_ID_BYTES},
     output::{Dropped, Format, Output},
     pipeline::Reporter,
     rulebook::Rules,
@@ -45,6 +47,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, spooling(&configuration))?;
     let file = File::open(path)
         .map_err(|error| Failure::runtime(format!("cannot open {}: {error}", path.display())))?;
+    let (run, mut file) = identify(BufReader::with_capacity(READ_BYTES, file))
+        .map_err(|error| Failure::runtime(format!("cannot read {}: {error}", path.display())))?;
     let rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
@@ -56,11 +60,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         payload: format.payload(),
         outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
         clock: Clock { offset_ns: 0 },
-        run: "replay".to_owned(),
+        run: run.clone(),
         counts: ExchangeCounts::default(),
-        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, "replay".to_owned()),
+        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, run),
     };
-    let mut file = BufReader::with_capacity(READ_BYTES, file);
     let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.
     let spool = output.finish()?;
@@ -74,6 +77,19 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     observe::finish(arguments.report.output, &Summary::new(totals))
 }
+
+/// Gives what begins the identifiers of a replay — the same whenever the same file is replayed, and
+/// another for another file — and the file as it was.
+fn identify<R: Read>(mut file: R) -> io::Result<(String, impl Read)> {
+    let mut start = Vec::new();
+    file.by_ref().take(IDENTIFIED_BYTES).read_to_end(&mut start)?;
+    let digest = Sha256::digest(&start);
+    let run = digest.iter().take(RUN_ID_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    Ok((run, io::Cursor::new(start).chain(file)))
+}
+
+/// Captures differ from their first record on: it has the time of the machine in nanoseconds.
+const IDENTIFIED_BYTES: u64 = 64 << 10;
 
 /// Whoever replays a file wants to know of every call in it.
 const EACH_CLEAN: u32 = 1;

@@ -9,7 +9,7 @@ use std::{
 use mop_outbox::Feed;
 use tokio::sync::{Notify, watch};
 
-use super::{Sink, pump::Pump};
+use super::{Sink, Trouble, pump::Pump};
 use crate::{failure::Failure, observe::spawn, vitals::SinkVitals};
 
 /// A sink that is ready to run.
@@ -64,11 +64,19 @@ impl Forwarder {
             .collect();
         let thread = spawn("mop-sinks", move || {
             runtime.block_on(async move {
-                let running: Vec<_> =
-                    pumps.into_iter().map(|pump| tokio::spawn(pump.run())).collect();
-                for pump in running {
-                    // A pump that panicked was reported by the hook; the others go on.
-                    let _ = pump.await;
+                let running: Vec<_> = pumps
+                    .into_iter()
+                    .map(|pump| (Arc::clone(&pump.vitals), tokio::spawn(pump.run())))
+                    .collect();
+                for (vitals, pump) in running {
+                    // A panic was reported by the hook. Its records stay in the outbox, and the other
+                    // sinks go on.
+                    if pump.await.is_err() {
+                        vitals.set_trouble(Some(Trouble::lasting(
+                            "internal_error",
+                            "the sink ended; restart the program and report it",
+                        )));
+                    }
                 }
             });
             // Whatever a library left running must not hold up the end.
