@@ -19,6 +19,7 @@ use crate::{
     capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
     cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
     clock::{self, Clock},
+    configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
@@ -33,7 +34,9 @@ use crate::{
 };
 
 /// Observes until told to stop.
-pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
+    let configuration = Configuration::load(&arguments.configuration)?;
+    arguments.over(&configuration.observe, &configuration.quality);
     let format = Format::of(&arguments.report, arguments.journal.is_some())?;
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
