@@ -41,8 +41,6 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::cli::{Arguments, Command};
 
 fn main() -> ExitCode {
@@ -53,10 +51,9 @@ fn main() -> ExitCode {
         }
         None => eprintln!("mop: internal error; please report it"),
     }));
-    // clap prints its own message for a wrong command line and exits with 2.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let outcome = match arguments.command {
-        Command::Observe(arguments) => observe::run(&arguments),
+        Command::Observe(arguments) => observe::run(arguments),
         Command::Record(arguments) => recorder::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),

@@ -37,8 +37,9 @@ use crate::{
 };
 
 /// Observes until told to stop.
-pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
     let configuration = arguments.forwarding.load()?;
+    arguments.over(&configuration.observe, &configuration.quality);
     let format = Format::of(&arguments.report, spooling(&configuration))?;
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;

@@ -259,7 +259,7 @@ impl Spool {
 
 /// Which records the outbox of a configuration is for.
 pub(crate) fn spooling(configuration: &Configuration) -> Spooling {
-    let is_journal = configuration.outbox.keep_delivered || configuration.sinks.names().is_empty();
+    let is_journal = configuration.outbox.keep_delivered || configuration.sinks.is_empty();
     match configuration.outbox.folder {
         None => Spooling::Nothing,
         Some(_) if is_journal => Spooling::Everything,
