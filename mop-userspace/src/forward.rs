@@ -180,11 +180,13 @@ fn read(lines: &Sender<io::Result<Vec<u8>>>) {
 /// Ids that are printed once their records are safe.
 struct Acknowledgements {
     lanes: Option<[VecDeque<(u64, String)>; Lane::ALL.len()]>,
+    /// Records that each lane had dropped when it was looked at last.
+    shed: [u64; Lane::ALL.len()],
 }
 
 impl Acknowledgements {
     fn new(is_wanted: bool) -> Self {
-        Self { lanes: is_wanted.then(Default::default) }
+        Self { lanes: is_wanted.then(Default::default), shed: [0; Lane::ALL.len()] }
     }
 
     fn expect(&mut self, lane: Lane, sequence: u64, id: String) {
@@ -196,7 +198,18 @@ impl Acknowledgements {
     fn print(&mut self, spool: &Spool) {
         let Some(lanes) = &mut self.lanes else { return };
         let mut text = String::new();
-        for (lane, waiting) in Lane::ALL.into_iter().zip(lanes) {
+        for (lane, (waiting, shed_before)) in
+            Lane::ALL.into_iter().zip(lanes.iter_mut().zip(&mut self.shed))
+        {
+            if waiting.is_empty() {
+                continue;
+            }
+            // Records were dropped before they were safe: which ones is not known, so nothing is
+            // promised of any that wait.
+            let shed = spool.shed(lane);
+            if std::mem::replace(shed_before, shed) < shed {
+                waiting.clear();
+            }
             let durable = spool.durable(lane);
             while let Some((_, id)) = waiting.pop_front_if(|(sequence, _)| *sequence <= durable) {
                 text.push_str(&id);
