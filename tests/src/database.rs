@@ -95,9 +95,7 @@ impl Database {
         // Processes are killed here, the machine is not: what the kernel has is safe.
         command.args(["-c", "fsync=off"]).stdout(log.try_clone()?).stderr(log);
         let mut server = Process::start("postgres", &mut command)?;
-        until("an answer of PostgreSQL", START_LIMIT, || {
-            !server.running() || self.answers()
-        })?;
+        until("an answer of PostgreSQL", START_LIMIT, || !server.running() || self.answers())?;
         if !server.running() {
             bail!("PostgreSQL ended while it started");
         }
