@@ -210,6 +210,7 @@ impl<'a> BrokerBuilder<'a> {
         node.configure(certificates, &plugins, &configuration)?;
         let mut mapper = bound("epmd");
         mapper.args(node.mapper_arguments()).stdin(Stdio::null());
+        mapper.stderr(fs::File::create(node.folder().join("mapper.log"))?);
         let mapper = Process::start("epmd", &mut mapper)?;
         listening(SocketAddr::from(([127, 0, 0, 1], ports.mapper)))?;
         let server = Some(launch(&node)?);
