@@ -7,9 +7,15 @@
 //! MOP observes the whole machine. A test therefore marks its own calls with a [`Marker`] in the
 //! path and looks only at the exchanges that carry it.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod body;
+mod broker;
+mod broker_node;
 mod certificates;
 mod contracts;
+mod database;
+mod database_cluster;
 mod exchange;
 mod marker;
 mod nginx;
@@ -22,11 +28,17 @@ mod skip;
 mod verify;
 mod wait;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{Amqp, Message as AmqpMessage};
 pub use body::{Body, sha256_hex};
-pub use certificates::Certificates;
+pub use broker::{Broker, BrokerBuilder};
+pub use broker_node::{BrokerNode, BrokerPorts};
+pub use certificates::{Certificates, ClientCertificate};
 pub use contracts::{
     contract_documents, contract_fixtures, python_with_jsonschema, unpacked_contracts,
 };
+pub use database::Database;
+pub use database_cluster::DatabaseCluster;
 pub use exchange::{Exchange, Message};
 pub use marker::Marker;
 pub use nginx::{Nginx, NginxBuilder};
