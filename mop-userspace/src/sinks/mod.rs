@@ -4,10 +4,12 @@
 //! window of deliveries in flight, order, retries, what is set aside, how far the outbox is read —
 //! is the pump's, the same for every sink.
 
+pub(crate) mod http;
 pub(crate) mod mop_server;
 pub(crate) mod otlp;
 pub(crate) mod pump;
 pub(crate) mod rabbitmq;
+pub(crate) mod task;
 pub(crate) mod trouble;
 pub(crate) mod webhook;
 
