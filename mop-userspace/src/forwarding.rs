@@ -1,14 +1,18 @@
 //! Outbox and sinks together, as every command that forwards has them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     configuration::Configuration,
     failure::Failure,
     ledger::CaptureAccount,
+    official::message::{OfficialMessages, OfficialSource},
     output::Dropped,
     sinks::{
-        configured,
+        configured::Configured,
         forwarder::{Bells, Connected, Forwarder},
     },
     spool::{Spool, SpoolVitals},
@@ -19,6 +23,7 @@ use crate::{
 pub(crate) struct Forwarding {
     forwarder: Option<Forwarder>,
     pub(crate) vitals: Arc<SpoolVitals>,
+    official: Option<Arc<OfficialSource>>,
 }
 
 impl Forwarding {
@@ -29,7 +34,7 @@ impl Forwarding {
         dropped: Arc<Dropped>,
         capture: Box<dyn Fn() -> CaptureAccount + Send + Sync>,
     ) -> Result<Option<(Spool, Self)>, Failure> {
-        let sinks = configured::sinks(configuration)?;
+        let Configured { sinks, official } = Configured::new(configuration)?;
         if configuration.outbox.folder.is_none() && sinks.is_empty() {
             return Ok(None);
         }
@@ -46,7 +51,21 @@ impl Forwarding {
             .collect();
         let forwarder =
             if connected.is_empty() { None } else { Some(Forwarder::start(connected, bells)?) };
-        Ok(Some((spool, Self { forwarder, vitals })))
+        Ok(Some((spool, Self { forwarder, vitals, official })))
+    }
+
+    /// What makes messages for the official server, one for each thread that judges.
+    pub(crate) fn official(&self) -> Option<OfficialMessages> {
+        self.official.clone().map(OfficialMessages::new)
+    }
+
+    /// Waits, a little, until messages for the official server can be made.
+    pub(crate) fn wait_for_fields(&self, limit: Duration) {
+        let Some(source) = &self.official else { return };
+        let end = Instant::now() + limit;
+        while source.policies.current().is_none() && Instant::now() < end {
+            std::thread::sleep(FIELDS_LOOK);
+        }
     }
 
     /// Waits until the sinks have all that is committed, or the time is over, or `is_stopped`. False
@@ -79,3 +98,6 @@ impl Forwarding {
 
 /// Of the ten seconds that a stop may take. What is left is sent by the next run.
 const LAST_DRAIN: Duration = Duration::from_secs(2);
+
+/// The lists are there after one round trip.
+const FIELDS_LOOK: Duration = Duration::from_millis(20);

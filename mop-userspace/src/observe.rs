@@ -27,6 +27,7 @@ use crate::{
     ledger::CaptureAccount,
     output::{Dropped, Format, Output},
     pipeline::{Pipeline, Reporter},
+    quality::{Inspector, QualityArguments},
     rulebook::Rules,
     selection::Selection,
     signals::StopRequest,
@@ -59,7 +60,13 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
             clock: Clock::now(),
             run: run.clone(),
             counts: ExchangeCounts::default(),
-            inspector: rules.inspector(&arguments.quality, LIVE_CLEAN, format!("{run}/{number}")),
+            inspector: inspector(
+                &rules,
+                &arguments.quality,
+                LIVE_CLEAN,
+                format!("{run}/{number}"),
+                forwarding.as_ref(),
+            ),
         };
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
@@ -101,6 +108,19 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         forwarding.stop(spool);
     }
     finish(arguments.report.output, &Summary::new(totals))
+}
+
+/// The judge of one worker, which also makes messages for the official server when there is one.
+pub(crate) fn inspector(
+    rules: &Rules,
+    arguments: &QualityArguments,
+    report_clean: u32,
+    worker: String,
+    forwarding: Option<&Forwarding>,
+) -> Option<Inspector> {
+    let mut inspector = rules.inspector(arguments, report_clean, worker)?;
+    inspector.official = forwarding.and_then(Forwarding::official);
+    Some(inspector)
 }
 
 /// Begins the identifiers of a run: no other run, of this node or another, has the same.

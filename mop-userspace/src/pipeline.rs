@@ -12,6 +12,7 @@ use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
+    official::{door::Judged, message::Source},
     output::Outlet,
     quality::{Inspector, InspectorCounts},
     record::{ExchangeRecord, Payload},
@@ -225,6 +226,19 @@ impl Reporter {
             inspector.reset();
             self.counts.panics += 1;
         }
+    }
+
+    /// Judges a copy that an application handed over, and reports what is found. `None` when calls
+    /// are not judged, and after a panic.
+    pub(crate) fn deliver_copy(&mut self, source: Source<'_>) -> Option<Judged> {
+        let inspector = self.inspector.as_mut()?;
+        let outlet = self.outlet.as_mut();
+        let judged = catch_unwind(AssertUnwindSafe(|| inspector.inspect_copy(source, outlet)));
+        if judged.is_err() {
+            inspector.reset();
+            self.counts.panics += 1;
+        }
+        judged.ok().flatten()
     }
 
     /// The time has come this far, whether calls were seen or not.

@@ -54,6 +54,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let (spool, forwarding) =
         Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
             .unzip();
+    if let Some(forwarding) = &forwarding {
+        // A replay does not last long enough for them to come meanwhile.
+        forwarding.wait_for_fields(FIELDS_LIMIT);
+    }
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
@@ -62,7 +66,13 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         clock: Clock { offset_ns: 0 },
         run: run.clone(),
         counts: ExchangeCounts::default(),
-        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, run),
+        inspector: observe::inspector(
+            &rules,
+            &arguments.quality,
+            EACH_CLEAN,
+            run,
+            forwarding.as_ref(),
+        ),
     };
     let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.
@@ -93,6 +103,9 @@ const IDENTIFIED_BYTES: u64 = 64 << 10;
 
 /// Whoever replays a file wants to know of every call in it.
 const EACH_CLEAN: u32 = 1;
+
+/// Without the lists of the official server no message for it can be made.
+const FIELDS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The sinks may take so long for what a file gives.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
