@@ -371,3 +371,6 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// Saying goodbye is a courtesy.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
