@@ -15,6 +15,7 @@ use mop_probe::{LoadOptions, Observer, environment};
 use mop_wire::Options;
 
 use crate::{
+    admin::Admin,
     batch::Batch,
     capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
     cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
@@ -30,6 +31,7 @@ use crate::{
     signals::StopRequest,
     stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
+    vitals::Vitals,
     worker::{self, EMPTY_BATCHES},
 };
 
@@ -37,6 +39,10 @@ use crate::{
 pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
     let configuration = Configuration::load(&arguments.configuration)?;
     arguments.over(&configuration.observe, &configuration.quality);
+    let vitals = Vitals::new();
+    vitals.wants(PROBES, "the probes are not attached yet");
+    let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
+    let admin = Admin::start_if_enabled(&admin, &vitals, axum::Router::new())?;
     let format = Format::of(&arguments.report, arguments.journal.is_some())?;
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
@@ -62,7 +68,14 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
-        workers.push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties))?);
+        let worked = vitals.worker();
+        workers
+            .push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties, &worked))?);
+    }
+    vitals.set_capture(Arc::clone(&session.counters), Arc::clone(&session.libraries));
+    vitals.has(PROBES);
+    if let Some(books) = rules.books() {
+        vitals.set_rules(books);
     }
     rules.watch(&arguments.quality.rules)?;
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
@@ -71,6 +84,7 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         output.is_finished() || workers.iter().any(JoinHandle::is_finished)
     });
 
+    vitals.wants(PROBES, "the observer is stopping");
     let stopped = session.stop()?;
     let mut totals = Totals {
         kernel: Some(stopped.kernel),
@@ -93,8 +107,14 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     }
     rules.stop()?;
     totals.output_dropped_bytes = output.finish()?;
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     finish(arguments.report.output, &Summary::new(totals))
 }
+
+/// What an observer needs before it is ready.
+const PROBES: &str = "probes";
 
 /// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
 /// judging goes on, at no cost.
@@ -119,7 +139,7 @@ pub(crate) struct Session {
     /// Where workers put emptied batches.
     pub(crate) empties: Sender<Batch>,
     pub(crate) libraries: Arc<LibraryNames>,
-    counters: Arc<CaptureCounters>,
+    pub(crate) counters: Arc<CaptureCounters>,
     stop: Arc<AtomicBool>,
     finds: Sender<discovery::Find>,
     discovery: JoinHandle<Observer>,
@@ -164,8 +184,10 @@ impl Session {
         };
         discovery::learn(&libraries, observer.discover_all());
         let discovery = {
-            let libraries = Arc::clone(&libraries);
-            spawn("mop-discovery", move || discovery::run(observer, &to_find, &libraries))?
+            let (libraries, counters) = (Arc::clone(&libraries), Arc::clone(&counters));
+            spawn("mop-discovery", move || {
+                discovery::run(observer, &to_find, &libraries, &counters)
+            })?
         };
         Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
     }
