@@ -16,12 +16,12 @@ use crate::{
     configuration::{Configuration, ConfigurationArguments},
     failure::Failure,
     forwarding::Forwarding,
-    ledger::CaptureAccount,
     observe::spawn,
     output::Dropped,
     signals::StopRequest,
     spool::{Spool, unix_ms},
     stdout,
+    vitals::Vitals,
 };
 
 /// Arguments of `mop forward`.
@@ -53,11 +53,7 @@ struct Head {
 pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     let configuration = Configuration::load(&arguments.configuration)?;
     let stop = StopRequest::listen()?;
-    let started = Forwarding::start(
-        &configuration,
-        Arc::new(Dropped::default()),
-        Box::new(CaptureAccount::default),
-    )?;
+    let started = Forwarding::start(&configuration, Arc::new(Dropped::default()), &Vitals::new())?;
     let Some((mut spool, forwarding)) = started else {
         return Err(Failure::configuration(
             "nothing says where records go: configure [outbox] and a sink",

@@ -16,7 +16,7 @@ use crate::{
         forwarder::{Bells, Connected, Forwarder},
     },
     spool::{Spool, SpoolVitals},
-    vitals::SinkVitals,
+    vitals::{SinkVitals, Vitals},
 };
 
 /// The running sinks.
@@ -32,16 +32,23 @@ impl Forwarding {
     pub(crate) fn start(
         configuration: &Configuration,
         dropped: Arc<Dropped>,
-        capture: Box<dyn Fn() -> CaptureAccount + Send + Sync>,
+        vitals: &Arc<Vitals>,
     ) -> Result<Option<(Spool, Self)>, Failure> {
         let Configured { sinks, official } = Configured::new(configuration)?;
         if configuration.outbox.folder.is_none() && sinks.is_empty() {
             return Ok(None);
         }
         let sink_vitals: Vec<_> = sinks.iter().map(|sink| SinkVitals::new(sink.name())).collect();
-        let vitals = SpoolVitals::new(sink_vitals.clone(), dropped, capture);
+        let captured = Arc::clone(vitals);
+        let capture = Box::new(move || CaptureAccount::from(captured.captured()));
+        let numbers = SpoolVitals::new(sink_vitals.clone(), dropped, capture);
+        vitals.set_sinks(sink_vitals.clone());
+        vitals.set_outbox({
+            let numbers = Arc::clone(&numbers);
+            move || numbers.published()
+        });
         let bells = Bells::new(sinks.len());
-        let spool = Spool::open(configuration, bells.clone(), Arc::clone(&vitals))?;
+        let spool = Spool::open(configuration, bells.clone(), Arc::clone(&numbers))?;
         let connected: Vec<Connected> = sinks
             .into_iter()
             .zip(sink_vitals)
@@ -51,7 +58,7 @@ impl Forwarding {
             .collect();
         let forwarder =
             if connected.is_empty() { None } else { Some(Forwarder::start(connected, bells)?) };
-        Ok(Some((spool, Self { forwarder, vitals, official })))
+        Ok(Some((spool, Self { forwarder, vitals: numbers, official })))
     }
 
     /// What makes messages for the official server, one for each thread that judges.

@@ -16,6 +16,7 @@ use mop_wire::Options;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    admin::Admin,
     batch::Batch,
     capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
     cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
@@ -24,7 +25,6 @@ use crate::{
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
-    ledger::CaptureAccount,
     output::{Dropped, Format, Output},
     pipeline::{Pipeline, Reporter},
     quality::{Inspector, QualityArguments},
@@ -34,6 +34,7 @@ use crate::{
     spool::{spooling, unix_ms},
     stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
+    vitals::Vitals,
     worker::{self, EMPTY_BATCHES},
 };
 
@@ -42,13 +43,16 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let configuration = arguments.forwarding.load()?;
     arguments.over(&configuration.observe, &configuration.quality);
     let format = Format::of(&arguments.report, spooling(&configuration))?;
+    let vitals = Vitals::new();
+    vitals.wants(PROBES, "the probes are not attached yet");
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
-        Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
-            .unzip();
+        Forwarding::start(&configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
+    let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
+    let admin = Admin::start_if_enabled(&admin, &vitals, axum::Router::new())?;
     let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
     let run = run_id(&configuration.node.name());
     let mut workers = Vec::new();
@@ -72,7 +76,14 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
-        workers.push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties))?);
+        let worked = vitals.worker();
+        workers
+            .push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties, &worked))?);
+    }
+    vitals.set_capture(Arc::clone(&session.counters), Arc::clone(&session.libraries));
+    vitals.has(PROBES);
+    if let Some(books) = rules.books() {
+        vitals.set_rules(books);
     }
     rules.watch(&arguments.quality.rules)?;
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
@@ -81,6 +92,7 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         output.is_finished() || workers.iter().any(JoinHandle::is_finished)
     });
 
+    vitals.wants(PROBES, "the observer is stopping");
     let stopped = session.stop()?;
     let mut totals = Totals {
         kernel: Some(stopped.kernel),
@@ -102,6 +114,9 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         }
     }
     rules.stop()?;
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     if let (Some(spool), Some(forwarding)) = (spool, forwarding) {
@@ -131,6 +146,8 @@ fn run_id(node: &str) -> String {
 
 /// Enough for every run of every node there will ever be.
 pub(crate) const RUN_ID_BYTES: usize = 8;
+/// What an observer needs before it is ready.
+const PROBES: &str = "probes";
 
 /// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
 /// judging goes on, at no cost.
@@ -155,7 +172,7 @@ pub(crate) struct Session {
     /// Where workers put emptied batches.
     pub(crate) empties: Sender<Batch>,
     pub(crate) libraries: Arc<LibraryNames>,
-    counters: Arc<CaptureCounters>,
+    pub(crate) counters: Arc<CaptureCounters>,
     stop: Arc<AtomicBool>,
     finds: Sender<discovery::Find>,
     discovery: JoinHandle<Observer>,
@@ -200,8 +217,10 @@ impl Session {
         };
         discovery::learn(&libraries, observer.discover_all());
         let discovery = {
-            let libraries = Arc::clone(&libraries);
-            spawn("mop-discovery", move || discovery::run(observer, &to_find, &libraries))?
+            let (libraries, counters) = (Arc::clone(&libraries), Arc::clone(&counters));
+            spawn("mop-discovery", move || {
+                discovery::run(observer, &to_find, &libraries, &counters)
+            })?
         };
         Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
     }

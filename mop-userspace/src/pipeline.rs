@@ -18,6 +18,7 @@ use crate::{
     record::{ExchangeRecord, Payload},
     selection::Selection,
     summary::ExchangeCounts,
+    vitals::WorkerVitals,
 };
 
 /// All that happens to the connections of one worker.
@@ -148,6 +149,23 @@ impl<S: ProcessSource> Pipeline<S> {
         if let Some(outlet) = &mut self.reporter.outlet {
             outlet.flush();
         }
+    }
+
+    /// Lets others know what was counted so far.
+    pub(crate) fn publish(&self, vitals: &WorkerVitals) {
+        let mut flows = self.flows.stats();
+        crate::summary::add_flows(&mut flows, &self.past_flows);
+        let Reporter { counts, inspector, .. } = &self.reporter;
+        let judged = inspector.as_ref().map(|inspector| &inspector.counts);
+        vitals.store(counts, &flows, judged, self.http2_connections);
+    }
+
+    /// The same as [`Self::finish`], and lets others know.
+    pub(crate) fn finish_publishing(self, vitals: &WorkerVitals) -> PipelineTotals {
+        let totals = self.finish();
+        let PipelineTotals { counts, flows, http2_connections, inspected } = &totals;
+        vitals.store(counts, flows, inspected.as_ref(), *http2_connections);
+        totals
     }
 
     /// Reports what is left, and what was counted.

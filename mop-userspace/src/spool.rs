@@ -18,7 +18,7 @@ use crate::{
     ledger::{Account, CaptureAccount, Ledger, OutboxAccount, RecordsAccount, SinkAccount},
     output::{Dropped, Spooling},
     sinks::forwarder::Bells,
-    vitals::SinkVitals,
+    vitals::{OutboxVitals, SinkVitals},
 };
 
 /// An open outbox with what is counted around it.
@@ -63,6 +63,16 @@ impl SpoolVitals {
     /// What the outbox held a moment ago.
     pub(crate) fn stats(&self) -> Stats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All numbers, for whoever watches.
+    pub(crate) fn published(&self) -> OutboxVitals {
+        OutboxVitals {
+            stats: self.stats(),
+            refused: self.refused.load(Ordering::Relaxed),
+            dropped_records: self.dropped.by_lane(),
+            dropped_bytes: self.dropped.bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Records that no sink has yet, of the sink that is furthest behind.
@@ -257,15 +267,12 @@ impl Spool {
             })
             .collect();
         drop(books);
-        let dropped = std::array::from_fn(|lane| {
-            self.vitals.dropped.records.get(lane).map_or(0, |count| count.load(Ordering::Relaxed))
-        });
         let mut accepted = stats.appended;
         for (accepted, refused) in accepted.iter_mut().zip(self.refused) {
             *accepted = accepted.saturating_sub(refused);
         }
         Account {
-            records: RecordsAccount::new(accepted, self.refused, dropped),
+            records: RecordsAccount::new(accepted, self.refused, self.vitals.dropped.by_lane()),
             outbox: OutboxAccount {
                 held_at_start: self.held_at_start,
                 held: stats.held.iter().sum(),

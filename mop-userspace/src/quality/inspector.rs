@@ -306,6 +306,14 @@ impl Outcome {
 }
 
 impl InspectorCounts {
+    /// What is counted, in the order of [`Self::values`].
+    pub(crate) const NAMES: [&'static str; 4] = ["conforming", "violating", "unjudged", "unrouted"];
+
+    pub(crate) fn values(&self) -> [u64; Self::NAMES.len()] {
+        let Self { conforming, violating, unjudged, unrouted } = *self;
+        [conforming, violating, unjudged, unrouted]
+    }
+
     pub(crate) fn absorb(&mut self, other: Self) {
         let Self { conforming, violating, unjudged, unrouted } = other;
         self.conforming += conforming;

@@ -18,7 +18,6 @@ use crate::{
     clock::Clock,
     failure::Failure,
     forwarding::Forwarding,
-    ledger::CaptureAccount,
     observe::{self, RUN_ID_BYTES},
     output::{Dropped, Format, Output},
     pipeline::Reporter,
@@ -26,6 +25,7 @@ use crate::{
     selection::Selection,
     spool::spooling,
     summary::{ExchangeCounts, Summary},
+    vitals::Vitals,
 };
 
 /// Reads the file in the format that its name says.
@@ -52,8 +52,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
-        Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
-            .unzip();
+        Forwarding::start(&configuration, Arc::clone(&dropped), &Vitals::new())?.unzip();
     if let Some(forwarding) = &forwarding {
         // A replay does not last long enough for them to come meanwhile.
         forwarding.wait_for_fields(FIELDS_LIMIT);
