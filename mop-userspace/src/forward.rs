@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, BufRead as _, Read as _},
+    net::SocketAddr,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -13,6 +14,7 @@ use mop_outbox::{Admission, Draft, Lane};
 use serde::Deserialize;
 
 use crate::{
+    admin::Admin,
     configuration::{Configuration, ConfigurationArguments},
     failure::Failure,
     forwarding::Forwarding,
@@ -32,6 +34,10 @@ use crate::{
 pub(crate) struct ForwardArguments {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArguments,
+    /// Serve metrics and health there, e.g. 127.0.0.1:9465. Without it: nowhere, since the observer
+    /// of this node does.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
     /// Print the id of each record, one a line, once it is safe on disk.
     #[arg(long)]
     pub(crate) acknowledge: bool,
@@ -53,12 +59,15 @@ struct Head {
 pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     let configuration = Configuration::load(&arguments.configuration)?;
     let stop = StopRequest::listen()?;
-    let started = Forwarding::start(&configuration, Arc::new(Dropped::default()), &Vitals::new())?;
+    let numbers = Vitals::new();
+    let started = Forwarding::start(&configuration, Arc::new(Dropped::default()), &numbers)?;
     let Some((mut spool, forwarding)) = started else {
         return Err(Failure::configuration(
             "nothing says where records go: configure [outbox] and a sink",
         ));
     };
+    let admin = configuration.admin.asked_for(arguments.admin, false);
+    let admin = Admin::start_if_enabled(&admin, &numbers, axum::Router::new())?;
     let (lines, incoming) = bounded(QUEUE_LINES);
     // The reader may be waiting for input when the program ends: nobody waits for it.
     spawn("mop-input", move || read(&lines))?;
@@ -80,6 +89,9 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     let is_drained = forwarding.drain(&mut spool, arguments.drain_for, is_stopped);
     let vitals = Arc::clone(&forwarding.vitals);
     forwarding.stop(spool);
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     read?;
     if refused_lines > 0 {
         return Err(Failure::runtime(format!(

@@ -61,6 +61,11 @@ impl Forwarding {
         Ok(Some((spool, Self { forwarder, vitals: numbers, official })))
     }
 
+    /// What messages for the official server are made with.
+    pub(crate) fn official_source(&self) -> Option<Arc<OfficialSource>> {
+        self.official.clone()
+    }
+
     /// What makes messages for the official server, one for each thread that judges.
     pub(crate) fn official(&self) -> Option<OfficialMessages> {
         self.official.clone().map(OfficialMessages::new)

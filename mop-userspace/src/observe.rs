@@ -25,6 +25,7 @@ use crate::{
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
+    official::{self, door::Door},
     output::{Dropped, Format, Output},
     pipeline::{Pipeline, Reporter},
     quality::{Inspector, QualityArguments},
@@ -45,6 +46,7 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let format = Format::of(&arguments.report, spooling(&configuration))?;
     let vitals = Vitals::new();
     vitals.wants(PROBES, "the probes are not attached yet");
+    let run = run_id(&configuration.node.name());
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
@@ -52,9 +54,31 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         Forwarding::start(&configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
-    let admin = Admin::start_if_enabled(&admin, &vitals, axum::Router::new())?;
+    let mut routes = axum::Router::new();
+    let mut door = None;
+    if admin.enabled && admin.door {
+        let reporter = Reporter {
+            selection: Selection::of(&arguments.report),
+            payload: format.payload(),
+            outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
+            clock: Clock::now(),
+            run: run.clone(),
+            counts: ExchangeCounts::default(),
+            inspector: inspector(
+                &rules,
+                &arguments.quality,
+                LIVE_CLEAN,
+                format!("{run}/door"),
+                forwarding.as_ref(),
+            ),
+        };
+        let official = forwarding.as_ref().and_then(Forwarding::official_source);
+        let opened = Door::start(reporter, official)?;
+        routes = official::door::routes(Arc::clone(&opened.0));
+        door = Some(opened);
+    }
+    let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
     let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
-    let run = run_id(&configuration.node.name());
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = Reporter {
@@ -116,6 +140,15 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     rules.stop()?;
     if let Some(admin) = admin {
         admin.stop();
+    }
+    if let Some((door, reporter)) = door {
+        door.close();
+        let reporter =
+            reporter.join().map_err(|_panic| Failure::runtime("the door's thread panicked"))?;
+        totals.counts.absorb(&reporter.counts);
+        if let Some(inspector) = reporter.inspector {
+            totals.inspected.get_or_insert_default().absorb(inspector.counts);
+        }
     }
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);

@@ -12,6 +12,8 @@ pub(crate) struct AdminConfiguration {
     pub(crate) enabled: bool,
     /// Where it listens.
     pub(crate) listen: SocketAddr,
+    /// Also take copies of messages from applications that send them, as the official client does.
+    pub(crate) door: bool,
 }
 
 impl AdminConfiguration {
@@ -19,15 +21,19 @@ impl AdminConfiguration {
     /// without any configuration has no listener.
     pub(crate) fn asked_for(&self, flag: Option<SocketAddr>, is_configured: bool) -> Self {
         match flag {
-            Some(listen) => Self { enabled: true, listen },
-            None => Self { enabled: self.enabled && is_configured, listen: self.listen },
+            Some(listen) => Self { enabled: true, listen, ..self.clone() },
+            None => Self { enabled: self.enabled && is_configured, ..self.clone() },
         }
     }
 }
 
 impl Default for AdminConfiguration {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)) }
+        Self {
+            enabled: true,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            door: false,
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl Sink for Fake {
             }
         }
         let confirmation: Confirmation = Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
             verdicts
         });
         Box::pin(std::future::ready(Ok(confirmation)))
@@ -157,7 +157,7 @@ impl Stage {
             let running = tokio::spawn(pump.run());
             let end = Instant::now() + limit;
             while left() > 0 && Instant::now() < end {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                sleep(Duration::from_millis(2)).await;
             }
             stop.send(true).expect("the pump listens");
             running.await.expect("the pump ends");
