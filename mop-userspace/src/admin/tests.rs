@@ -107,7 +107,7 @@ fn other_modules_are_served_with_the_same_limits() {
 #[test]
 fn a_port_that_is_taken_is_an_error_of_configuration() {
     let admin = started(Vitals::new(), Router::new());
-    let taken = AdminConfiguration { enabled: true, listen: admin.address() };
+    let taken = AdminConfiguration { enabled: true, listen: admin.address(), door: false };
     let failure = Admin::start(&taken, Vitals::new(), Router::new()).err().expect("taken");
     assert!(failure.to_string().contains("[admin]"), "{failure}");
     admin.stop();
@@ -127,7 +127,7 @@ fn it_stops_although_a_client_holds_its_connection() {
 
 fn started(vitals: Arc<Vitals>, extra: Router) -> Admin {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let configuration = AdminConfiguration { enabled: true, listen };
+    let configuration = AdminConfiguration { enabled: true, listen, door: false };
     Admin::start(&configuration, vitals, extra).expect("a free port")
 }
 
