@@ -1,8 +1,0 @@
-//! Skeleton.
-
-use serde::Deserialize;
-
-/// Its section of the configuration.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RabbitMqConfiguration {}
