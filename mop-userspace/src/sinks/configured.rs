@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Sink, mop_server::MopServer, otlp::Otlp, webhook::Webhook};
+use super::{Sink, mop_server::MopServer, otlp::Otlp, rabbitmq::RabbitMqSink, webhook::Webhook};
 use crate::{configuration::Configuration, failure::Failure, official::message::OfficialSource};
 
 /// Sinks, not connected yet.
@@ -19,6 +19,9 @@ impl Configured {
         let node = configuration.node.name();
         let section = &configuration.sinks;
         let mut configured = Self::default();
+        if let Some(section) = &section.rabbitmq {
+            configured.sinks.push(Box::new(RabbitMqSink::new(section, &node)?));
+        }
         if let Some(section) = &section.mop_server {
             let mut section = section.clone();
             if section.fields_file.is_none() {

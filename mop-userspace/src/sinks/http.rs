@@ -18,7 +18,6 @@ use std::{
 };
 
 use reqwest::{Certificate, Proxy, RequestBuilder, Url, redirect::Policy};
-use serde::{Deserialize as _, Deserializer};
 
 pub(crate) use pace::Pace;
 pub(crate) use secret::{Secret, SecretFile};
@@ -243,12 +242,6 @@ fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
         }
     };
     Some(asked.min(MAX_RETRY_AFTER))
-}
-
-/// A duration in a configuration: `30s`, `5m`.
-pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    crate::cli::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
 /// Reads a small file that holds one line.
