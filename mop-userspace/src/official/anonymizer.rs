@@ -32,7 +32,10 @@ pub(crate) struct TooLarge;
 
 /// What the server gets of a body: its attribute `data`, and an empty object where there is none or
 /// it is a scalar. Links, metadata and errors are left out.
-pub(crate) fn payload_data(body: Option<Value<'_>>, policy: &FieldPolicy) -> Result<String, TooLarge> {
+pub(crate) fn payload_data(
+    body: Option<Value<'_>>,
+    policy: &FieldPolicy,
+) -> Result<String, TooLarge> {
     let mut writer = Writer { policy, out: String::new(), scratch: String::new() };
     let data = body.and_then(|body| body.member(DATA)).filter(|data| is_container(*data));
     match data {

@@ -102,12 +102,7 @@ impl FieldPolicies {
     /// Begins with the answer that lies in the file, if one does.
     pub(crate) fn new(file: Option<PathBuf>, max_age: Duration) -> Arc<Self> {
         let kept = file.as_deref().and_then(read).map(Arc::new);
-        Arc::new(Self {
-            current: RwLock::new(kept),
-            refreshed: RwLock::default(),
-            file,
-            max_age,
-        })
+        Arc::new(Self { current: RwLock::new(kept), refreshed: RwLock::default(), file, max_age })
     }
 
     /// The answer in use; `None` when there never was one.

@@ -62,7 +62,10 @@ impl Validations {
         let unjudged = judgement.unjudged.iter();
         pending.extend(unjudged.filter(|unjudged| unjudged.direction == direction).map(
             |unjudged| Pending {
-                violation: format!("the message was not judged as a whole: {}", unjudged.reason.name()),
+                violation: format!(
+                    "the message was not judged as a whole: {}",
+                    unjudged.reason.name()
+                ),
                 code: format!("unjudged.{}", unjudged.reason.name()),
                 severity: WARNING,
                 attribute: String::new(),

@@ -138,10 +138,7 @@ impl Otlp {
             kinds: configuration.kinds.clone(),
             logs: configuration.logs,
             batch: configuration.batch,
-            shared: Arc::new(Shared {
-                sender: configuration.sender(node)?,
-                pace: Pace::default(),
-            }),
+            shared: Arc::new(Shared { sender: configuration.sender(node)?, pace: Pace::default() }),
         })
     }
 }
@@ -171,7 +168,8 @@ impl Sink for Otlp {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             shared.pace.wait().await;
-            let request = shared.sender.request("/v1/logs", &logs::request(&shared.sender.resource, &batch));
+            let request =
+                shared.sender.request("/v1/logs", &logs::request(&shared.sender.resource, &batch));
             Ok(task::confirm(async move { shared.deliver(request, batch.len()).await }))
         })
     }

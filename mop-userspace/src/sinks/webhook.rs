@@ -216,9 +216,8 @@ impl Shared {
             .header("idempotency-key", idempotency_key(batch))
             .header("x-mop-node", &self.node)
             .header("x-mop-records", batch.len());
-        let secret = |file: &SecretFile| {
-            file.read().map_err(|problem| Trouble::lasting("secret", problem))
-        };
+        let secret =
+            |file: &SecretFile| file.read().map_err(|problem| Trouble::lasting("secret", problem));
         if let Some(file) = &self.bearer_token {
             let token = secret(file)?;
             let token = std::str::from_utf8(&token)
@@ -228,9 +227,8 @@ impl Shared {
         if let Some(file) = &self.signature_key {
             let timestamp = now.as_second().to_string();
             let signature = signature(&secret(file)?, &timestamp, &body);
-            request = request
-                .header("x-mop-timestamp", timestamp)
-                .header("x-mop-signature", signature);
+            request =
+                request.header("x-mop-timestamp", timestamp).header("x-mop-signature", signature);
         }
         Ok(request.body(body))
     }
@@ -322,7 +320,8 @@ fn idempotency_key(batch: &[Entry]) -> String {
 }
 
 fn signature(key: &[u8], timestamp: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("invariant: HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).expect("invariant: HMAC takes keys of any length");
     mac.update(timestamp.as_bytes());
     mac.update(b".");
     mac.update(body);

@@ -10,9 +10,7 @@ use mop_wire::Role;
 use serde_json::{Value, json};
 
 use super::{
-    copy::{
-        CORRELATION_ID, Head, HTTP_TYPE, OPERATION, ORIGIN, PATH, Refusal, STATUS_CODE,
-    },
+    copy::{CORRELATION_ID, HTTP_TYPE, Head, OPERATION, ORIGIN, PATH, Refusal, STATUS_CODE},
     worker::Judged,
 };
 
@@ -53,7 +51,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
         Refusal::MissingHeader(name) => list(
             StatusCode::BAD_REQUEST,
             &format!("Missing required header: {name}"),
-            &format!("Required request header '{name}' for method parameter type String is not present"),
+            &format!(
+                "Required request header '{name}' for method parameter type String is not present"
+            ),
         ),
         Refusal::NotJson => list(
             StatusCode::BAD_REQUEST,
@@ -65,7 +65,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
             "The payload is too large.",
             "a copy has 8 MiB at most, and its message 4 MiB",
         ),
-        Refusal::InvalidHeader(details) => object(StatusCode::BAD_REQUEST, "Invalid header", details),
+        Refusal::InvalidHeader(details) => {
+            object(StatusCode::BAD_REQUEST, "Invalid header", details)
+        }
         Refusal::NotAnObject => object(
             StatusCode::BAD_REQUEST,
             "Invalid JSON body",

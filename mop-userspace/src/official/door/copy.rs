@@ -4,14 +4,14 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use mop_contract::json::{Kind, Reader};
 use mop_wire::{
-    Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen, Timing,
-    Version,
+    Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen,
+    Timing, Version,
 };
 
 use super::super::message::Told;
 
 /// What a copy says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) role: Role,
     pub(super) path: String,

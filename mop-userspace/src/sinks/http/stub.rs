@@ -89,8 +89,7 @@ async fn answer(
         std::future::pending::<()>().await;
         unreachable!()
     };
-    let mut response =
-        (StatusCode::from_u16(status).expect("a status"), body).into_response();
+    let mut response = (StatusCode::from_u16(status).expect("a status"), body).into_response();
     for (name, value) in headers {
         response.headers_mut().insert(name, value.parse().expect("a value"));
     }
@@ -121,7 +120,11 @@ pub(crate) struct Driven {
 }
 
 /// Sends entries through a sink until each has a verdict that stays, or too many troubles came.
-pub(crate) async fn drive(sink: &mut impl Sink, entries: Vec<Entry>, max_troubles: usize) -> Driven {
+pub(crate) async fn drive(
+    sink: &mut impl Sink,
+    entries: Vec<Entry>,
+    max_troubles: usize,
+) -> Driven {
     let mut driven = Driven::default();
     let mut waiting: VecDeque<Entry> =
         entries.into_iter().filter(|entry| sink.takes(entry)).collect();

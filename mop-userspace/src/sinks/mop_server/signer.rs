@@ -83,7 +83,8 @@ impl Signer {
             iat: issued,
             exp: issued.saturating_add(VALID_SECONDS),
         };
-        let added = serde_json::to_string(&added).map_err(|_| "claims cannot be written".to_owned())?;
+        let added =
+            serde_json::to_string(&added).map_err(|_| "claims cannot be written".to_owned())?;
         let Some(claims) = joined(message, &added) else { return Ok(None) };
         let mut token = self.header.clone();
         token.push('.');
@@ -128,7 +129,10 @@ fn read_key(file: &Path) -> Result<EncodingKey, String> {
     })?;
     // A key that cannot sign is found now, not with the first message.
     crypto::sign(b"", &key, Algorithm::PS256).map_err(|_| {
-        format!("the key in {} cannot sign with PS256: RSA of 2048 bits or more is wanted", file.display())
+        format!(
+            "the key in {} cannot sign with PS256: RSA of 2048 bits or more is wanted",
+            file.display()
+        )
     })?;
     Ok(key)
 }
@@ -157,7 +161,9 @@ mod tests {
     fn what_is_no_key_says_so_without_quoting_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key.pem");
-        for text in ["", "secret", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"] {
+        for text in
+            ["", "secret", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"]
+        {
             std::fs::write(&file, text).expect("written");
             let Err(problem) = Signer::new(&file, "kid", "org") else { panic!("a key: {text}") };
             assert!(!problem.contains("secret") && !problem.contains("c2Vj"), "{problem}");

@@ -1,6 +1,11 @@
 //! Against a server in the same process: what each answer leads to, and what is sent.
 
-use std::{collections::HashMap, path::Path, process::Command, sync::atomic::{AtomicUsize, Ordering}};
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -14,7 +19,15 @@ const FIELDS: &str = r#"{"anonymized":["cpf"],"exposed":["brand"],"timestamp":"t
 fn key(folder: &Path, name: &str) -> PathBuf {
     let file = folder.join(name);
     let made = Command::new("openssl")
-        .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"])
+        .args([
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-out",
+        ])
         .arg(&file)
         .status();
     assert!(made.expect("openssl runs").success());
@@ -89,7 +102,8 @@ async fn what_is_sent_is_a_token_of_the_message() {
     let mut sink = MopServer::new(&configuration, configuration.source()).expect("configured");
     // Digits that no double holds pass through.
     let payload = r#"{"kind":"official.message","message":{"payload":{"data":{"n":12345678901234567890123}}}}"#;
-    let driven = drive(&mut sink, vec![entry(1, KIND, payload), entry(2, "quality.report", "{}")], 1).await;
+    let driven =
+        drive(&mut sink, vec![entry(1, KIND, payload), entry(2, "quality.report", "{}")], 1).await;
     assert_eq!(driven.delivered, [1], "{driven:?}");
     let received = stub.received();
     let post = received.iter().find(|received| received.path == "/process").expect("sent");
@@ -114,14 +128,22 @@ async fn what_is_sent_is_a_token_of_the_message() {
 async fn each_answer_leads_to_its_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = key(folder.path(), "key.pem");
-    let stub = answering(vec![(400, Vec::new()), (422, Vec::new()), (413, Vec::new()), (200, Vec::new())]).await;
+    let stub =
+        answering(vec![(400, Vec::new()), (422, Vec::new()), (413, Vec::new()), (200, Vec::new())])
+            .await;
     let done = driven(&configuration(&stub, key.clone()), 4, 1).await;
     let mut reasons: Vec<&str> = done.parked.iter().map(|(_, reason)| *reason).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["refused_by_server", "refused_by_server", "too_large"]);
     assert_eq!(done.delivered.len(), 1);
-    for (status, reason) in [(401, "unauthorised"), (403, "unauthorised"), (404, "misdirected"), (302, "misdirected")] {
-        let stub = answering(vec![(status, vec![("location", "http://127.0.0.1:1/".to_owned())]), (200, Vec::new())]).await;
+    for (status, reason) in
+        [(401, "unauthorised"), (403, "unauthorised"), (404, "misdirected"), (302, "misdirected")]
+    {
+        let stub = answering(vec![
+            (status, vec![("location", "http://127.0.0.1:1/".to_owned())]),
+            (200, Vec::new()),
+        ])
+        .await;
         let done = driven(&configuration(&stub, key.clone()), 1, 3).await;
         let trouble = done.troubles.first().expect("trouble");
         assert_eq!((trouble.reason, trouble.is_lasting), (reason, true), "{status}");
@@ -176,7 +198,8 @@ async fn a_server_that_is_down_is_asked_with_one_message_at_a_time() {
 async fn a_server_that_asks_for_time_gets_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = key(folder.path(), "key.pem");
-    let stub = answering(vec![(429, vec![("retry-after", "1".to_owned())]), (200, Vec::new())]).await;
+    let stub =
+        answering(vec![(429, vec![("retry-after", "1".to_owned())]), (200, Vec::new())]).await;
     let before = std::time::Instant::now();
     let done = driven(&configuration(&stub, key), 1, 1).await;
     assert_eq!(done.delivered, [0]);
@@ -232,15 +255,28 @@ async fn pkcs1_keys_sign_too_and_short_ones_do_not() {
     let pkcs8 = key(folder.path(), "key.pem");
     let pkcs1 = folder.path().join("pkcs1.pem");
     let made = Command::new("openssl")
-        .args(["rsa", "-traditional", "-in"]).arg(&pkcs8).arg("-out").arg(&pkcs1).output();
+        .args(["rsa", "-traditional", "-in"])
+        .arg(&pkcs8)
+        .arg("-out")
+        .arg(&pkcs1)
+        .output();
     assert!(made.expect("openssl runs").status.success());
     assert!(std::fs::read_to_string(&pkcs1).expect("readable").contains("BEGIN RSA PRIVATE KEY"));
     let stub = answering(vec![(200, Vec::new())]).await;
     assert_eq!(driven(&configuration(&stub, pkcs1), 1, 1).await.delivered, [0]);
     let short = folder.path().join("short.pem");
     let made = Command::new("openssl")
-        .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out"])
-        .arg(&short).status();
+        .args([
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:1024",
+            "-out",
+        ])
+        .arg(&short)
+        .status();
     assert!(made.expect("openssl runs").success());
     assert!(configuration(&stub, short).check().is_err());
 }
@@ -281,10 +317,19 @@ fn a_bad_configuration_says_what_is_wrong() {
     good.check().expect("well configured");
     let bad: [(&str, MopServerConfiguration); 7] = [
         ("process_url", MopServerConfiguration { process_url: String::new(), ..good.clone() }),
-        ("https", MopServerConfiguration { process_url: "http://mop-server.example/".to_owned(), ..good.clone() }),
+        (
+            "https",
+            MopServerConfiguration {
+                process_url: "http://mop-server.example/".to_owned(),
+                ..good.clone()
+            },
+        ),
         ("fields_url", MopServerConfiguration { fields_url: "x".to_owned(), ..good.clone() }),
         ("kid", MopServerConfiguration { kid: " ".to_owned(), ..good.clone() }),
-        ("organisation_id", MopServerConfiguration { organisation_id: String::new(), ..good.clone() }),
+        (
+            "organisation_id",
+            MopServerConfiguration { organisation_id: String::new(), ..good.clone() },
+        ),
         ("fields_seconds", MopServerConfiguration { fields_seconds: 1, ..good.clone() }),
         ("key", MopServerConfiguration { key_file: folder.path().join("none"), ..good.clone() }),
     ];

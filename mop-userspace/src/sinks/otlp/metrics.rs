@@ -139,21 +139,24 @@ fn metric_of(metric: &Metric, started: Timestamp, now: Timestamp) -> Value {
 impl MetricSource for Vec<Arc<SinkVitals>> {
     fn metrics(&self) -> Vec<Metric> {
         use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-        let of = |name: &str, description: &str, is_counter, pick: fn(&SinkVitals) -> &AtomicU64| {
-            let points = self.iter().map(|sink| Point {
-                labels: vec![("sink".to_owned(), sink.name.to_owned())],
-                value: pick(sink).load(Relaxed) as f64,
-            });
-            Metric {
-                name: name.to_owned(),
-                description: description.to_owned(),
-                unit: "{record}".to_owned(),
-                is_counter,
-                points: points.collect(),
-            }
-        };
+        let of =
+            |name: &str, description: &str, is_counter, pick: fn(&SinkVitals) -> &AtomicU64| {
+                let points = self.iter().map(|sink| Point {
+                    labels: vec![("sink".to_owned(), sink.name.to_owned())],
+                    value: pick(sink).load(Relaxed) as f64,
+                });
+                Metric {
+                    name: name.to_owned(),
+                    description: description.to_owned(),
+                    unit: "{record}".to_owned(),
+                    is_counter,
+                    points: points.collect(),
+                }
+            };
         vec![
-            of("mop.sink.delivered", "Records that the other side has", true, |sink| &sink.delivered),
+            of("mop.sink.delivered", "Records that the other side has", true, |sink| {
+                &sink.delivered
+            }),
             of("mop.sink.parked", "Records set aside", true, |sink| &sink.parked),
             of("mop.sink.passed", "Records that the sink does not take", true, |sink| &sink.passed),
             of("mop.sink.resent", "Records sent again", true, |sink| &sink.resent),

@@ -12,7 +12,12 @@ use crate::{
 fn configuration(stub: &Stub) -> OtlpConfiguration {
     let headers: BTreeMap<String, Secret> =
         toml::from_str("api-key = \"s3cr3t\"").expect("well-formed");
-    OtlpConfiguration { endpoint: stub.url("/"), headers, request_timeout: LONG, ..OtlpConfiguration::default() }
+    OtlpConfiguration {
+        endpoint: stub.url("/"),
+        headers,
+        request_timeout: LONG,
+        ..OtlpConfiguration::default()
+    }
 }
 
 async fn collector(answer: &'static str) -> Stub {
@@ -26,7 +31,9 @@ async fn records_become_log_records() {
     let mut sink = Otlp::new(&configuration, "node-1").expect("configured");
     let payload = r#"{"ts":"2026-11-24T12:00:00.000001Z","n":9007199254740993,"d":1.5,"t":true,"e":null,
         "big":18446744073709551615,"a":["x"],"o":{"k":"v"}}"#;
-    let done = drive(&mut sink, vec![entry(1, "quality.report", payload), entry(2, "x", "not json")], 1).await;
+    let done =
+        drive(&mut sink, vec![entry(1, "quality.report", payload), entry(2, "x", "not json")], 1)
+            .await;
     assert_eq!(done.delivered, [1, 2]);
     let received = stub.received().pop().expect("sent");
     assert_eq!(received.path, "/v1/logs");
@@ -37,7 +44,8 @@ async fn records_become_log_records() {
     let resource = request["resourceLogs"][0]["resource"]["attributes"].as_array().expect("there");
     assert!(resource.contains(&attribute("service.name", "mop")));
     assert!(resource.contains(&attribute("host.name", "node-1")));
-    let records = request["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().expect("there");
+    let records =
+        request["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().expect("there");
     assert_eq!(records[0]["timeUnixNano"], "1795521600000001000");
     assert_eq!(records[0]["observedTimeUnixNano"], "1796126400000000000");
     assert_eq!(records[0]["eventName"], "quality.report");
@@ -88,8 +96,10 @@ async fn metrics_are_pushed_and_once_more_at_the_end() {
     assert_eq!(received.len(), 2);
     assert_eq!(received[1].path, "/v1/metrics");
     let request: Value = serde_json::from_slice(&received[1].body).expect("JSON");
-    let metrics = request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().expect("there");
-    let delivered = metrics.iter().find(|metric| metric["name"] == "mop.sink.delivered").expect("there");
+    let metrics =
+        request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().expect("there");
+    let delivered =
+        metrics.iter().find(|metric| metric["name"] == "mop.sink.delivered").expect("there");
     let sum = &delivered["sum"];
     assert_eq!((&sum["aggregationTemporality"], &sum["isMonotonic"]), (&json!(2), &json!(true)));
     assert_eq!(sum["dataPoints"][0]["asDouble"], 42.0);

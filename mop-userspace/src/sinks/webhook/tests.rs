@@ -6,11 +6,18 @@ use super::*;
 use crate::sinks::http::stub::{LONG, Stub, drive, entry};
 
 fn configuration(stub: &Stub) -> WebhookConfiguration {
-    WebhookConfiguration { url: stub.url("/hook"), batch: 3, request_timeout: LONG, ..WebhookConfiguration::default() }
+    WebhookConfiguration {
+        url: stub.url("/hook"),
+        batch: 3,
+        request_timeout: LONG,
+        ..WebhookConfiguration::default()
+    }
 }
 
 fn records(count: u64) -> Vec<Entry> {
-    (0..count).map(|number| entry(number, "quality.report", &format!(r#"{{"n":{number}}}"#))).collect()
+    (0..count)
+        .map(|number| entry(number, "quality.report", &format!(r#"{{"n":{number}}}"#)))
+        .collect()
 }
 
 #[tokio::test]
@@ -54,9 +61,13 @@ async fn secrets_authorise_and_sign_as_openssl_does() {
     assert_eq!(received.headers["authorization"], "Bearer t0k3n");
     let timestamp = received.headers["x-mop-timestamp"].to_str().expect("text");
     let signed = folder.path().join("signed");
-    std::fs::write(&signed, [timestamp.as_bytes(), b".", &received.body].concat()).expect("written");
+    std::fs::write(&signed, [timestamp.as_bytes(), b".", &received.body].concat())
+        .expect("written");
     let theirs = Command::new("openssl")
-        .args(["dgst", "-sha256", "-hmac", "k3y", "-r"]).arg(&signed).output().expect("openssl runs");
+        .args(["dgst", "-sha256", "-hmac", "k3y", "-r"])
+        .arg(&signed)
+        .output()
+        .expect("openssl runs");
     let theirs = String::from_utf8(theirs.stdout).expect("text");
     let theirs = theirs.split_whitespace().next().expect("a digest");
     assert_eq!(received.headers["x-mop-signature"], format!("sha256={theirs}").as_str());
@@ -85,14 +96,19 @@ async fn a_refused_batch_is_taken_apart_so_that_one_record_does_not_cost_the_oth
 async fn the_same_records_have_the_same_key() {
     let stub = Stub::start(Box::new({
         let mut first = true;
-        move |_| Some((if std::mem::take(&mut first) { 503 } else { 200 }, Vec::new(), String::new()))
+        move |_| {
+            Some((if std::mem::take(&mut first) { 503 } else { 200 }, Vec::new(), String::new()))
+        }
     }))
     .await;
     let mut sink = Webhook::new(&configuration(&stub), "node").expect("configured");
     let done = drive(&mut sink, records(3), 1).await;
     assert_eq!((done.delivered.len(), done.again), (3, 3));
-    let keys: Vec<_> =
-        stub.received().iter().map(|received| received.headers["idempotency-key"].clone()).collect();
+    let keys: Vec<_> = stub
+        .received()
+        .iter()
+        .map(|received| received.headers["idempotency-key"].clone())
+        .collect();
     assert_eq!(keys.len(), 2);
     assert_eq!(keys[0], keys[1]);
     assert_ne!(idempotency_key(&records(2)), idempotency_key(&records(3)));
@@ -119,12 +135,21 @@ async fn only_wanted_kinds_are_sent() {
 
 #[test]
 fn a_bad_configuration_says_what_is_wrong() {
-    let good = WebhookConfiguration { url: "https://hook.example/".to_owned(), ..WebhookConfiguration::default() };
+    let good = WebhookConfiguration {
+        url: "https://hook.example/".to_owned(),
+        ..WebhookConfiguration::default()
+    };
     good.check().expect("well configured");
     for (word, bad) in [
         ("url", WebhookConfiguration { url: String::new(), ..good.clone() }),
         ("batch", WebhookConfiguration { batch: 0, ..good.clone() }),
-        ("none", WebhookConfiguration { bearer_token_file: Some(SecretFile("/none".into())), ..good.clone() }),
+        (
+            "none",
+            WebhookConfiguration {
+                bearer_token_file: Some(SecretFile("/none".into())),
+                ..good.clone()
+            },
+        ),
     ] {
         let failure = bad.check().expect_err(word).to_string();
         assert!(failure.contains(word), "{failure}");
