@@ -308,16 +308,16 @@ fn data(
     let limits = DecodeLimits { max_plain_bytes: MAX_BODY_BYTES, ..DecodeLimits::default() };
     let plain = content::codings(headers)
         .and_then(|codings| content::decode(&codings, &body.bytes, limits))
-        .map_err(|_| NotMade::Unreadable)?;
+        .map_err(|_coding| NotMade::Unreadable)?;
     let json = if plain.trim_ascii().is_empty() {
         None
     } else {
-        Some(reader.read(&plain).map_err(|_| NotMade::Unreadable)?)
+        Some(reader.read(&plain).map_err(|_says_where| NotMade::Unreadable)?)
     };
     let root = json.as_ref().map(mop_contract::json::Json::root);
-    let data = anonymizer::payload_data(root, policy).map_err(|_| NotMade::TooLarge)?;
+    let data = anonymizer::payload_data(root, policy).map_err(|_one_cause| NotMade::TooLarge)?;
     // What was written is JSON; were it not, nothing of it may leave.
-    RawValue::from_string(data).map_err(|_| NotMade::Unreadable)
+    RawValue::from_string(data).map_err(|_quotes_the_body| NotMade::Unreadable)
 }
 
 /// When the message was there: for a response, when its head began.

@@ -98,7 +98,6 @@ impl Record for OfficialMessage<'_> {
     fn write_pretty(&self, _out: &mut String, _style: Style) {}
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
 fn instant<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{timestamp:.3}"))
 }

@@ -3,7 +3,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::*;
+use super::{
+    metrics::{MetricSource, OtlpMetrics},
+    *,
+};
 use crate::{
     sinks::http::stub::{LONG, Stub, drive, entry},
     vitals::SinkVitals,
