@@ -3,21 +3,13 @@
 use std::time::Duration;
 
 use mop_contract::{Call, ContractBuilder, Judge};
-use mop_wire::{Anomalies, Completeness, Request, Response, Seen, Timing, Version};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::official::sample::{self, headers};
 
 const INTERACTION_ID: &str = "6f1b2a3c-0000-4000-8000-000000000001";
 const MARK: &str = "m4rk";
-
-fn headers(lines: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in lines {
-        headers.push(name, value.as_bytes());
-    }
-    headers
-}
 
 /// A call with marks wherever a value may not leave.
 fn exchange(role: Role) -> Exchange {
@@ -36,39 +28,15 @@ fn exchange(role: Role) -> Exchange {
         );
         Body::whole(text.into_bytes(), false)
     };
-    Exchange {
-        connection: 7,
-        sequence: 1,
-        role,
-        timing: Timing {
-            request_start_ns: 1_000_000_000,
-            request_end_ns: 1_000_000_000,
-            response_start_ns: 1_250_000_000,
-            response_end_ns: 1_300_000_000,
-        },
-        completeness: Completeness {
-            request: Seen::default(),
-            response: Seen::default(),
-            ending: Ending::Complete,
-            resynchronised: false,
-        },
-        request: Some(Request {
-            method: "PATCH".to_owned(),
-            target: format!("/open-insurance/consents/v3/consents/12345678909?x={MARK}"),
-            version: Version::Http11,
-            headers: headers(&fields),
-            body: body("asked"),
-            anomalies: Anomalies::default(),
-        }),
-        response: Some(Response {
-            status: 201,
-            version: Version::Http11,
-            headers: headers(&[("Set-Cookie", &secret), ("Content-Type", "application/json")]),
-            body: body("answered"),
-            anomalies: Anomalies::default(),
-        }),
-        interim: Vec::new(),
+    let target = format!("/open-insurance/consents/v3/consents/12345678909?x={MARK}");
+    let mut exchange = sample::exchange(role, &target, &fields, b"");
+    if let (Some(request), Some(response)) = (&mut exchange.request, &mut exchange.response) {
+        request.body = body("asked");
+        response.body = body("answered");
+        response.headers =
+            headers(&[("Set-Cookie", &secret), ("Content-Type", "application/json")]);
     }
+    exchange
 }
 
 fn source(lists: Option<(&[&str], &[&str])>) -> Arc<OfficialSource> {
