@@ -213,6 +213,7 @@ impl Steps {
         for part in present {
             self.present(part.program);
         }
+        self.otlp_definitions()?;
         if absent.is_empty() {
             return Ok(());
         }
@@ -235,6 +236,35 @@ impl Steps {
             }
         }
         self.packages("servers and clients of the tests", &packages)
+    }
+
+    /// The definitions of OTLP for Python, which no package of the distribution has. Without them one
+    /// test says that it is skipped.
+    fn otlp_definitions(&mut self) -> Result<()> {
+        let folder = shell::cache_dir()?.join("opentelemetry-proto");
+        if folder.join("opentelemetry/proto").is_dir() {
+            self.present(OTLP_DEFINITIONS);
+        } else if self.mode == Mode::Check {
+            self.note(&format!("{OTLP_DEFINITIONS} would be installed for one test of OTLP"));
+        } else {
+            self.doing(&format!("{OTLP_DEFINITIONS} from the Python package index"));
+            let mut command = Command::new("python3");
+            command.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--target",
+            ]);
+            command.arg(&folder).arg(OTLP_DEFINITIONS);
+            if shell::run_quietly(&mut command).is_err() {
+                self.note(&format!(
+                    "{OTLP_DEFINITIONS} cannot be had here: one test of OTLP is skipped"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Installs the packages of one purpose that are not installed yet.
@@ -419,6 +449,7 @@ const NIGHTLY_LINKER: &str = "nightly";
 /// The one that packages install modules for.
 const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 const POSTGRESQL: &str = "postgresql";
+const OTLP_DEFINITIONS: &str = "opentelemetry-proto==1.45.2";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_ROUTE: &str = "a compiler for kernel programs: either rustup's nightly with rust-src \
     and bpf-linker (rustup toolchain install nightly --component rust-src; cargo binstall \
@@ -433,6 +464,9 @@ const PARTS: &[Part] = &[
     // One Python must have both.
     required("python3:jsonschema, yaml", &["python3-jsonschema"]),
     required("python3:jsonschema, yaml", &["python3-yaml"]),
+    // Verifies what is signed for the official server.
+    required("python3:jwt, cryptography", &["python3-jwt"]),
+    required("python3:jwt, cryptography", &["python3-cryptography"]),
     required("node", &["nodejs"]),
     required("wrk", &["wrk"]),
     required("ab", &["apache2-utils"]),

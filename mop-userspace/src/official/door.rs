@@ -128,7 +128,7 @@ impl Door {
             Err(TrySendError::Disconnected(_)) => return Err(Refusal::Closed),
         }
         // The worker answers, or it is gone and the sender with it.
-        let judged = judged.await.map_err(|_| Refusal::Closed)?;
+        let judged = judged.await.map_err(|_worker_gone| Refusal::Closed)?;
         match judged.message {
             Err(NotMade::NoFieldPolicy) => Err(Refusal::NoFieldPolicy),
             Err(NotMade::TooLarge) => Err(Refusal::TooLarge),
@@ -164,9 +164,9 @@ async fn data(State(door): State<Arc<Door>>, request: Request) -> Response {
 async fn take(door: &Door, request: Request) -> Result<(copy::Head, Judged), Refusal> {
     let (parts, body) = request.into_parts();
     let head = copy::Head::of(&parts.headers)?;
-    let place = door.places.try_acquire().map_err(|_| Refusal::Full)?;
+    let place = door.places.try_acquire().map_err(|_all_taken| Refusal::Full)?;
     let read = tokio::time::timeout(READ_LIMIT, read_body(&parts.headers, body));
-    let body = read.await.map_err(|_| Refusal::Slow)??;
+    let body = read.await.map_err(|_elapsed| Refusal::Slow)??;
     let copy = Copy::new(head.clone(), body)?;
     let judged = door.judge(copy).await?;
     drop(place);
@@ -181,7 +181,7 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> 
     let mut bytes = Vec::new();
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Refusal::Slow)?;
+        let chunk = chunk.map_err(|_broken_off| Refusal::Slow)?;
         if bytes.len() + chunk.len() > MAX_COPY_BYTES {
             return Err(Refusal::TooLarge);
         }

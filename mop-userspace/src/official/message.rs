@@ -7,7 +7,7 @@
 //! signature are the sink's.
 //!
 //! Differences to the client, all on the side of caution:
-//! - `request.header` has the names of all fields, and the values of [`SHOWN_FIELDS`] only. The
+//! - `request.header` has the names of all fields, and the values of those in `shown.rs` only. The
 //!   client copies all values.
 //! - `trace.path` has no query, and segments that look like a document or an address are masked.
 //! - `clientSSId` and `serverASId` are empty where they are not known. The client writes the word
@@ -15,6 +15,9 @@
 //! - `request.method` is the method of the call. The client writes `POST` unless it is told.
 //! - A body that cannot be read makes no message. The client sends an empty one.
 //! - `mopReportId` follows from the call, so that a message that is made again has the same.
+
+mod record;
+mod shown;
 
 use std::{
     fmt::Write as _,
@@ -28,12 +31,10 @@ use jiff::{Timestamp, ToSpan as _};
 use mop_contract::{
     Judgement, json::Reader, route::path_of, rules::RuleViolation, violation::Direction,
 };
-use mop_outbox::Lane;
 use mop_wire::{
     Body, Ending, Exchange, Headers, Role,
     content::{self, DecodeLimits},
 };
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -42,7 +43,12 @@ use super::{
     field_policy::{FieldPolicies, FieldPolicy},
     validations::Validations,
 };
-use crate::{drafts::Envelope, mask, output::Record, pretty::Style, record::timestamp};
+use crate::mask;
+
+use record::{Message, Metadata, Payload, Privacy, RequestInfo, Trace};
+use shown::{HOST, INTERACTION, ShownHeaders, shown};
+
+pub(crate) use record::OfficialMessage;
 
 /// Makes the messages of one worker.
 pub(crate) struct OfficialMessages {
@@ -81,7 +87,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// What comes with a copy of a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) correlation_id: String,
     pub(crate) report_id: Option<String>,
@@ -104,78 +110,6 @@ pub(crate) enum NotMade {
     TooLarge,
     /// The body is no JSON, or JSON that two readers would understand differently.
     Unreadable,
-}
-
-/// The record of a message.
-#[derive(Debug, Serialize)]
-pub(crate) struct OfficialMessage<'a> {
-    kind: &'static str,
-    schema_version: u32,
-    /// Deterministic: the exchange and the kind.
-    id: String,
-    exchange: &'a str,
-    #[serde(serialize_with = "timestamp")]
-    ts: Timestamp,
-    message: Message<'a>,
-}
-
-/// The claims of the message, but for those that the sink adds. In the order of the client.
-#[derive(Debug, Serialize)]
-struct Message<'a> {
-    metadata: Metadata<'a>,
-    trace: Trace<'a>,
-    request: RequestInfo<'a>,
-    privacy: Privacy,
-    payload: Payload,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    version: &'a str,
-    environment: &'a str,
-    module: &'static str,
-    initiated_by: &'static str,
-    purpose: &'static str,
-    #[serde(serialize_with = "instant")]
-    timestamp: Timestamp,
-    content_type: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Trace<'a> {
-    correlation_id: String,
-    mop_report_id: String,
-    trace_id: String,
-    path: String,
-    operation: &'a str,
-    http_type: &'static str,
-    status_code: String,
-    #[serde(rename = "clientSSId")]
-    client_ss_id: &'a str,
-    #[serde(rename = "serverASId")]
-    server_as_id: &'a str,
-    origin: &'static str,
-    trace_origin: &'a str,
-    org_id: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct RequestInfo<'a> {
-    method: &'a str,
-    host: String,
-    url: String,
-    header: ShownHeaders<'a>,
-    validations: Validations,
-}
-
-#[derive(Debug)]
-struct Privacy(Arc<FieldPolicy>);
-
-#[derive(Debug, Serialize)]
-struct Payload {
-    data: Box<RawValue>,
 }
 
 impl OfficialMessages {
@@ -374,16 +308,16 @@ fn data(
     let limits = DecodeLimits { max_plain_bytes: MAX_BODY_BYTES, ..DecodeLimits::default() };
     let plain = content::codings(headers)
         .and_then(|codings| content::decode(&codings, &body.bytes, limits))
-        .map_err(|_| NotMade::Unreadable)?;
+        .map_err(|_coding| NotMade::Unreadable)?;
     let json = if plain.trim_ascii().is_empty() {
         None
     } else {
-        Some(reader.read(&plain).map_err(|_| NotMade::Unreadable)?)
+        Some(reader.read(&plain).map_err(|_says_where| NotMade::Unreadable)?)
     };
     let root = json.as_ref().map(mop_contract::json::Json::root);
-    let data = anonymizer::payload_data(root, policy).map_err(|_| NotMade::TooLarge)?;
+    let data = anonymizer::payload_data(root, policy).map_err(|_one_cause| NotMade::TooLarge)?;
     // What was written is JSON; were it not, nothing of it may leave.
-    RawValue::from_string(data).map_err(|_| NotMade::Unreadable)
+    RawValue::from_string(data).map_err(|_quotes_the_body| NotMade::Unreadable)
 }
 
 /// When the message was there: for a response, when its head began.
@@ -437,104 +371,8 @@ fn derived_id(what: &str, organisation: &str, exchange: &str, ts: Timestamp) -> 
     text
 }
 
-/// The value of a field as it may leave, else nothing.
-fn shown(name: &str, value: &[u8]) -> String {
-    let is_shown = SHOWN_FIELDS.iter().any(|shown| shown.eq_ignore_ascii_case(name))
-        && value.len() <= MAX_VALUE_BYTES
-        && value.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-    match std::str::from_utf8(value) {
-        // An identifier is shown in the form of one only.
-        Ok(text)
-            if is_shown && (!name.eq_ignore_ascii_case(INTERACTION) || mask::is_uuid(text)) =>
-        {
-            text.to_owned()
-        }
-        _ => String::new(),
-    }
-}
-
-/// Field lines as they may leave: names in lower case, each once.
-#[derive(Debug)]
-struct ShownHeaders<'a>(&'a Headers);
-
-impl Serialize for ShownHeaders<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let mut written: Vec<String> = Vec::new();
-        for (name, value) in self.0.iter().take(MAX_FIELDS) {
-            let name = name.to_ascii_lowercase();
-            if written.contains(&name) {
-                continue;
-            }
-            map.serialize_entry(&name, &shown(&name, value))?;
-            written.push(name);
-        }
-        map.end()
-    }
-}
-
-impl Serialize for Privacy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let lists = &self.0.lists;
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("anonymizedFields", &lists.anonymized)?;
-        map.serialize_entry("exposedFields", &lists.exposed)?;
-        map.end()
-    }
-}
-
-impl Record for OfficialMessage<'_> {
-    fn envelope(&self) -> Envelope<'_> {
-        Envelope { lane: Lane::Data, kind: self.kind, id: &self.id }
-    }
-
-    /// For the server only.
-    fn write_pretty(&self, _out: &mut String, _style: Style) {}
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
-fn instant<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{timestamp:.3}"))
-}
-
 /// Kind of the record.
 pub(crate) const KIND: &str = "official.message";
-
-const HOST: &str = "host";
-const INTERACTION: &str = "x-fapi-interaction-id";
-
-/// Fields that say how a message is sent, and nothing about a person or a credential. Values of all
-/// others stay.
-const SHOWN_FIELDS: [&str; 22] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "cache-control",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-security-policy",
-    "content-type",
-    "date",
-    HOST,
-    "pragma",
-    "retry-after",
-    "strict-transport-security",
-    "transfer-encoding",
-    "vary",
-    "x-content-type-options",
-    INTERACTION,
-    "x-frame-options",
-    "x-min-v",
-    "x-v",
-];
-
-/// Longer values of these fields are not what the fields are for.
-const MAX_VALUE_BYTES: usize = 512;
-
-/// Field lines that are listed; what is decoded has no more than twice as many.
-const MAX_FIELDS: usize = 64;
 
 /// Plain bytes of one body: what the reader of JSON takes.
 const MAX_BODY_BYTES: usize = mop_contract::json::MAX_BYTES;

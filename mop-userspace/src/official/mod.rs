@@ -12,4 +12,6 @@ pub(crate) mod door;
 pub(crate) mod field_policy;
 mod java;
 pub(crate) mod message;
+#[cfg(test)]
+pub(crate) mod sample;
 pub(crate) mod validations;

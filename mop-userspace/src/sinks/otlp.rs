@@ -27,8 +27,6 @@ use super::{
 };
 use crate::failure::Failure;
 
-pub(crate) use metrics::{Metric, MetricSource, OtlpMetrics, Point};
-
 /// Its section of the configuration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

@@ -220,8 +220,9 @@ impl Shared {
             |file: &SecretFile| file.read().map_err(|problem| Trouble::lasting("secret", problem));
         if let Some(file) = &self.bearer_token {
             let token = secret(file)?;
-            let token = std::str::from_utf8(&token)
-                .map_err(|_| Trouble::lasting("secret", "the bearer token is no text"))?;
+            let token = std::str::from_utf8(&token).map_err(|_quotes_the_token| {
+                Trouble::lasting("secret", "the bearer token is no text")
+            })?;
             request = request.bearer_auth(token);
         }
         if let Some(file) = &self.signature_key {

@@ -11,7 +11,7 @@ use mop_wire::{
 use super::super::message::Told;
 
 /// What a copy says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) role: Role,
     pub(super) path: String,
@@ -126,7 +126,7 @@ impl Copy {
     pub(super) fn new(head: Head, body: Vec<u8>) -> Result<Self, Refusal> {
         if !body.trim_ascii().is_empty() {
             let mut reader = Reader::default();
-            let json = reader.read(&body).map_err(|_| Refusal::NotJson)?;
+            let json = reader.read(&body).map_err(|_says_where| Refusal::NotJson)?;
             if json.root().kind() != Kind::Object {
                 return Err(Refusal::NotAnObject);
             }

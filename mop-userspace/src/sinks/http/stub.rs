@@ -178,6 +178,15 @@ pub(crate) async fn drive(
     driven
 }
 
+/// The first Python that has these modules; the system's own has what packages install.
+pub(crate) fn python_with(modules: &str) -> Option<&'static str> {
+    ["/usr/bin/python3", "python3"].into_iter().find(|python| {
+        let mut command = std::process::Command::new(python);
+        command.args(["-c", &format!("import {modules}")]).stderr(std::process::Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    })
+}
+
 /// Long enough for a loaded machine, where an answer is awaited; short, where none will come.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 pub(crate) const SHORT: Duration = Duration::from_millis(300);

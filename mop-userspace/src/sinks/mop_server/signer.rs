@@ -52,7 +52,8 @@ impl Signer {
         let seen = Version::of(file)?;
         let key = read_key(file)?;
         let header = Header { alg: "PS256", kid: kid.trim(), typ: "JWT" };
-        let header = serde_json::to_vec(&header).map_err(|_| "the kid is no text".to_owned())?;
+        let header = serde_json::to_vec(&header)
+            .map_err(|_may_quote_the_key| "the kid is no text".to_owned())?;
         Ok(Self {
             file: file.to_owned(),
             key: RwLock::new(Arc::new(key)),
@@ -83,15 +84,15 @@ impl Signer {
             iat: issued,
             exp: issued.saturating_add(VALID_SECONDS),
         };
-        let added =
-            serde_json::to_string(&added).map_err(|_| "claims cannot be written".to_owned())?;
+        let added = serde_json::to_string(&added)
+            .map_err(|_may_quote_the_key| "claims cannot be written".to_owned())?;
         let Some(claims) = joined(message, &added) else { return Ok(None) };
         let mut token = self.header.clone();
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         let key = Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner));
         let signature = crypto::sign(token.as_bytes(), &key, Algorithm::PS256)
-            .map_err(|_| "the key does not sign with PS256".to_owned())?;
+            .map_err(|_may_quote_the_key| "the key does not sign with PS256".to_owned())?;
         token.push('.');
         token.push_str(&signature);
         Ok(Some(token))
@@ -121,14 +122,14 @@ fn joined(first: &str, second: &str) -> Option<String> {
 
 fn read_key(file: &Path) -> Result<EncodingKey, String> {
     let pem = read_small(&file.to_owned())?;
-    let key = EncodingKey::from_rsa_pem(&pem).map_err(|_| {
+    let key = EncodingKey::from_rsa_pem(&pem).map_err(|_may_quote_the_key| {
         format!(
             "{} has no private RSA key in PEM (PKCS#8 or PKCS#1, not encrypted)",
             file.display()
         )
     })?;
     // A key that cannot sign is found now, not with the first message.
-    crypto::sign(b"", &key, Algorithm::PS256).map_err(|_| {
+    crypto::sign(b"", &key, Algorithm::PS256).map_err(|_may_quote_the_key| {
         format!(
             "the key in {} cannot sign with PS256: RSA of 2048 bits or more is wanted",
             file.display()

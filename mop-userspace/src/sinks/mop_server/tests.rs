@@ -12,7 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sinks::http::stub::{Driven, LONG, SHORT, Stub, drive, entry};
+use crate::official::sample;
+use crate::sinks::http::stub::{Driven, LONG, SHORT, Stub, drive, entry, python_with};
 
 const FIELDS: &str = r#"{"anonymized":["cpf"],"exposed":["brand"],"timestamp":"t"}"#;
 
@@ -341,4 +342,130 @@ fn a_bad_configuration_says_what_is_wrong() {
     let read: MopServerConfiguration = toml::from_str(toml).expect("well-formed");
     assert_eq!(read.request_timeout, Duration::from_secs(3));
     assert!(toml::from_str::<MopServerConfiguration>("keyfile = \"x\"").is_err());
+}
+
+/// The stand-in for the official server, in Python, with its own verification.
+struct Official {
+    process: std::process::Child,
+    url: String,
+}
+
+impl Official {
+    async fn start(folder: &Path, settings: &Value) -> Self {
+        std::fs::write(folder.join("server.json"), settings.to_string()).expect("written");
+        // Below the range of outgoing connections: there, a connection may meet itself.
+        let first = 20_000 + u16::try_from(std::process::id() % 8_000).expect("small");
+        let port = (first..30_000)
+            .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .expect("a port");
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/official/server.py");
+        let process =
+            Command::new(python_with("jwt, cryptography").expect("python3-jwt is installed"))
+                .arg(script)
+                .arg(port.to_string())
+                .arg(folder)
+                .spawn()
+                .expect("python3 runs");
+        for _ in 0..2000 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Self { process, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    async fn state(&self) -> Value {
+        let reach =
+            Reach { ca_file: None, proxy: None, connect_timeout: LONG, request_timeout: LONG };
+        let client = Client::new(reach).expect("a client");
+        let answer = client.send(client.get(&format!("{}/state", self.url))).await.expect("there");
+        serde_json::from_slice(&answer.body).expect("JSON")
+    }
+}
+
+impl Drop for Official {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _waited = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_messages_reach_an_independent_server_once_in_spite_of_its_failures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = key(folder.path(), "key.pem");
+    let public = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key).output();
+    let public = String::from_utf8(public.expect("openssl runs").stdout).expect("PEM");
+    let lists = json!({
+        "anonymized": ["cpfNumber", "Identification"], "exposed": ["status", "amount", "permissions"],
+        "timestamp": "2026-11-24T12:00:00Z",
+    });
+    let id = |number: usize| format!("6f1b2a3c-0000-4000-8000-{number:012}");
+    let body = |number: usize| {
+        json!({
+            "data": {
+                "status": "AUTHORISED", "amount": number as f64 * 1.1, "permissions": ["A", null],
+                "document": { "identification": format!("{number:011}"), "rel": "CPF" },
+                "cpfNumber": number, "other": { "name": "x", "list": [1, "y"] },
+            },
+            "meta": { "status": "not sent" },
+        })
+        .to_string()
+    };
+    let bodies: serde_json::Map<String, Value> =
+        (0..1000).map(|number| (id(number), json!(body(number)))).collect();
+    let settings = json!({
+        "keys": { "kid-1": public }, "org_id": "00000000-0000-4000-8000-000000000001", "lists": lists,
+        "bodies": bodies, "errors": 0.3, "seed": 20_261_124,
+    });
+    let server = Official::start(folder.path(), &settings).await;
+    let configuration = MopServerConfiguration {
+        process_url: format!("{}/process", server.url),
+        fields_url: format!("{}/anonymization-fields?schema=Consent", server.url),
+        key_file: key,
+        kid: "kid-1".to_owned(),
+        organisation_id: "00000000-0000-4000-8000-000000000001".to_owned(),
+        environment: "sandbox".to_owned(),
+        request_timeout: LONG,
+        ..MopServerConfiguration::default()
+    };
+    let source = configuration.source();
+    let mut sink = MopServer::new(&configuration, Arc::clone(&source)).expect("configured");
+    sink.refresh_fields().await.expect("the server is there");
+    let entries = (0..1000).map(|number| {
+        let role = if number % 2 == 0 { mop_wire::Role::Client } else { mop_wire::Role::Server };
+        let interaction = id(number);
+        let fields = [
+            ("x-fapi-interaction-id", interaction.as_str()),
+            ("authorization", "Bearer secret"),
+            ("content-type", "application/json"),
+        ];
+        let target = "/open-insurance/consents/v3/consents";
+        let exchange = sample::exchange(role, target, &fields, body(number).as_bytes());
+        entry(number as u64, KIND, &sample::record(&source, &exchange, &format!("e{number}")))
+    });
+    let entries: Vec<Entry> = entries.collect();
+    let done = drive(&mut sink, entries, 1000).await;
+    assert_eq!(done.delivered.len(), 1000, "{:?} {:?}", done.parked, done.troubles);
+    let state = server.state().await;
+    assert_eq!(state["problems"], json!([]));
+    let taken = state["taken"].as_object().expect("there");
+    assert_eq!(taken.len(), 1000, "each message is there, whatever was answered");
+    let failed = state["posts"].as_u64().expect("a number") - 1000;
+    assert!(failed > 300, "{failed} failures");
+    let doubled = taken.values().filter(|times| times.as_u64() > Some(1)).count();
+    assert!(doubled > 100, "answers were lost {doubled} times");
+    // And it would notice: one value in clear is one too many.
+    let shown = sample::exchange(
+        mop_wire::Role::Client,
+        "/open-insurance/consents/v3/consents",
+        &[("x-fapi-interaction-id", id(1).as_str())],
+        body(1).as_bytes(),
+    );
+    let tampered = sample::record(&source, &shown, "e").replace(r#""rel":"""#, r#""rel":"CPF""#);
+    let done = drive(&mut sink, vec![entry(1, KIND, &tampered)], 10).await;
+    assert_eq!(done.parked, [(1, "refused_by_server")]);
+    assert_eq!(server.state().await["problems"], json!(["payload"]));
 }

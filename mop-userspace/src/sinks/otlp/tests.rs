@@ -1,9 +1,18 @@
 //! Against a collector in the same process. That the JSON is that of OTLP is held against the real
 //! definitions in the end-to-end tests.
 
-use std::sync::atomic::Ordering;
+use std::{
+    env,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::Ordering,
+};
 
-use super::*;
+use super::{
+    metrics::{MetricSource, OtlpMetrics},
+    *,
+};
 use crate::{
     sinks::http::stub::{LONG, Stub, drive, entry},
     vitals::SinkVitals,
@@ -122,4 +131,76 @@ fn a_bad_configuration_says_what_is_wrong() {
         let failure = read(text).check().expect_err(word).to_string();
         assert!(failure.contains(word) && !failure.contains("s3cr3t"), "{failure}");
     }
+}
+
+/// What the real definitions of OTLP read in a request; `None` where they are not installed.
+fn read_by_definitions(signal: &str, request: &[u8]) -> Option<Value> {
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/official/otlp_check.py");
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
+    let mut command = Command::new("/usr/bin/python3");
+    command.env("PYTHONPATH", cache.join("mop/opentelemetry-proto"));
+    let probe = command.args(["-c", "import opentelemetry.proto.logs.v1.logs_pb2"]);
+    if !probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        let line = format!(
+            "SKIPPED sinks::otlp {signal} by the real definitions: the Python package \
+             opentelemetry-proto is not there (cargo xtask setup --with-tests)"
+        );
+        eprintln!("{line}");
+        if let Some(path) = env::var_os("MOP_SKIPPED_TESTS") {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            let _noted = writeln!(file.expect("the list of skipped tests"), "{line}");
+        }
+        return None;
+    }
+    let mut python = Command::new("/usr/bin/python3")
+        .env("PYTHONPATH", cache.join("mop/opentelemetry-proto"))
+        .arg(script)
+        .arg(signal)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    python.stdin.take().expect("a pipe").write_all(request).expect("it reads");
+    let output = python.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "the definitions refuse the request");
+    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+#[tokio::test]
+async fn the_real_definitions_read_what_is_sent() {
+    let stub = collector("{}").await;
+    let configuration = configuration(&stub);
+    let mut sink = Otlp::new(&configuration, "node-1").expect("configured");
+    let payload = r#"{"ts":"2026-11-24T12:00:00Z","n":-9007199254740993,"d":1.5,"t":true,"e":null,
+        "big":18446744073709551615,"a":["x",[],{}],"o":{"k":{"deep":[1,2.5]}},"é":"ü\u0000"}"#;
+    drive(&mut sink, vec![entry(1, "quality.report", payload)], 1).await;
+    let vitals = SinkVitals::new("webhook");
+    vitals.delivered.store(42, Ordering::Relaxed);
+    let source: Arc<dyn MetricSource> = Arc::new(vec![vitals]);
+    let pusher = OtlpMetrics::new(&configuration, "node-1", source).expect("configured");
+    pusher.expect("wanted").push().await.expect("taken");
+    let received = stub.received();
+    let Some(logs) = read_by_definitions("logs", &received[0].body) else { return };
+    assert_eq!(logs[0]["resource"]["service.name"], "mop");
+    assert_eq!(logs[0]["resource"]["host.name"], "node-1");
+    assert_eq!(logs[0]["scope"], "mop");
+    assert_eq!(logs[0]["time"], 1_795_521_600_000_000_000_u64);
+    assert_eq!(logs[0]["event"], "quality.report");
+    assert_eq!(logs[0]["attributes"]["mop.record.id"], "e1/quality.report");
+    let expected = json!({
+        "ts": "2026-11-24T12:00:00Z", "n": -9_007_199_254_740_993_i64, "d": 1.5, "t": true, "e": null,
+        "big": "18446744073709551615", "a": ["x", [], {}], "o": { "k": { "deep": [1, 2.5] } },
+        "é": "ü\u{0}",
+    });
+    assert_eq!(logs[0]["body"], expected);
+    let Some(metrics) = read_by_definitions("metrics", &received[1].body) else { return };
+    let delivered = metrics.as_array().expect("a list").iter();
+    let delivered = delivered.clone().find(|metric| metric["name"] == "mop.sink.delivered");
+    let delivered = delivered.expect("there");
+    assert_eq!((&delivered["kind"], &delivered["temporality"]), (&json!("sum"), &json!(2)));
+    assert_eq!(delivered["points"][0]["value"], 42.0);
+    assert_eq!(delivered["points"][0]["attributes"]["sink"], "webhook");
+    assert!(delivered["points"][0]["start"].as_u64() <= delivered["points"][0]["time"].as_u64());
 }
