@@ -208,10 +208,7 @@ fn a_broker_that_is_not_as_it_should_be_is_told_with_a_remedy() -> Result<()> {
         let trouble = Driver::new(&lines)?.connect().expect_err(what);
         ensure!(trouble.is_lasting == lasting, "{what}: {trouble}");
         ensure!(trouble.detail.contains(words), "{what}: {trouble}");
-        ensure!(
-            !trouble.detail.contains("wrong") && !trouble.detail.contains("right;"),
-            "{trouble}"
-        );
+        ensure!(!trouble.detail.contains("-secret:"), "a password is shown: {trouble}");
     }
     // May connect, and finds what it looks for, but may not write.
     broker.ctl(&["eval", &declare_exchange("mop")])?;
@@ -468,12 +465,15 @@ fn the_definitions_give_each_user_what_it_needs_and_no_more() -> Result<()> {
     hub.reject("mop.data")?;
     ensure!(hub.receive("mop.dead", 1, LIMIT)?[0].id == "id-22");
     ensure!(hub.publish("mop", "mop.data.call", "a", &json!({}), b"{}").is_err());
-    let node = Amqp::connect(&url_of("mop-node"))?;
-    ensure!(node.receive("mop.security", 1, LIMIT).is_err());
-    let node = Amqp::connect(&url_of("mop-node"))?;
-    ensure!(node.declare_queue("mop.other", &json!({})).is_err());
-    let node = Amqp::connect(&url_of("mop-node"))?;
-    ensure!(node.publish("mop", "other", "a", &json!({}), b"{}").is_err());
+    let refused: [fn(&Amqp) -> Result<()>; 3] = [
+        |node| node.receive("mop.security", 1, LIMIT).map(drop),
+        |node| node.declare_queue("mop.other", &json!({})),
+        |node| node.publish("mop", "other", "a", &json!({}), b"{}"),
+    ];
+    for (number, attempt) in refused.iter().enumerate() {
+        let node = Amqp::connect(&url_of("mop-node"))?;
+        ensure!(attempt(&node).is_err(), "attempt {number} of the publisher was not refused");
+    }
     let policies = broker.ctl(&["list_queues", "-p", "mop", "name", "policy"])?;
     for (queue, policy) in [("mop.ops", "mop-modules"), ("mop.dead", "mop-catching")] {
         ensure!(policies.contains(&format!("{queue}\t{policy}")), "{policies}");
