@@ -12,8 +12,8 @@ use lapin::{
     message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
-        QueuePurgeOptions,
+        BasicRejectOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+        QueueDeleteOptions, QueuePurgeOptions,
     },
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -148,6 +148,26 @@ impl Amqp {
                 Confirmation::Ack(Some(_)) => bail!("no queue takes {routing_key}"),
                 Confirmation::Nack(_) | Confirmation::NotRequested => bail!("not confirmed"),
             }
+        })
+    }
+
+    /// Takes the next message out of a queue and refuses it for good.
+    pub fn reject(&self, queue: &str) -> Result<()> {
+        self.runtime.block_on(async {
+            let channel = self.connection.create_channel().await?;
+            channel.basic_qos(1, BasicQosOptions::default()).await?;
+            let mut consumer = channel
+                .basic_consume(
+                    queue.into(),
+                    ShortString::default(),
+                    BasicConsumeOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+            let next = tokio::time::timeout(DRAIN_LIMIT, consumer.next()).await?;
+            let delivery = next.context("the queue was deleted")??;
+            delivery.reject(BasicRejectOptions { requeue: false }).await?;
+            Ok(channel.close(200, "done".into()).await?)
         })
     }
 

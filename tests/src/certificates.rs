@@ -57,9 +57,10 @@ impl Certificates {
             ),
             format!(
                 "x509 -req -in {name}.csr -CA authority.pem -CAkey authority.key -CAcreateserial \
-                 -days 1 -out {name}.pem"
+                 -days 1 -extfile client.ext -out {name}.pem"
             ),
         ];
+        fs::write(self.folder.join("client.ext"), CLIENT_EXTENSIONS)?;
         for arguments in commands {
             let mut command = Command::new("openssl");
             command.current_dir(&self.folder).args(arguments.split_ascii_whitespace());
@@ -90,4 +91,6 @@ impl Certificates {
     }
 }
 
+/// Without extensions it would be of version 1, which is refused.
+const CLIENT_EXTENSIONS: &str = "extendedKeyUsage=clientAuth\n";
 const SERVER_EXTENSIONS: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n";
