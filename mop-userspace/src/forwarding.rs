@@ -47,6 +47,9 @@ impl Forwarding {
             let numbers = Arc::clone(&numbers);
             move || numbers.published()
         });
+        if let Some(official) = official.clone() {
+            vitals.add_families(move || official.families());
+        }
         let bells = Bells::new(sinks.len());
         let spool = Spool::open(configuration, bells.clone(), Arc::clone(&numbers))?;
         let connected: Vec<Connected> = sinks
