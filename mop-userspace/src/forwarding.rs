@@ -34,7 +34,7 @@ impl Forwarding {
         dropped: Arc<Dropped>,
         vitals: &Arc<Vitals>,
     ) -> Result<Option<(Spool, Self)>, Failure> {
-        let Configured { sinks, official } = Configured::new(configuration)?;
+        let Configured { sinks, official, metrics } = Configured::new(configuration, vitals)?;
         if configuration.outbox.folder.is_none() && sinks.is_empty() {
             return Ok(None);
         }
@@ -59,8 +59,11 @@ impl Forwarding {
                 Some(Connected { feed: spool.feed(sink.name())?, sink, vitals })
             })
             .collect();
-        let forwarder =
-            if connected.is_empty() { None } else { Some(Forwarder::start(connected, bells)?) };
+        let forwarder = if connected.is_empty() {
+            None
+        } else {
+            Some(Forwarder::start(connected, bells, metrics)?)
+        };
         Ok(Some((spool, Self { forwarder, vitals: numbers, official })))
     }
 

@@ -8,7 +8,7 @@ mod sinks;
 use crate::vitals::{Family, Vitals};
 
 /// Every metric of the process, also those that have no sample here.
-pub(super) fn all(vitals: &Vitals) -> Vec<Family> {
+pub(crate) fn all(vitals: &Vitals) -> Vec<Family> {
     let outbox = vitals.outbox();
     let mut families = own::families(vitals);
     families.extend(capture::families(vitals));

@@ -6,7 +6,7 @@
 
 mod configuration;
 mod expose;
-mod families;
+pub(crate) mod families;
 mod health;
 mod metrics;
 mod server;
@@ -26,6 +26,7 @@ use crate::{failure::Failure, observe::spawn, vitals::Vitals};
 
 /// The running listener.
 pub(crate) struct Admin {
+    #[cfg(test)]
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -76,7 +77,12 @@ impl Admin {
             runtime.shutdown_background();
         })?;
         eprintln!("Metrics and health are at http://{address}/metrics, /healthz and /readyz.");
-        Ok(Self { address, stop, thread })
+        Ok(Self {
+            #[cfg(test)]
+            address,
+            stop,
+            thread,
+        })
     }
 
     /// Where it listens.
@@ -87,7 +93,7 @@ impl Admin {
 
     /// Lets answers that are on their way be finished, and ends the thread.
     pub(crate) fn stop(self) {
-        let Self { address: _, stop, thread } = self;
+        let Self { stop, thread, .. } = self;
         let _ = stop.send(());
         // A panic was reported by the hook.
         let _ = thread.join();

@@ -43,7 +43,7 @@ use super::{
     field_policy::{FieldPolicies, FieldPolicy},
     validations::Validations,
 };
-use crate::mask;
+use crate::{mask, vitals::Family};
 
 use record::{Message, Metadata, Payload, Privacy, RequestInfo, Trace};
 use shown::{HOST, INTERACTION, ShownHeaders, shown};
@@ -157,15 +157,29 @@ impl OfficialSource {
         })
     }
 
-    /// Messages made.
-    pub(crate) fn made(&self) -> u64 {
+    #[cfg(test)]
+    fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Calls without a message, by cause.
-    pub(crate) fn not_made(&self) -> impl Iterator<Item = (NotMade, u64)> {
+    #[cfg(test)]
+    fn not_made(&self) -> impl Iterator<Item = (NotMade, u64)> {
         let counts = self.not_made.iter().map(|count| count.load(Ordering::Relaxed));
         NotMade::ALL.into_iter().zip(counts)
+    }
+
+    /// Messages made, and calls without one by cause, as metrics.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let counts = self.not_made.iter().map(|count| count.load(Ordering::Relaxed));
+        vec![
+            Family::counter("mop_official_messages", "Messages made for the official server")
+                .is(self.made.load(Ordering::Relaxed)),
+            Family::counter(
+                "mop_official_messages_not_made",
+                "Calls of which no message for the official server could be made",
+            )
+            .by("cause", NotMade::ALL.into_iter().map(NotMade::name).zip(counts)),
+        ]
     }
 }
 

@@ -2,8 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{Sink, mop_server::MopServer, otlp::Otlp, rabbitmq::RabbitMqSink, webhook::Webhook};
-use crate::{configuration::Configuration, failure::Failure, official::message::OfficialSource};
+use super::{
+    Sink,
+    mop_server::MopServer,
+    otlp::{
+        Otlp,
+        metrics::{MetricSource, OtlpMetrics},
+    },
+    rabbitmq::RabbitMqSink,
+    webhook::Webhook,
+};
+use crate::{
+    configuration::Configuration, failure::Failure, official::message::OfficialSource,
+    vitals::Vitals,
+};
 
 /// Sinks, not connected yet.
 #[derive(Default)]
@@ -11,11 +23,16 @@ pub(crate) struct Configured {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     /// What messages for the official server are made with, when it is one of them.
     pub(crate) official: Option<Arc<OfficialSource>>,
+    /// Pushes metrics to the collector.
+    pub(crate) metrics: Option<OtlpMetrics>,
 }
 
 impl Configured {
     /// Makes each.
-    pub(crate) fn new(configuration: &Configuration) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        configuration: &Configuration,
+        vitals: &Arc<Vitals>,
+    ) -> Result<Self, Failure> {
         let node = configuration.node.name();
         let section = &configuration.sinks;
         let mut configured = Self::default();
@@ -37,6 +54,8 @@ impl Configured {
         }
         if let Some(section) = &section.otlp {
             configured.sinks.push(Box::new(Otlp::new(section, &node)?));
+            let source = Arc::clone(vitals) as Arc<dyn MetricSource>;
+            configured.metrics = OtlpMetrics::new(section, &node, source)?;
         }
         Ok(configured)
     }

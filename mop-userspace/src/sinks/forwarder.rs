@@ -7,9 +7,12 @@ use std::{
 };
 
 use mop_outbox::Feed;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
-use super::{Sink, Trouble, pump::Pump};
+use super::{Sink, Trouble, otlp::metrics::OtlpMetrics, pump::Pump};
 use crate::{failure::Failure, observe::spawn, vitals::SinkVitals};
 
 /// A sink that is ready to run.
@@ -45,7 +48,11 @@ pub(crate) struct Forwarder {
 
 impl Forwarder {
     /// Starts the thread.
-    pub(crate) fn start(sinks: Vec<Connected>, bells: Bells) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        sinks: Vec<Connected>,
+        bells: Bells,
+        metrics: Option<OtlpMetrics>,
+    ) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -68,6 +75,12 @@ impl Forwarder {
                     .into_iter()
                     .map(|pump| (Arc::clone(&pump.vitals), tokio::spawn(pump.run())))
                     .collect();
+                let metrics = metrics.map(|metrics| {
+                    let mut stopped = stopped;
+                    tokio::spawn(metrics.run(async move {
+                        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+                    }))
+                });
                 for (vitals, pump) in running {
                     // A panic was reported by the hook. Its records stay in the outbox, and the other
                     // sinks go on.
@@ -77,6 +90,10 @@ impl Forwarder {
                             "the sink ended; restart the program and report it",
                         )));
                     }
+                }
+                if let Some(metrics) = metrics {
+                    // The last push is a courtesy: nobody waits for it long.
+                    let _ = timeout(LAST_PUSH, metrics).await;
                 }
             });
             // Whatever a library left running must not hold up the end.
@@ -118,3 +135,6 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
 
 /// Often enough that nobody waits for it.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Of the ten seconds that a stop may take.
+const LAST_PUSH: Duration = Duration::from_secs(1);

@@ -194,8 +194,8 @@ impl MopServer {
         })
     }
 
-    /// Asks for the lists of attributes now. A replay does so before it makes messages: it does not
-    /// last long enough to wait for them.
+    /// Asks for the lists of attributes now.
+    #[cfg(test)]
     pub(crate) async fn refresh_fields(&self) -> Result<(), Trouble> {
         self.source.policies.refresh(&self.shared.client, &self.fields_url).await
     }

@@ -13,7 +13,7 @@ use super::{OtlpConfiguration, Sender, attribute, rejected, scope};
 use crate::{
     failure::Failure,
     sinks::{Trouble, http::Meaning},
-    vitals::SinkVitals,
+    vitals::{Family, FamilyKind, FamilyUnit, Number, Vitals},
 };
 
 /// Gives numbers as they are now. Labels come from fixed sets, never from traffic.
@@ -135,33 +135,39 @@ fn metric_of(metric: &Metric, started: Timestamp, now: Timestamp) -> Value {
     written
 }
 
-/// What each sink counts.
-impl MetricSource for Vec<Arc<SinkVitals>> {
+/// The same numbers that the admin listener gives, by the same names.
+impl MetricSource for Vitals {
     fn metrics(&self) -> Vec<Metric> {
-        use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-        let of =
-            |name: &str, description: &str, is_counter, pick: fn(&SinkVitals) -> &AtomicU64| {
-                let points = self.iter().map(|sink| Point {
-                    labels: vec![("sink".to_owned(), sink.name.to_owned())],
-                    value: pick(sink).load(Relaxed) as f64,
-                });
-                Metric {
-                    name: name.to_owned(),
-                    description: description.to_owned(),
-                    unit: "{record}".to_owned(),
-                    is_counter,
-                    points: points.collect(),
-                }
-            };
-        vec![
-            of("mop.sink.delivered", "Records that the other side has", true, |sink| {
-                &sink.delivered
-            }),
-            of("mop.sink.parked", "Records set aside", true, |sink| &sink.parked),
-            of("mop.sink.passed", "Records that the sink does not take", true, |sink| &sink.passed),
-            of("mop.sink.resent", "Records sent again", true, |sink| &sink.resent),
-            of("mop.sink.in_flight", "Records on their way", false, |sink| &sink.in_flight),
-        ]
+        crate::admin::families::all(self).into_iter().map(Metric::from).collect()
+    }
+}
+
+impl From<Family> for Metric {
+    fn from(family: Family) -> Self {
+        let Family { name, help, kind, unit, samples } = family;
+        let points = samples.into_iter().map(|sample| Point {
+            labels: sample
+                .labels
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into_owned()))
+                .collect(),
+            value: match sample.value {
+                Number::Whole(value) => value as f64,
+                Number::Real(value) => value,
+            },
+        });
+        Self {
+            name: name.to_owned(),
+            description: help.to_owned(),
+            unit: match unit {
+                Some(FamilyUnit::Bytes) => "By",
+                Some(FamilyUnit::Seconds) => "s",
+                None => "1",
+            }
+            .to_owned(),
+            is_counter: kind == FamilyKind::Counter,
+            points: points.collect(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     sinks::http::stub::{LONG, Stub, drive, entry},
-    vitals::SinkVitals,
+    vitals::{SinkVitals, Vitals},
 };
 
 fn configuration(stub: &Stub) -> OtlpConfiguration {
@@ -91,12 +91,19 @@ async fn what_a_collector_rejects_is_set_aside_and_not_sent_again() {
     }
 }
 
+/// A process in which a sink delivered 42 records.
+fn counted() -> Arc<dyn MetricSource> {
+    let sink = SinkVitals::new("webhook");
+    sink.delivered.store(42, Ordering::Relaxed);
+    let vitals = Vitals::new();
+    vitals.set_sinks(vec![sink]);
+    vitals
+}
+
 #[tokio::test]
 async fn metrics_are_pushed_and_once_more_at_the_end() {
     let stub = collector(r#"{"partialSuccess":{"rejectedDataPoints":"3"}}"#).await;
-    let vitals = SinkVitals::new("webhook");
-    vitals.delivered.store(42, Ordering::Relaxed);
-    let source: Arc<dyn MetricSource> = Arc::new(vec![vitals]);
+    let source = counted();
     let configuration = configuration(&stub);
     let pusher = OtlpMetrics::new(&configuration, "node", Arc::clone(&source)).expect("configured");
     assert_eq!(pusher.as_ref().expect("wanted").push().await, Ok(3));
@@ -107,8 +114,10 @@ async fn metrics_are_pushed_and_once_more_at_the_end() {
     let request: Value = serde_json::from_slice(&received[1].body).expect("JSON");
     let metrics =
         request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().expect("there");
-    let delivered =
-        metrics.iter().find(|metric| metric["name"] == "mop.sink.delivered").expect("there");
+    let delivered = metrics
+        .iter()
+        .find(|metric| metric["name"] == "mop_sink_delivered_records")
+        .expect("there");
     let sum = &delivered["sum"];
     assert_eq!((&sum["aggregationTemporality"], &sum["isMonotonic"]), (&json!(2), &json!(true)));
     assert_eq!(sum["dataPoints"][0]["asDouble"], 42.0);
@@ -176,9 +185,7 @@ async fn the_real_definitions_read_what_is_sent() {
     let payload = r#"{"ts":"2026-11-24T12:00:00Z","n":-9007199254740993,"d":1.5,"t":true,"e":null,
         "big":18446744073709551615,"a":["x",[],{}],"o":{"k":{"deep":[1,2.5]}},"é":"ü\u0000"}"#;
     drive(&mut sink, vec![entry(1, "quality.report", payload)], 1).await;
-    let vitals = SinkVitals::new("webhook");
-    vitals.delivered.store(42, Ordering::Relaxed);
-    let source: Arc<dyn MetricSource> = Arc::new(vec![vitals]);
+    let source = counted();
     let pusher = OtlpMetrics::new(&configuration, "node-1", source).expect("configured");
     pusher.expect("wanted").push().await.expect("taken");
     let received = stub.received();
@@ -197,7 +204,7 @@ async fn the_real_definitions_read_what_is_sent() {
     assert_eq!(logs[0]["body"], expected);
     let Some(metrics) = read_by_definitions("metrics", &received[1].body) else { return };
     let delivered = metrics.as_array().expect("a list").iter();
-    let delivered = delivered.clone().find(|metric| metric["name"] == "mop.sink.delivered");
+    let delivered = delivered.clone().find(|metric| metric["name"] == "mop_sink_delivered_records");
     let delivered = delivered.expect("there");
     assert_eq!((&delivered["kind"], &delivered["temporality"]), (&json!("sum"), &json!(2)));
     assert_eq!(delivered["points"][0]["value"], 42.0);
