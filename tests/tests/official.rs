@@ -78,13 +78,17 @@ impl Official {
 
     /// `mop replay` of these lines.
     fn replay(&self, lines: &[Value]) -> Result<Output> {
+        self.replay_to("none", lines)
+    }
+
+    fn replay_to(&self, format: &str, lines: &[Value]) -> Result<Output> {
         let file = self.folder.path().join("calls.exchanges.jsonl");
         let mut out = File::create(&file)?;
         for line in lines {
             writeln!(out, "{line}")?;
         }
         let mut command = mop_command();
-        command.arg("replay").arg(&file).args(["--output", "none", "--config"]);
+        command.arg("replay").arg(&file).args(["--output", format, "--config"]);
         Ok(command.arg(self.configuration()).output()?)
     }
 
@@ -207,6 +211,29 @@ fn a_thousand_calls_reach_the_server_once_while_a_third_of_its_answers_are_error
     assert!(at_rest.len() > 1000 * 500, "the outbox has kept what it delivered");
     let is_raw = at_rest.windows(MARK.len()).any(|window| window == MARK.as_bytes());
     assert!(!is_raw, "nothing lies on disk that may not leave");
+    Ok(())
+}
+
+#[test]
+fn records_are_as_their_schema_says() -> Result<()> {
+    let (lines, bodies) = calls(6);
+    let official = Official::start(bodies, &json!({}))?;
+    let replayed = official.replay_to("jsonl", &lines)?;
+    ensure!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+    let schema =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/schemas/official.message.schema.json");
+    let schema: Value = serde_json::from_slice(&fs::read(schema)?)?;
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema)?;
+    let text = String::from_utf8(replayed.stdout)?;
+    let records = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
+    let messages: Vec<&Value> =
+        records.iter().filter(|record| record["kind"] == "official.message").collect();
+    assert_eq!(messages.len(), 6);
+    for message in messages {
+        let errors: Vec<String> =
+            validator.iter_errors(message).map(|error| error.to_string()).collect();
+        ensure!(errors.is_empty(), "{errors:#?}");
+    }
     Ok(())
 }
 
