@@ -275,19 +275,30 @@ impl Shared {
         let Ok(Read { message }) = serde_json::from_slice(&entry.payload) else {
             return Ok(Verdict::Parked("unreadable"));
         };
-        let token = match self.signer.sign(message.get(), jiff::Timestamp::now()) {
-            Ok(Some(token)) => token,
-            Ok(None) => return Ok(Verdict::Parked("unreadable")),
-            Err(problem) => return Err(Trouble::lasting("key", problem)),
-        };
-        let request = self
-            .client
-            .post(&self.process_url)
-            .header("content-type", "application/jwt")
-            .header("accept", "application/json")
-            .body(token);
-        let answer = self.client.send(request).await.inspect_err(|_| self.pace.broke())?;
-        self.verdict(&answer)
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let token = match self.signer.sign(message.get(), jiff::Timestamp::now()) {
+                Ok(Some(token)) => token,
+                Ok(None) => return Ok(Verdict::Parked("unreadable")),
+                Err(problem) => return Err(Trouble::lasting("key", problem)),
+            };
+            let request = self
+                .client
+                .post(&self.process_url)
+                .header("content-type", "application/jwt")
+                .header("accept", "application/json")
+                .body(token);
+            let answer = self.client.send(request).await.inspect_err(|_| self.pace.broke())?;
+            let verdict = self.verdict(&answer)?;
+            if !matches!(verdict, Verdict::Again(_))
+                || tries == TRIES
+                || answer.retry_after.is_some()
+            {
+                return Ok(verdict);
+            }
+            tokio::time::sleep(TRY_AGAIN_AFTER * tries).await;
+        }
     }
 
     fn verdict(&self, answer: &Answer) -> Result<Verdict, Trouble> {
@@ -327,6 +338,10 @@ impl Shared {
 
 /// Messages on their way at once: one takes a round trip of some ten milliseconds.
 const WINDOW: usize = 8;
+/// To send one again costs the others behind it a pause. A failure that comes alone is over with the
+/// next try.
+const TRIES: u32 = 3;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const MIN_FIELDS_SECONDS: u64 = 10;
 const MAX_FIELDS_SECONDS: u64 = 86_400;
 

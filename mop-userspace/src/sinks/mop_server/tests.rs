@@ -168,7 +168,7 @@ async fn a_third_of_failures_loses_and_doubles_nothing() {
     .await;
     let done = driven(&configuration(&stub, key), 200, 100).await;
     assert_eq!(done.delivered, (0..200).collect::<Vec<_>>());
-    assert!(done.again > 20, "{}", done.again);
+    assert!(posted(&stub).len() > 240, "{}", posted(&stub).len());
     let mut times: HashMap<String, usize> = HashMap::new();
     for claims in posted(&stub) {
         let id = claims["trace"]["mopReportId"].as_str().expect("there").to_owned();
@@ -181,7 +181,7 @@ async fn a_third_of_failures_loses_and_doubles_nothing() {
 async fn a_server_that_is_down_is_asked_with_one_message_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let key = key(folder.path(), "key.pem");
-    let mut answers = vec![(500, Vec::new()); 12];
+    let mut answers = vec![(500, Vec::new()); 40];
     answers.push((200, Vec::new()));
     let stub = answering(answers).await;
     let configuration = configuration(&stub, key);
@@ -190,7 +190,7 @@ async fn a_server_that_is_down_is_asked_with_one_message_at_a_time() {
     let done = drive(&mut sink, (0..WINDOW as u64).map(message).collect(), 1).await;
     assert!(!done.troubles.is_empty(), "{done:?}");
     assert_eq!(sink.window(), 1);
-    let done = drive(&mut sink, vec![message(9)], 10).await;
+    let done = drive(&mut sink, vec![message(9)], 60).await;
     assert_eq!(done.delivered, [9]);
     assert_eq!(sink.window(), WINDOW);
 }
