@@ -11,11 +11,7 @@ mod health;
 mod metrics;
 mod server;
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    thread::JoinHandle,
-};
+use std::{net::TcpListener, sync::Arc, thread::JoinHandle};
 
 use axum::Router;
 use tokio::sync::oneshot;
@@ -27,7 +23,7 @@ use crate::{failure::Failure, observe::spawn, vitals::Vitals};
 /// The running listener.
 pub(crate) struct Admin {
     #[cfg(test)]
-    address: SocketAddr,
+    address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -87,7 +83,7 @@ impl Admin {
 
     /// Where it listens.
     #[cfg(test)]
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.address
     }
 
