@@ -31,9 +31,8 @@ async fn add_records(transaction: &Transaction<'_>, new: &[&Arrival]) -> Result<
     for arrival in new {
         let hour = arrival.ts.as_second().div_euclid(3600) * 3600;
         let hour = Timestamp::from_second(hour).unwrap_or_default();
-        let (records, newest) = hours
-            .entry((hour, &arrival.node, &arrival.kind))
-            .or_insert((0, arrival.ts));
+        let (records, newest) =
+            hours.entry((hour, &arrival.node, &arrival.kind)).or_insert((0, arrival.ts));
         *records += 1;
         *newest = arrival.ts.max(*newest);
     }

@@ -169,11 +169,7 @@ fn files_of(source: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Reads a line; of one that is too long, enough to see that it is. Zero at the end.
-fn read_line(
-    lines: &mut impl BufRead,
-    line: &mut Vec<u8>,
-    max_bytes: usize,
-) -> io::Result<usize> {
+fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>, max_bytes: usize) -> io::Result<usize> {
     line.clear();
     let limit = max_bytes as u64 + LINE_END;
     let read = lines.by_ref().take(limit).read_until(b'\n', line)?;

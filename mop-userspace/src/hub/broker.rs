@@ -7,9 +7,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind,
     message::Delivery,
-    options::{
-        BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
-    },
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
     tcp::{OwnedIdentity, OwnedTLSConfig},
     types::{AMQPValue, FieldTable, ShortString},
     uri::{AMQPUri, SASLMechanism},

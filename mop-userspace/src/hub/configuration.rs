@@ -214,7 +214,7 @@ impl MongoDbConfiguration {
             let text = "this program was built without it; build it with `--features mongodb`";
             problems.push(Problem::new("hub.mongodb", text));
         }
-        self.url.check(problems, "hub.mongodb.url", &["mongodb://", "mongodb+srv://"]);
+        self.url.check(problems, "hub.mongodb.url", &["mongodb://"]);
         if self.database.is_empty() || self.collection.is_empty() {
             problems.push(Problem::new("hub.mongodb.database", "a name is wanted"));
         }
@@ -273,9 +273,8 @@ pub(crate) fn read_secret(name: &str, file: &Path) -> Result<String, Failure> {
 
 /// A text file that the configuration names.
 pub(crate) fn read_file(name: &str, file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| {
-        wrong(name, format!("{} cannot be read: {error}", file.display()))
-    })
+    fs::read_to_string(file)
+        .map_err(|error| wrong(name, format!("{} cannot be read: {error}", file.display())))
 }
 
 impl Default for HubConfiguration {

@@ -357,10 +357,7 @@ impl Reader<'_> {
 
 /// Rejects what is refused, and acknowledges all else with one word a queue. A connection that was
 /// lost meanwhile acknowledges nothing, and everything comes again.
-async fn acknowledge(
-    acks: &[(usize, u64, Acker)],
-    refused: impl Iterator<Item = usize>,
-) {
+async fn acknowledge(acks: &[(usize, u64, Acker)], refused: impl Iterator<Item = usize>) {
     let mut is_refused = vec![false; acks.len()];
     for at in refused {
         if let (Some((_, _, acker)), Some(flag)) = (acks.get(at), is_refused.get_mut(at)) {

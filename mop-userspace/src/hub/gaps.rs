@@ -87,9 +87,8 @@ impl Position {
         self.fill(run);
         let beyond = Span::between(reached.last + 1, run.first - 1);
         let before = Span::between(run.last + 1, reached.first - 1);
-        self.gaps.extend(
-            [beyond, before].into_iter().flatten().map(|span| Gap { row: None, span }),
-        );
+        self.gaps
+            .extend([beyond, before].into_iter().flatten().map(|span| Gap { row: None, span }));
         self.reached =
             Some(Span { first: reached.first.min(run.first), last: reached.last.max(run.last) });
     }

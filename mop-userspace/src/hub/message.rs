@@ -84,9 +84,11 @@ impl Arrival {
         if data.len() > max_bytes {
             return Err(Refusal::TooLarge);
         }
-        if properties.content_encoding().as_ref().is_some_and(|coding| {
-            !matches!(coding.as_str(), "" | "identity" | "utf-8" | "UTF-8")
-        }) {
+        if properties
+            .content_encoding()
+            .as_ref()
+            .is_some_and(|coding| !matches!(coding.as_str(), "" | "identity" | "utf-8" | "UTF-8"))
+        {
             return Err(Refusal::ContentEncoding);
         }
         let id = properties.message_id().as_ref().map(|id| id.as_str()).unwrap_or_default();
@@ -420,10 +422,7 @@ mod tests {
             Ok(jiff::civil::date(2026, 1, 2))
         );
         let sent = properties().with_timestamp(86_400);
-        assert_eq!(
-            read(&sent, "{}").map(|arrival| arrival.day),
-            Ok(jiff::civil::date(1970, 1, 2))
-        );
+        assert_eq!(read(&sent, "{}").map(|arrival| arrival.day), Ok(jiff::civil::date(1970, 1, 2)));
     }
 
     #[test]

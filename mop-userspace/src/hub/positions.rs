@@ -74,10 +74,7 @@ fn columns<'a>(keys: &[Key<'a>]) -> (Vec<&'a str>, Vec<&'a str>, Vec<i64>) {
 }
 
 /// Takes the positions, in their order, until the end of the transaction.
-async fn lock(
-    transaction: &Transaction<'_>,
-    keys: &[Key<'_>],
-) -> Result<Vec<Option<Span>>, Error> {
+async fn lock(transaction: &Transaction<'_>, keys: &[Key<'_>]) -> Result<Vec<Option<Span>>, Error> {
     let (nodes, streams, epochs) = columns(keys);
     transaction
         .execute(

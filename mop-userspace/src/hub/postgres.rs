@@ -49,7 +49,14 @@ impl PostgresStore {
         migrate: bool,
         vitals: Arc<HubVitals>,
     ) -> Self {
-        Self { database, retention, migrate, vitals, client: None, partitions: Partitions::default() }
+        Self {
+            database,
+            retention,
+            migrate,
+            vitals,
+            client: None,
+            partitions: Partitions::default(),
+        }
     }
 
     async fn open(&mut self) -> Result<(), Trouble> {
@@ -99,7 +106,10 @@ impl PostgresStore {
                     tokio::time::sleep(RETRY_AFTER * tries).await;
                 }
                 Err(Problem::Retry) => {
-                    return Err(Trouble::passing("contention", "other transactions are in the way"));
+                    return Err(Trouble::passing(
+                        "contention",
+                        "other transactions are in the way",
+                    ));
                 }
                 Err(Problem::Trouble(trouble)) => return Err(trouble),
             }
