@@ -63,17 +63,18 @@ async fn add_ledger(transaction: &Transaction<'_>, new: &[&Arrival]) -> Result<(
     if entries.is_empty() {
         return Ok(());
     }
-    entries.sort_unstable_by_key(|entry| (&entry.node, entry.ts, &entry.id));
-    let nodes: Vec<&str> = entries.iter().map(|entry| &*entry.node).collect();
+    entries.sort_unstable_by_key(|entry| (entry.day, &entry.id));
     let times: Vec<Timestamp> = entries.iter().map(|entry| entry.ts).collect();
     let ids: Vec<&str> = entries.iter().map(|entry| &*entry.id).collect();
     let records: Vec<&str> = entries.iter().map(|entry| &*entry.body).collect();
     transaction
         .execute(
-            "INSERT INTO ledger (node, ts, id, record) \
-             SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) \
+            // A record without node or number is refused by the table, and so by the hub.
+            "INSERT INTO ledger (node, number, id, ts, record) \
+             SELECT record::json ->> 'node', (record::json ->> 'number')::int8, id, ts, record \
+             FROM unnest($1::timestamptz[], $2::text[], $3::text[]) AS came (ts, id, record) \
              ON CONFLICT DO NOTHING",
-            &[&nodes, &times, &ids, &records],
+            &[&times, &ids, &records],
         )
         .await?;
     Ok(())

@@ -194,6 +194,7 @@ impl Draft<'_> {
         let time = |value: Option<&Value>| value?.as_str()?.parse::<Timestamp>().ok();
         let ts = time(record.get("ts"))
             .or_else(|| time(record.pointer("/window/start")))
+            .or_else(|| time(record.get("to")))
             .or(sent)
             .filter(|ts| *ts >= Timestamp::UNIX_EPOCH)
             .ok_or(Refusal::Time)?;
@@ -415,11 +416,16 @@ mod tests {
     }
 
     #[test]
-    fn the_time_may_be_that_of_the_window_or_of_the_message() {
+    fn the_time_may_be_that_of_the_window_or_the_ledger_or_the_message() {
         let window = r#"{"window":{"start":"2026-01-02T03:00:00Z"}}"#;
         assert_eq!(
             read(&properties(), window).map(|arrival| arrival.day),
             Ok(jiff::civil::date(2026, 1, 2))
+        );
+        let ledger = r#"{"from":"2026-01-01T03:00:00Z","to":"2026-01-03T03:00:00Z"}"#;
+        assert_eq!(
+            read(&properties(), ledger).map(|arrival| arrival.day),
+            Ok(jiff::civil::date(2026, 1, 3))
         );
         let sent = properties().with_timestamp(86_400);
         assert_eq!(read(&sent, "{}").map(|arrival| arrival.day), Ok(jiff::civil::date(1970, 1, 2)));

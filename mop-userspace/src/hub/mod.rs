@@ -8,6 +8,7 @@ mod configuration;
 mod consumer;
 mod database;
 mod gaps;
+mod ledger;
 mod message;
 mod migrations;
 #[cfg(feature = "mongodb")]

@@ -19,7 +19,7 @@ use super::{
     configuration::HubConfiguration,
     consumer::Consumer,
     database::Database,
-    migrations,
+    ledger, migrations,
     postgres::PostgresStore,
     status::{self, StatusArguments},
     store::Store,
@@ -56,6 +56,9 @@ pub(crate) struct HubArguments {
 enum HubCommand {
     /// Store records from files of JSON Lines, such as `mop outbox export` makes.
     Backfill(BackfillArguments),
+    /// Print the ledger records of all nodes as JSON Lines, each node's in their order.
+    #[command(after_help = "Example: mop hub ledger | mop ledger verify")]
+    Ledger(ConfigurationArguments),
     /// Say what is stored, what is missing and what waits. Exits with 1 when something is missing.
     Status(StatusArguments),
 }
@@ -64,6 +67,7 @@ enum HubCommand {
 pub(crate) fn run(arguments: &HubArguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Some(HubCommand::Backfill(arguments)) => backfill::run(arguments),
+        Some(HubCommand::Ledger(arguments)) => ledger::run(arguments),
         Some(HubCommand::Status(arguments)) => status::run(arguments),
         None if arguments.migrate_only => migrate(arguments),
         None => consume(arguments),

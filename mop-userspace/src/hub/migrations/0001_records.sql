@@ -43,12 +43,13 @@ CREATE TABLE queue_offset (
     next_offset bigint NOT NULL
 );
 
--- The chain of ledger records, byte for byte: jsonb would not keep what their hashes are of.
+-- The chains of ledger records, byte for byte as they came. A node counts its own up by one.
 CREATE TABLE ledger (
     node text NOT NULL,
-    ts timestamptz NOT NULL,
+    number bigint NOT NULL,
     id text NOT NULL,
+    ts timestamptz NOT NULL,
     record text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (node, ts, id)
+    PRIMARY KEY (node, number, id)
 );
