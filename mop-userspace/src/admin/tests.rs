@@ -126,7 +126,7 @@ fn it_stops_although_a_client_holds_its_connection() {
 }
 
 fn started(vitals: Arc<Vitals>, extra: Router) -> Admin {
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listen = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let configuration = AdminConfiguration { enabled: true, listen, door: false };
     Admin::start(&configuration, vitals, extra).expect("a free port")
 }

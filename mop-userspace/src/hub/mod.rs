@@ -1,23 +1,26 @@
-//! Skeleton: `mop hub`.
+//! `mop hub`: takes records from the broker into a database, each once.
 
-use std::process::ExitCode;
+mod aggregates;
+mod backfill;
+mod backoff;
+mod broker;
+mod configuration;
+mod consumer;
+mod database;
+mod gaps;
+mod ledger;
+mod message;
+mod migrations;
+#[cfg(feature = "mongodb")]
+mod mongodb;
+mod partitions;
+mod positions;
+mod postgres;
+mod run;
+mod status;
+mod store;
+mod summary;
+mod vitals;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{configuration::ConfigurationArguments, failure::Failure};
-
-/// Its section of the configuration.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct HubConfiguration {}
-
-/// Arguments of `mop hub`.
-#[derive(clap::Args, Debug)]
-pub(crate) struct HubArguments {
-    #[command(flatten)]
-    pub(crate) configuration: ConfigurationArguments,
-}
-
-pub(crate) fn run(_arguments: &HubArguments) -> Result<ExitCode, Failure> {
-    Ok(ExitCode::SUCCESS)
-}
+pub(crate) use configuration::HubConfiguration;
+pub(crate) use run::{HubArguments, run};

@@ -1,0 +1,178 @@
+//! The command: what it is asked, and how it begins and ends.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use tokio::{runtime::Runtime, sync::watch};
+
+use super::{
+    backfill::{self, BackfillArguments},
+    broker::Broker,
+    configuration::HubConfiguration,
+    consumer::Consumer,
+    database::Database,
+    ledger, migrations,
+    postgres::PostgresStore,
+    status::{self, StatusArguments},
+    store::Store,
+    vitals::HubVitals,
+};
+use crate::{
+    cli::parse_duration,
+    configuration::{Configuration, ConfigurationArguments},
+    failure::Failure,
+    signals::StopRequest,
+};
+
+/// Arguments of `mop hub`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example: mop hub --config /etc/mop/hub.toml",
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct HubArguments {
+    #[command(subcommand)]
+    command: Option<HubCommand>,
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+    /// Bring the tables up to date and end.
+    #[arg(long)]
+    migrate_only: bool,
+    /// Stop after this time, e.g. 30s, 5m. Without it: at Ctrl-C or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration,
+          conflicts_with = "migrate_only")]
+    duration: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+enum HubCommand {
+    /// Store records from files of JSON Lines, such as `mop outbox export` makes.
+    Backfill(BackfillArguments),
+    /// Print the ledger records of all nodes as JSON Lines, each node's in their order.
+    #[command(after_help = "Example: mop hub ledger | mop ledger verify")]
+    Ledger(ConfigurationArguments),
+    /// Say what is stored, what is missing and what waits. Exits with 1 when something is missing.
+    Status(StatusArguments),
+}
+
+/// Runs the hub, or looks at what it did.
+pub(crate) fn run(arguments: &HubArguments) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        Some(HubCommand::Backfill(arguments)) => backfill::run(arguments),
+        Some(HubCommand::Ledger(arguments)) => ledger::run(arguments),
+        Some(HubCommand::Status(arguments)) => status::run(arguments),
+        None if arguments.migrate_only => migrate(arguments),
+        None => consume(arguments),
+    }
+}
+
+/// The hub's part of the configuration, checked.
+pub(super) fn configuration(
+    arguments: &ConfigurationArguments,
+) -> Result<HubConfiguration, Failure> {
+    let configuration = Configuration::load(arguments)?.hub;
+    let mut problems = Vec::new();
+    configuration.check(&mut problems);
+    match problems.first() {
+        Some(problem) => Err(Failure::configuration(problem)),
+        None => Ok(configuration),
+    }
+}
+
+/// Where records go.
+pub(super) fn stores(
+    configuration: &HubConfiguration,
+    vitals: &Arc<HubVitals>,
+) -> Result<Vec<Box<dyn Store>>, Failure> {
+    let mut stores: Vec<Box<dyn Store>> = Vec::new();
+    if configuration.database.enabled {
+        let database = Database::new(&configuration.database)?;
+        stores.push(Box::new(PostgresStore::new(
+            database,
+            configuration.retention,
+            configuration.database.migrate,
+            Arc::clone(vitals),
+        )));
+    }
+    #[cfg(feature = "mongodb")]
+    if let Some(mongodb) = &configuration.mongodb {
+        stores.push(Box::new(super::mongodb::MongoDbStore::new(mongodb, configuration.retention)?));
+    }
+    Ok(stores)
+}
+
+/// A runtime on this thread.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(format!("cannot start: {error}")))
+}
+
+fn migrate(arguments: &HubArguments) -> Result<ExitCode, Failure> {
+    let configuration = configuration(&arguments.configuration)?;
+    let database = Database::new(&configuration.database)?;
+    let applied = runtime()?
+        .block_on(async {
+            let mut client = database.connect().await?;
+            migrations::migrate(&database, &mut client).await
+        })
+        .map_err(|trouble| Failure::runtime(format!("the database: {trouble}")))?;
+    eprintln!("The tables are up to date; {applied} steps were missing.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn consume(arguments: &HubArguments) -> Result<ExitCode, Failure> {
+    let configuration = configuration(&arguments.configuration)?;
+    let vitals = Arc::new(HubVitals::default());
+    let broker = Broker::new(&configuration.broker)?;
+    let stores = stores(&configuration, &vitals)?;
+    let (sender, receiver) = watch::channel(false);
+    let request = StopRequest::listen()?;
+    let duration = arguments.duration;
+    let is_done = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&is_done);
+    let waiter = thread::Builder::new()
+        .name("mop-hub-stop".to_owned())
+        .spawn(move || {
+            request.wait(duration, || done.load(Ordering::Acquire));
+            // The consumer may have ended before.
+            let _nobody = sender.send(true);
+        })
+        .map_err(|error| Failure::runtime(format!("cannot start a thread: {error}")))?;
+    let consumer = Consumer::new(configuration, broker, stores, Arc::clone(&vitals), receiver);
+    runtime()?.block_on(consumer.run());
+    is_done.store(true, Ordering::Release);
+    waiter.join().map_err(|_panic| Failure::runtime("a thread panicked"))?;
+    eprintln!("{}", sum(&vitals));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was done, in a sentence.
+pub(super) fn sum(vitals: &HubVitals) -> String {
+    let number = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let refused: Vec<String> = vitals
+        .refusals()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| format!("{count} {}", reason.name()))
+        .collect();
+    let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
+    format!(
+        "Received {}, stored {}, there already {}, too old {}; refused: {refused}; {} transactions, \
+         {} begun again.",
+        number(&vitals.received),
+        number(&vitals.stored),
+        number(&vitals.duplicates),
+        number(&vitals.expired),
+        number(&vitals.batches),
+        number(&vitals.retries),
+    )
+}

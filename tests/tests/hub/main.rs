@@ -1,0 +1,14 @@
+//! `mop hub` between a real RabbitMQ and a real PostgreSQL.
+
+mod backfill;
+mod cases;
+mod command;
+mod faults;
+mod gaps;
+mod poison;
+mod publisher;
+mod rate;
+mod records;
+mod retention;
+mod rig;
+mod tls;
