@@ -253,7 +253,7 @@ fn check_uprobes() -> Check {
 fn attach_everything() -> Result<Vec<TlsLibrary>, mop_probe::ProbeError> {
     // The programs return at once: the examination itself costs the node nothing.
     let options = LoadOptions { probes_only: true, ..LoadOptions::default() };
-    let (mut observer, _rings) = Observer::load(options)?;
+    let (mut observer, _sources) = Observer::load(options)?;
     observer.attach_node()?;
     observer.discover_all();
     Ok(observer.libraries().to_vec())

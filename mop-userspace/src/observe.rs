@@ -136,7 +136,7 @@ impl Session {
         environment::ensure_tracefs().map_err(|error| {
             Failure::runtime(format!("tracefs is not mounted and cannot be: {error}"))
         })?;
-        let (mut observer, rings) = Observer::load(LoadOptions {
+        let (mut observer, sources) = Observer::load(LoadOptions {
             ring_bytes: arguments.ring_mib << 20,
             sites: match arguments.probe_sites {
                 ProbeSites::Auto => mop_probe::ProbeSites::Auto,
@@ -145,6 +145,7 @@ impl Session {
             probes_only: arguments.probes_only,
             ..LoadOptions::default()
         })?;
+        let rings = sources.open()?;
         let libraries = Arc::new(LibraryNames::default());
         let counters = Arc::new(CaptureCounters::default());
         let stop = Arc::new(AtomicBool::new(false));
