@@ -1,8 +1,14 @@
-//! The discovery thread: finds TLS libraries as processes begin to use them.
+//! Discovery: finds TLS libraries as processes begin to use them.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use mop_common::Counters;
 use mop_probe::{Discovery, LibraryId, Observer};
 
 use crate::connections::LibraryNames;
@@ -25,34 +31,75 @@ pub(crate) enum Find {
     Nothing,
 }
 
+/// The counters of the kernel side as they were last read.
+#[derive(Debug, Default)]
+pub(crate) struct KernelCounters(Mutex<Counters>);
+
+impl KernelCounters {
+    pub(crate) fn set(&self, counters: Counters) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
+    /// At most [`COUNTERS_EVERY`] old while the session runs.
+    pub(crate) fn latest(&self) -> Counters {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Looks into what comes in until the session ends, and gives the observer back.
 pub(crate) fn run(
     mut observer: Observer,
     finds: &Receiver<Find>,
     names: &Arc<LibraryNames>,
+    counters: &KernelCounters,
 ) -> Observer {
-    while let Ok(first) = finds.recv() {
-        // A process that starts maps many files; they are one look.
-        let batch: BTreeSet<Find> = std::iter::once(first).chain(finds.try_iter()).collect();
-        let mut looked_into = None;
-        for find in batch {
-            match find {
-                Find::Nothing => return observer,
-                Find::Executable(tgid) => learn(names, observer.discover_executable(tgid)),
-                Find::Mapping { tgid, inode, device } => {
-                    if looked_into != Some(tgid) {
-                        learn(names, observer.discover_process(tgid));
-                        looked_into = Some(tgid);
-                    }
-                    if !Path::new("/proc").join(tgid.to_string()).exists() {
-                        // It may have ended before it was looked into: ask to be told again.
-                        observer.forget_code_file(inode, device);
-                    }
+    let mut counters_due = Instant::now() + COUNTERS_EVERY;
+    loop {
+        match finds.recv_deadline(counters_due) {
+            Ok(first) => {
+                // A process that starts maps many files; they are one look.
+                let batch: BTreeSet<Find> = std::iter::once(first).chain(finds.try_iter()).collect();
+                let is_last = batch.contains(&Find::Nothing);
+                look_into(&mut observer, &batch, |discovery| learn(names, discovery));
+                if is_last {
+                    return observer;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // When they cannot be read now, the last ones stand.
+                if let Ok(now) = observer.counters() {
+                    counters.set(now);
+                }
+                counters_due = Instant::now() + COUNTERS_EVERY;
+            }
+            Err(RecvTimeoutError::Disconnected) => return observer,
+        }
+    }
+}
+
+/// Looks into a batch, each process once.
+pub(crate) fn look_into(
+    observer: &mut Observer,
+    batch: &BTreeSet<Find>,
+    mut learn: impl FnMut(Discovery),
+) {
+    let mut looked_into = None;
+    for find in batch {
+        match *find {
+            Find::Nothing => {}
+            Find::Executable(tgid) => learn(observer.discover_executable(tgid)),
+            Find::Mapping { tgid, inode, device } => {
+                if looked_into != Some(tgid) {
+                    learn(observer.discover_process(tgid));
+                    looked_into = Some(tgid);
+                }
+                if !Path::new("/proc").join(tgid.to_string()).exists() {
+                    // It may have ended before it was looked into: ask to be told again.
+                    observer.forget_code_file(inode, device);
                 }
             }
         }
     }
-    observer
 }
 
 /// Notes the names of new libraries, and says what could not be observed.
@@ -70,3 +117,7 @@ pub(crate) fn learn(names: &LibraryNames, discovery: Discovery) {
 /// Finds that wait. When more come, some are lost, and counted: the kernel reports a file once, so
 /// its library is then found by the next process that maps another new file.
 pub(crate) const FIND_QUEUE: usize = 8192;
+
+/// Reading the counters asks the kernel for the state of every thread slot, some milliseconds of
+/// work: often enough for whoever collects metrics, seldom enough to cost nothing.
+pub(crate) const COUNTERS_EVERY: Duration = Duration::from_secs(15);

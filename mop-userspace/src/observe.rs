@@ -11,19 +11,20 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mop_common::Counters;
-use mop_probe::{LoadOptions, Observer, environment};
 use mop_wire::Options;
 
 use crate::{
     batch::Batch,
     capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
-    cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
+    cli::{ObserveArguments, OutputFormat},
     clock::{self, Clock},
+    configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    discovery::{self, FIND_QUEUE},
+    discovery::{self, FIND_QUEUE, KernelCounters},
     failure::Failure,
     output::{Format, Output},
     pipeline::{Pipeline, Reporter},
+    privileges::{self, Needs, Probing, Role, Running},
     rulebook::Rules,
     selection::Selection,
     signals::StopRequest,
@@ -34,11 +35,23 @@ use crate::{
 
 /// Observes until told to stop.
 pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
+    let configuration = Configuration::load(&arguments.configuration)?;
+    let mut settings = configuration.privileges.clone();
+    settings.split &= !arguments.no_privilege_split;
+    let needs = Needs::of(arguments, &configuration);
+    match privileges::take_role(&arguments.kernel, &settings, &needs)? {
+        Role::Over(code) => Ok(code),
+        Role::Observer(probing, _layers) => observe(arguments, probing),
+    }
+}
+
+/// Observes through probes of this process or of its prober.
+fn observe(arguments: &ObserveArguments, probing: Probing) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, arguments.journal.is_some())?;
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
     let output = Output::start(format, arguments.journal.clone())?;
-    let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
+    let mut session = Session::start(probing, usize::from(arguments.workers))?;
     let run = u32::try_from(clock::monotonic_ns() >> 20 & u64::from(u32::MAX)).unwrap_or(0);
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
@@ -65,7 +78,7 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
 
     stop.wait(arguments.duration, || {
-        output.is_finished() || workers.iter().any(JoinHandle::is_finished)
+        session.is_over() || output.is_finished() || workers.iter().any(JoinHandle::is_finished)
     });
 
     let stopped = session.stop()?;
@@ -90,7 +103,11 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     }
     rules.stop()?;
     totals.output_dropped_bytes = output.finish()?;
-    finish(arguments.report.output, &Summary::new(totals))
+    let code = finish(arguments.report.output, &Summary::new(totals))?;
+    if stopped.is_prober_lost {
+        return Err(Failure::runtime("the prober is gone: nothing is observed any more"));
+    }
+    Ok(code)
 }
 
 /// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
@@ -119,7 +136,9 @@ pub(crate) struct Session {
     counters: Arc<CaptureCounters>,
     stop: Arc<AtomicBool>,
     finds: Sender<discovery::Find>,
-    discovery: JoinHandle<Observer>,
+    /// What the kernel side counts.
+    kernel: Arc<KernelCounters>,
+    probing: Running,
     capture: JoinHandle<()>,
 }
 
@@ -128,60 +147,61 @@ pub(crate) struct Stopped {
     pub(crate) kernel: Counters,
     pub(crate) capture: Arc<CaptureCounters>,
     pub(crate) libraries: usize,
+    /// The prober is gone without a last word: the kernel's counters are as old as its last ones.
+    pub(crate) is_prober_lost: bool,
 }
 
 impl Session {
     /// Loads, attaches and starts the threads. When it returns, everything is being observed.
-    pub(crate) fn start(arguments: &KernelArguments, workers: usize) -> Result<Self, Failure> {
-        environment::ensure_tracefs().map_err(|error| {
-            Failure::runtime(format!("tracefs is not mounted and cannot be: {error}"))
-        })?;
-        let (mut observer, sources) = Observer::load(LoadOptions {
-            ring_bytes: arguments.ring_mib << 20,
-            sites: match arguments.probe_sites {
-                ProbeSites::Auto => mop_probe::ProbeSites::Auto,
-                ProbeSites::Entry => mop_probe::ProbeSites::Entry,
-            },
-            probes_only: arguments.probes_only,
-            ..LoadOptions::default()
-        })?;
-        let rings = sources.open()?;
+    pub(crate) fn start(probing: Probing, workers: usize) -> Result<Self, Failure> {
         let libraries = Arc::new(LibraryNames::default());
         let counters = Arc::new(CaptureCounters::default());
+        let kernel = Arc::new(KernelCounters::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (queues, batches): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| bounded(QUEUE_BATCHES)).unzip();
         let (empties, emptied) = bounded(EMPTY_BATCHES);
         let (finds, to_find) = bounded(FIND_QUEUE);
-        // Attach to the life of processes before looking at those that live: none is missed.
-        observer.attach_node()?;
+        let (attached, rings) = probing.attach()?;
         let destinations = Destinations { workers: queues, empties: emptied, finds: finds.clone() };
         let capture = {
             let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
             spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
         };
-        discovery::learn(&libraries, observer.discover_all());
-        let discovery = {
-            let libraries = Arc::clone(&libraries);
-            spawn("mop-discovery", move || discovery::run(observer, &to_find, &libraries))?
-        };
-        Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
+        let probing = attached.look_around(to_find, &libraries, &kernel)?;
+        Ok(Self { batches, empties, libraries, counters, stop, finds, kernel, probing, capture })
+    }
+
+    /// True when observation has ended although nobody here asked for it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.probing.is_over()
     }
 
     /// Detaches, reads what is left in the lanes and ends the threads.
     pub(crate) fn stop(self) -> Result<Stopped, Failure> {
-        let Self { batches: _, empties: _, libraries, counters, stop, finds, discovery, capture } =
-            self;
+        let Self {
+            batches: _,
+            empties: _,
+            libraries,
+            counters,
+            stop,
+            finds,
+            kernel,
+            probing,
+            capture,
+        } = self;
         let _ = finds.send(discovery::Find::Nothing);
         drop(finds);
-        let mut observer =
-            discovery.join().map_err(|_panic| Failure::runtime("the discovery thread panicked"))?;
-        observer.detach();
-        // No probe runs any more: the counters are final, and what the lanes hold is all there is.
-        let kernel = observer.counters()?;
+        let last = probing.detached()?;
+        // No probe runs any more: what the lanes hold is all there is.
         stop.store(true, Ordering::Release);
         capture.join().map_err(|_panic| Failure::runtime("the capture thread panicked"))?;
-        Ok(Stopped { kernel, capture: counters, libraries: libraries.len() })
+        Ok(Stopped {
+            kernel: last.unwrap_or_else(|| kernel.latest()),
+            capture: counters,
+            libraries: libraries.len(),
+            is_prober_lost: last.is_none(),
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Apart from the kernel programs themselves this is the only crate with `unsafe`.
 
+pub mod attempt;
 pub mod btf;
 mod config;
 mod control_ring;
