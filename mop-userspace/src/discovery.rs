@@ -58,7 +58,8 @@ pub(crate) fn run(
         match finds.recv_deadline(counters_due) {
             Ok(first) => {
                 // A process that starts maps many files; they are one look.
-                let batch: BTreeSet<Find> = std::iter::once(first).chain(finds.try_iter()).collect();
+                let batch: BTreeSet<Find> =
+                    std::iter::once(first).chain(finds.try_iter()).collect();
                 let is_last = batch.contains(&Find::Nothing);
                 look_into(&mut observer, &batch, |discovery| learn(names, discovery));
                 if is_last {

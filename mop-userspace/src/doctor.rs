@@ -268,10 +268,9 @@ fn check_privileges() -> (Check, Option<Rehearsed>) {
         remedy: Some(remedy),
     };
     match privileges::rehearse(&PrivilegesConfiguration::default()) {
-        Err(failure) => (
-            warning(failure.to_string(), "start `mop observe` with --no-privilege-split"),
-            None,
-        ),
+        Err(failure) => {
+            (warning(failure.to_string(), "start `mop observe` with --no-privilege-split"), None)
+        }
         Ok(rehearsed) => {
             let willing: Vec<&str> = rehearsed
                 .attempts

@@ -31,7 +31,7 @@ pub use marker::Marker;
 pub use nginx::{Nginx, NginxBuilder};
 pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};
 pub use port::free_port;
-pub use process::{Process, bound, curl, curl_options, run, tool};
+pub use process::{Process, bound, curl, curl_options, run, status_field, tool};
 pub use script::{Script, python};
 pub use skip::{observing, skip};
 pub use verify::{carried, complete, seen_at};

@@ -30,12 +30,8 @@ pub(super) struct Received {
 impl Channel {
     /// A channel and its other end, to be handed to another process.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
-        let (socket, other) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (socket, other) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((Self { socket }, other))
     }
 
@@ -135,8 +131,7 @@ fn whole(mut bytes: Vec<u8>, length: usize) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Room for the descriptors of the rings, and no more.
-const ANCILLARY_BYTES: usize =
-    rustix::cmsg_space!(ScmRights(mop_probe::RingSources::DESCRIPTORS));
+const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(mop_probe::RingSources::DESCRIPTORS));
 
 #[cfg(test)]
 mod tests {
@@ -157,7 +152,10 @@ mod tests {
         }
         assert_eq!(other.receive().expect("received").as_deref(), Some(&b"first"[..]));
         assert_eq!(other.receive().expect("received").as_deref(), Some(&b"second"[..]));
-        assert_eq!(other.receive().expect("received").map(|all| all.len()), Some(MAX_MESSAGE_BYTES));
+        assert_eq!(
+            other.receive().expect("received").map(|all| all.len()),
+            Some(MAX_MESSAGE_BYTES)
+        );
         drop(one);
         assert_eq!(other.receive().expect("the end"), None);
         assert!(other.send(b"to nobody").is_err());

@@ -158,10 +158,9 @@ fn layers(
         ),
         LayerName::NoNewPrivileges => unless(*no_new_privileges, "the kernel did not take it"),
         LayerName::NoDump => unless(*no_dump, "the kernel did not take it"),
-        LayerName::Seccomp => seccomp
-            .clone()
-            .err()
-            .or_else(|| unless(*filtered, "the kernel was not built with it")),
+        LayerName::Seccomp => {
+            seccomp.clone().err().or_else(|| unless(*filtered, "the kernel was not built with it"))
+        }
         LayerName::LandlockFiles => landlock(Kept::to_files, "5.13"),
         LayerName::LandlockTcp => landlock(Kept::to_ports, "6.7").or_else(|| {
             unless(

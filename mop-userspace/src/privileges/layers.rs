@@ -81,9 +81,7 @@ impl Layers {
     pub(super) fn none(reason: &str) -> Self {
         let missing = Some(reason.to_owned());
         Self {
-            layers: LayerName::ALL
-                .map(|name| Layer { name, missing: missing.clone() })
-                .to_vec(),
+            layers: LayerName::ALL.map(|name| Layer { name, missing: missing.clone() }).to_vec(),
         }
     }
 

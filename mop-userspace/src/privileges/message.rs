@@ -54,10 +54,9 @@ impl Request {
             Self::Begin => vec![BEGIN],
             Self::Stop | Self::Find(Find::Nothing) => vec![STOP],
             Self::Find(Find::Executable(tgid)) => tagged(EXECUTABLE, &[&tgid.to_ne_bytes()]),
-            Self::Find(Find::Mapping { tgid, inode, device }) => tagged(
-                MAPPING,
-                &[&tgid.to_ne_bytes(), &inode.to_ne_bytes(), &device.to_ne_bytes()],
-            ),
+            Self::Find(Find::Mapping { tgid, inode, device }) => {
+                tagged(MAPPING, &[&tgid.to_ne_bytes(), &inode.to_ne_bytes(), &device.to_ne_bytes()])
+            }
         }
     }
 
@@ -92,7 +91,9 @@ impl Notice {
             Self::Counters(counters) => counted(COUNTERS, counters),
             Self::Stopped(counters) => counted(STOPPED, counters),
             Self::Hangup => vec![HANGUP],
-            Self::Refused { code, reason } => tagged(REFUSED, &[&[*code], bounded(reason).as_bytes()]),
+            Self::Refused { code, reason } => {
+                tagged(REFUSED, &[&[*code], bounded(reason).as_bytes()])
+            }
         }
     }
 

@@ -24,11 +24,8 @@ impl Needs {
     pub(crate) fn of(arguments: &ObserveArguments, configuration: &Configuration) -> Self {
         let rules = &arguments.quality.rules;
         let writable = arguments.journal.iter().chain(&configuration.outbox.folder);
-        let readable = rules
-            .rules
-            .iter()
-            .chain(&rules.contracts)
-            .chain(&arguments.configuration.config);
+        let readable =
+            rules.rules.iter().chain(&rules.contracts).chain(&arguments.configuration.config);
         Self {
             writable: writable.cloned().collect(),
             readable: readable.cloned().collect(),

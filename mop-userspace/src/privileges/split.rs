@@ -92,6 +92,9 @@ impl SpawnedCore {
             Ok(pair) => pair,
             Err(error) => return Ok(Err(format!("no channel can be made ({error})"))),
         };
+        if let Err(error) = environment::close_descriptors_on_exec() {
+            return Ok(Err(format!("descriptors cannot be kept from it ({error})")));
+        }
         empty_bounding_set();
         // The link opens the file itself, also when its path is gone or not for the core's user.
         let mut command = Command::new("/proc/self/exe");

@@ -110,14 +110,8 @@ const PRCTL: [u64; 4] =
 const PR_GET_AUXV: u64 = 0x4155_5856;
 
 /// Modes of descriptors, and what a terminal is like; nothing that types into one.
-const IOCTL: [u64; 6] = [
-    libc::FIONBIO,
-    libc::FIONREAD,
-    libc::FIOCLEX,
-    libc::FIONCLEX,
-    libc::TCGETS,
-    libc::TIOCGWINSZ,
-];
+const IOCTL: [u64; 6] =
+    [libc::FIONBIO, libc::FIONREAD, libc::FIOCLEX, libc::FIONCLEX, libc::TCGETS, libc::TIOCGWINSZ];
 
 /// What a threaded program does that reads and writes files and speaks TCP and UDP.
 const ALLOWED: &[c_long] = &[

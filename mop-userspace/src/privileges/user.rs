@@ -31,14 +31,14 @@ impl User {
             Ok(uid) => known
                 .find_map(|(_, user)| (user.uid == uid).then_some(user))
                 .unwrap_or(Self { uid, gid: uid }),
-            Err(_) => known
-                .find_map(|(known, user)| (known == name).then_some(user))
-                .ok_or_else(|| {
+            Err(_) => known.find_map(|(known, user)| (known == name).then_some(user)).ok_or_else(
+                || {
                     format!(
                         "privileges.user: {ACCOUNTS} has no user {name:?}; make one \
                          (`useradd --system`), or give a number such as 65532"
                     )
-                })?,
+                },
+            )?,
         };
         match user {
             Self { uid: 0, .. } | Self { gid: 0, .. } => Err("privileges.user: the core must not \

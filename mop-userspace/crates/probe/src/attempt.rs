@@ -17,9 +17,8 @@ pub fn make_map() -> io::Result<()> {
     attributes[..4].copy_from_slice(&[2, 4, 4, 1]);
     // SAFETY: BPF_MAP_CREATE (0) reads so many bytes of attributes, which live through the call,
     // and writes none.
-    let descriptor = unsafe {
-        libc::syscall(libc::SYS_bpf, 0, attributes.as_ptr(), size_of_val(&attributes))
-    };
+    let descriptor =
+        unsafe { libc::syscall(libc::SYS_bpf, 0, attributes.as_ptr(), size_of_val(&attributes)) };
     close(descriptor)
 }
 
