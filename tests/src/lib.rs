@@ -11,6 +11,7 @@ mod body;
 mod certificates;
 mod contracts;
 mod exchange;
+mod folder;
 mod marker;
 mod nginx;
 mod observer;
@@ -27,6 +28,7 @@ pub use contracts::{
     contract_documents, contract_fixtures, python_with_jsonschema, unpacked_contracts,
 };
 pub use exchange::{Exchange, Message};
+pub use folder::shared_folder;
 pub use marker::Marker;
 pub use nginx::{Nginx, NginxBuilder};
 pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};

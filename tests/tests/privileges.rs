@@ -239,9 +239,8 @@ fn what_the_core_cannot_use_is_named_with_a_remedy() -> Result<()> {
     if !observing("what_the_core_cannot_use_is_named_with_a_remedy") {
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
+    let folder = shared_folder()?;
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-    open(folder.path(), 0o755)?;
     let closed = folder.path().join("closed");
     fs::create_dir_all(closed.join("inside"))?;
     let contract = folder.path().join("contract.yaml");
@@ -293,8 +292,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        let folder = shared_folder()?;
         let certificates = Certificates::create(folder.path())?;
         let nginx = Nginx::builder(folder.path())
             .tls(&certificates)

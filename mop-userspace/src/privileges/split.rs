@@ -43,7 +43,10 @@ pub(crate) fn take_role(
         return Ok(Role::Observer(Probing::there(channel), layers));
     }
     let whole = |reason: &str| {
-        eprintln!("Privileges: one process does all, with every right that it has: {reason}.");
+        // Who has no rights is told what observing needs, which is enough.
+        if !has_no_rights() {
+            eprintln!("Privileges: one process does all, with every right that it has: {reason}.");
+        }
         Role::Observer(Probing::here(arguments), Layers::none(reason))
     };
     if let Some(reason) = refusal(configuration) {
@@ -63,11 +66,12 @@ pub(super) fn refusal(configuration: &PrivilegesConfiguration) -> Option<&'stati
     if !configuration.split {
         return Some("the split is turned off");
     }
-    if !environment::missing_capabilities().is_empty() {
-        // It will be said what observing needs.
-        return Some("it has no rights that a core could be kept from");
-    }
-    None
+    has_no_rights().then_some("it has no rights that a core could be kept from")
+}
+
+/// None of those that observing needs. With some of them it may be possible, on some kernels.
+fn has_no_rights() -> bool {
+    environment::missing_capabilities().len() == environment::NEEDED_CAPABILITIES.len()
 }
 
 /// A core that was started, and the prober's end of the channel.
