@@ -2,14 +2,14 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mop_common::{ControlEvent, ControlKind, HoleCause, SegmentHead};
+use mop_common::{ControlEvent, ControlKind, Counters, HoleCause, SegmentHead};
 use mop_probe::{RecordSink, Rings};
 
 use crate::{batch::Batch, clock, discovery::Find};
@@ -35,6 +35,20 @@ pub(crate) struct CaptureCounters {
     pub(crate) queue_dropped_segments: AtomicU64,
     /// Processes and files that were not looked into because discovery was behind.
     pub(crate) dropped_finds: AtomicU64,
+    /// Counters of the kernel side, as of a few seconds ago; `None` before they were first read.
+    kernel: Mutex<Option<Counters>>,
+}
+
+impl CaptureCounters {
+    /// Stores what the kernel side counted so far.
+    pub(crate) fn set_kernel(&self, counters: Counters) {
+        *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) = Some(counters);
+    }
+
+    /// What the kernel side had counted when it was last asked.
+    pub(crate) fn kernel(&self) -> Option<Counters> {
+        *self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Reads the lanes until `stop` is set, then once more until they are empty.

@@ -3,15 +3,14 @@
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use mop_common::Counters;
 use mop_probe::{Discovery, LibraryId, Observer};
 
-use crate::connections::LibraryNames;
+use crate::{capture::CaptureCounters, connections::LibraryNames};
 
 /// Something to look into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,27 +30,12 @@ pub(crate) enum Find {
     Nothing,
 }
 
-/// The counters of the kernel side as they were last read.
-#[derive(Debug, Default)]
-pub(crate) struct KernelCounters(Mutex<Counters>);
-
-impl KernelCounters {
-    pub(crate) fn set(&self, counters: Counters) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
-    }
-
-    /// At most [`COUNTERS_EVERY`] old while the session runs.
-    pub(crate) fn latest(&self) -> Counters {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Looks into what comes in until the session ends, and gives the observer back.
 pub(crate) fn run(
     mut observer: Observer,
     finds: &Receiver<Find>,
     names: &Arc<LibraryNames>,
-    counters: &KernelCounters,
+    counters: &CaptureCounters,
 ) -> Observer {
     let mut counters_due = Instant::now() + COUNTERS_EVERY;
     loop {
@@ -67,9 +51,9 @@ pub(crate) fn run(
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                // When they cannot be read now, the last ones stand.
-                if let Ok(now) = observer.counters() {
-                    counters.set(now);
+                // Those who watch the losses of the kernel side cannot ask it themselves.
+                if let Ok(now) = observer.cpu_counters() {
+                    counters.set_kernel(now);
                 }
                 counters_due = Instant::now() + COUNTERS_EVERY;
             }
@@ -119,6 +103,5 @@ pub(crate) fn learn(names: &LibraryNames, discovery: Discovery) {
 /// its library is then found by the next process that maps another new file.
 pub(crate) const FIND_QUEUE: usize = 8192;
 
-/// Reading the counters asks the kernel for the state of every thread slot, some milliseconds of
-/// work: often enough for whoever collects metrics, seldom enough to cost nothing.
-pub(crate) const COUNTERS_EVERY: Duration = Duration::from_secs(15);
+/// More often than anybody scrapes; it costs one system call.
+pub(crate) const COUNTERS_EVERY: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    discovery::{self, FIND_QUEUE, KernelCounters},
+    discovery::{self, FIND_QUEUE},
     failure::Failure,
     output::{Format, Output},
     pipeline::{Pipeline, Reporter},
@@ -136,8 +136,6 @@ pub(crate) struct Session {
     counters: Arc<CaptureCounters>,
     stop: Arc<AtomicBool>,
     finds: Sender<discovery::Find>,
-    /// What the kernel side counts.
-    kernel: Arc<KernelCounters>,
     probing: Running,
     capture: JoinHandle<()>,
 }
@@ -156,7 +154,6 @@ impl Session {
     pub(crate) fn start(probing: Probing, workers: usize) -> Result<Self, Failure> {
         let libraries = Arc::new(LibraryNames::default());
         let counters = Arc::new(CaptureCounters::default());
-        let kernel = Arc::new(KernelCounters::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (queues, batches): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| bounded(QUEUE_BATCHES)).unzip();
@@ -168,8 +165,8 @@ impl Session {
             let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
             spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
         };
-        let probing = attached.look_around(to_find, &libraries, &kernel)?;
-        Ok(Self { batches, empties, libraries, counters, stop, finds, kernel, probing, capture })
+        let probing = attached.look_around(to_find, &libraries, &counters)?;
+        Ok(Self { batches, empties, libraries, counters, stop, finds, probing, capture })
     }
 
     /// True when observation has ended although nobody here asked for it.
@@ -179,17 +176,8 @@ impl Session {
 
     /// Detaches, reads what is left in the lanes and ends the threads.
     pub(crate) fn stop(self) -> Result<Stopped, Failure> {
-        let Self {
-            batches: _,
-            empties: _,
-            libraries,
-            counters,
-            stop,
-            finds,
-            kernel,
-            probing,
-            capture,
-        } = self;
+        let Self { batches: _, empties: _, libraries, counters, stop, finds, probing, capture } =
+            self;
         let _ = finds.send(discovery::Find::Nothing);
         drop(finds);
         let last = probing.detached()?;
@@ -197,7 +185,7 @@ impl Session {
         stop.store(true, Ordering::Release);
         capture.join().map_err(|_panic| Failure::runtime("the capture thread panicked"))?;
         Ok(Stopped {
-            kernel: last.unwrap_or_else(|| kernel.latest()),
+            kernel: last.or_else(|| counters.kernel()).unwrap_or_default(),
             capture: counters,
             libraries: libraries.len(),
             is_prober_lost: last.is_none(),

@@ -70,7 +70,7 @@ impl Core {
             Err("privileges.seccomp is false".to_owned())
         };
         let status = Status::read(dumpable).map_err(Failure::runtime)?;
-        let layers = layers(&status, prober, seccomp, kept, needs);
+        let layers = layers(&status, prober, &seccomp, &kept, needs);
         warn_of_hidden_processes(prober);
         Ok(Self { channel, layers })
     }
@@ -123,8 +123,8 @@ impl Status {
 fn layers(
     status: &Status,
     prober: Pid,
-    seccomp: Result<(), String>,
-    kept: Result<Kept, String>,
+    seccomp: &Result<(), String>,
+    kept: &Result<Kept, String>,
     needs: &Needs,
 ) -> Layers {
     let Status {
@@ -137,7 +137,7 @@ fn layers(
         seccomp: filtered,
     } = status;
     let unless = |in_force: bool, reason: &str| (!in_force).then(|| reason.to_owned());
-    let landlock = |has: fn(Kept) -> bool, since: &str| match &kept {
+    let landlock = |has: fn(Kept) -> bool, since: &str| match kept {
         Err(reason) => Some(reason.clone()),
         Ok(Kept { abi: 0 }) => Some("the kernel has no Landlock, or it is not enabled".to_owned()),
         Ok(kept) if has(*kept) => None,

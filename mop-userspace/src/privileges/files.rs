@@ -57,8 +57,14 @@ pub(super) fn keep_to(needs: &Needs) -> Result<Kept, RulesetError> {
         .add_rules(path_beneath_rules(system.iter().chain(SYSTEM_OF_ALL), read))?
         .add_rules(path_beneath_rules(folders, read))?
         .add_rules(path_beneath_rules(writable, read | write()))?;
-    for (ports, access) in [(connect, AccessNet::ConnectTcp), (bind, AccessNet::BindTcp)] {
-        for &port in ports.iter().flatten() {
+    // Answers of name servers that do not fit a datagram come by TCP (RFC 7766).
+    let names = connect.iter().flatten().next().map(|_any| NAME_SERVER_PORT);
+    let connect = connect.iter().flatten().chain(&names);
+    for (ports, access) in [
+        (connect.collect::<Vec<_>>(), AccessNet::ConnectTcp),
+        (bind.iter().flatten().collect(), AccessNet::BindTcp),
+    ] {
+        for &port in ports {
             ruleset = ruleset.add_rule(NetPort::new(port, access))?;
         }
     }
@@ -99,6 +105,8 @@ fn folder_of(path: &Path) -> PathBuf {
 /// The interface that this is written for and was tried on. Newer ones offer more, which the
 /// library then leaves alone.
 const NEWEST: ABI = ABI::V6;
+
+const NAME_SERVER_PORT: u16 = 53;
 
 /// What any core reads: the facts of processes, the libraries that name resolution loads, the time
 /// zone, the number of processors.

@@ -52,7 +52,7 @@ mod split;
 mod system_calls;
 mod user;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
     layers::Layers,
@@ -63,7 +63,7 @@ pub(crate) use self::{
 };
 
 /// Its section of the configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PrivilegesConfiguration {
     /// Two processes, where the machine allows it.

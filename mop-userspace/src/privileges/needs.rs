@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::{cli::ObserveArguments, configuration::Configuration, failure::Failure};
+use crate::{
+    cli::ObserveArguments,
+    configuration::{Configuration, SinksConfiguration},
+    failure::Failure,
+};
 
 /// Files and ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +17,8 @@ pub(crate) struct Needs {
     pub(crate) writable: Vec<PathBuf>,
     /// Files and folders that are read, now and when they are replaced.
     pub(crate) readable: Vec<PathBuf>,
-    /// TCP ports that are connected to; `None` when they cannot be told.
+    /// TCP ports that are connected to; `None` when they cannot be told. Name servers' comes by
+    /// itself with any other.
     pub(crate) connect: Option<Vec<u16>>,
     /// TCP ports that are listened on; `None` when they cannot be told.
     pub(crate) bind: Option<Vec<u16>>,
@@ -26,10 +31,14 @@ impl Needs {
         let writable = arguments.journal.iter().chain(&configuration.outbox.folder);
         let readable =
             rules.rules.iter().chain(&rules.contracts).chain(&arguments.configuration.config);
+        let SinksConfiguration { rabbitmq, mop_server, webhook, otlp } = &configuration.sinks;
+        let has_sinks =
+            rabbitmq.is_some() || mop_server.is_some() || webhook.is_some() || otlp.is_some();
         Self {
             writable: writable.cloned().collect(),
             readable: readable.cloned().collect(),
-            ..Self::none()
+            connect: (!has_sinks).then(Vec::new),
+            bind: Some(Vec::new()),
         }
     }
 

@@ -104,7 +104,7 @@ impl Prober {
             }
             if Instant::now() >= counters_due {
                 counters_due = Instant::now() + COUNTERS_EVERY;
-                if let Some(Ok(counters)) = self.observer.as_ref().map(Observer::counters) {
+                if let Some(Ok(counters)) = self.observer.as_ref().map(Observer::cpu_counters) {
                     self.tell(&Notice::Counters(counters))?;
                 }
             }

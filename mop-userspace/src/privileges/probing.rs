@@ -19,9 +19,10 @@ use super::{
     message::{Notice, Request},
 };
 use crate::{
+    capture::CaptureCounters,
     cli::{KernelArguments, ProbeSites},
     connections::LibraryNames,
-    discovery::{self, Find, KernelCounters},
+    discovery::{self, Find},
     failure::Failure,
     observe::spawn,
 };
@@ -95,7 +96,7 @@ impl Attached {
         self,
         finds: Receiver<Find>,
         names: &Arc<LibraryNames>,
-        counters: &Arc<KernelCounters>,
+        counters: &Arc<CaptureCounters>,
     ) -> Result<Running, Failure> {
         let (names, counters) = (Arc::clone(names), Arc::clone(counters));
         match self {
@@ -133,7 +134,7 @@ impl Running {
         channel: Arc<Channel>,
         finds: Receiver<Find>,
         names: Arc<LibraryNames>,
-        counters: Arc<KernelCounters>,
+        counters: Arc<CaptureCounters>,
     ) -> Result<Self, Failure> {
         let is_over = Arc::new(AtomicBool::new(false));
         let asker = {
@@ -250,11 +251,11 @@ fn ask(channel: &Channel, finds: &Receiver<Find>) {
 }
 
 /// Hears the prober until it has detached, or is gone.
-fn listen(channel: &Channel, names: &LibraryNames, counters: &KernelCounters) -> Option<Counters> {
+fn listen(channel: &Channel, names: &LibraryNames, counters: &CaptureCounters) -> Option<Counters> {
     loop {
         match next(channel) {
             Ok(Some(Notice::Library { id, path })) => names.insert(id, &path),
-            Ok(Some(Notice::Counters(now))) => counters.set(now),
+            Ok(Some(Notice::Counters(now))) => counters.set_kernel(now),
             Ok(Some(Notice::Stopped(last))) => return Some(last),
             Ok(Some(Notice::Hangup)) => hang_up(),
             Ok(Some(Notice::Rings(_) | Notice::Started | Notice::Refused { .. }) | None)

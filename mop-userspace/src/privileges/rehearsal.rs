@@ -47,7 +47,7 @@ pub(crate) fn rehearse(configuration: &PrivilegesConfiguration) -> Result<Rehear
     drop(channel);
     let status = child.wait().map_err(Failure::runtime)?;
     serde_json::from_str(&text)
-        .map_err(|_| Failure::runtime(format!("a core does not start here ({status})")))
+        .map_err(|_no_report| Failure::runtime(format!("a core does not start here ({status})")))
 }
 
 /// The hidden command: what that core does. Without a prober it tells what this process could do.

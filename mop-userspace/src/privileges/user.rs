@@ -1,6 +1,10 @@
 //! Whom the core runs as.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt as _, fchown, lchown},
+    path::Path,
+};
 
 use crate::failure::Failure;
 
@@ -62,14 +66,26 @@ impl User {
                 self.uid
             ))
         };
-        fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
+        self.make_folders(folder).map_err(|error| unusable(&error))?;
         let opened = fs::File::open(folder).map_err(|error| unusable(&error))?;
         let facts = opened.metadata().map_err(|error| unusable(&error))?;
         let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
         if facts.uid() != self.uid && is_empty() {
             // By the descriptor that was looked at, so that nothing else can have taken its place.
-            std::os::unix::fs::fchown(&opened, Some(self.uid), Some(self.gid))
-                .map_err(|error| unusable(&error))?;
+            fchown(&opened, Some(self.uid), Some(self.gid)).map_err(|error| unusable(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is missing of a path. Whatever mask this process has, the user can pass it.
+    fn make_folders(self, folder: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> = folder
+            .ancestors()
+            .take_while(|part| !part.as_os_str().is_empty() && !part.exists())
+            .collect();
+        for part in missing.into_iter().rev() {
+            fs::create_dir(part)?;
+            lchown(part, Some(self.uid), Some(self.gid))?;
         }
         Ok(())
     }
