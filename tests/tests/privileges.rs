@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use mop_tests::{
-    Certificates, Marker, Nginx, Observer, curl, mop_command, observing, run, skip, status_field,
-    tool, until,
+    Certificates, Marker, Nginx, Observer, curl, mop_command, observing, run, shared_folder, skip,
+    status_field, tool, until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

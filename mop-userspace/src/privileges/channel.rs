@@ -180,6 +180,6 @@ mod tests {
         assert_eq!((received.bytes.as_slice(), received.descriptors.len()), (&b"three"[..], 3));
         one.send_with(b"three", three).expect("sent");
         assert_eq!(other.receive().expect("received").as_deref(), Some(&b"three"[..]));
-        assert!(one.send_with(b"four", [file.as_fd(); 4]).is_err());
+        assert!(one.send_with(b"too many", [file.as_fd(); 16]).is_err());
     }
 }
