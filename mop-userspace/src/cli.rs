@@ -13,6 +13,7 @@ use crate::{
     hub::HubArguments,
     ledger::LedgerArguments,
     outbox_commands::OutboxArguments,
+    privileges::RehearsalArguments,
     quality::QualityArguments,
     validate::ValidateArguments,
 };
@@ -55,17 +56,26 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     /// Print a completion script for a shell.
     Completions(CompletionArguments),
+    /// Try what the core of `mop observe` must not be able to do; run by the doctor.
+    #[command(hide = true)]
+    PrivilegesRehearsal(RehearsalArguments),
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example: mop observe --for 30s --path-prefix /open-insurance/consents/")]
 pub(crate) struct ObserveArguments {
     #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    #[command(flatten)]
     pub(crate) kernel: KernelArguments,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
     #[command(flatten)]
     pub(crate) quality: QualityArguments,
+    /// Do everything in one process, with all its rights, instead of handing the work to a second
+    /// one that has none.
+    #[arg(long)]
+    pub(crate) no_privilege_split: bool,
     /// Stop after this time, e.g. 500ms, 30s, 5m, 2h. Without it: at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,

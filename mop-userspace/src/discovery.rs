@@ -1,6 +1,11 @@
-//! The discovery thread: finds TLS libraries as processes begin to use them.
+//! Discovery: finds TLS libraries as processes begin to use them.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mop_probe::{Discovery, LibraryId, Observer};
@@ -32,32 +37,50 @@ pub(crate) fn run(
     names: &Arc<LibraryNames>,
     counters: &CaptureCounters,
 ) -> Observer {
+    let mut counters_due = Instant::now() + COUNTERS_EVERY;
     loop {
-        // Those who watch the losses of the kernel side cannot ask it themselves.
-        if let Ok(kernel) = observer.cpu_counters() {
-            counters.set_kernel(kernel);
-        }
-        let first = match finds.recv_timeout(COUNTERS_EVERY) {
-            Ok(first) => first,
-            Err(RecvTimeoutError::Timeout) => continue,
+        match finds.recv_deadline(counters_due) {
+            Ok(first) => {
+                // A process that starts maps many files; they are one look.
+                let batch: BTreeSet<Find> =
+                    std::iter::once(first).chain(finds.try_iter()).collect();
+                let is_last = batch.contains(&Find::Nothing);
+                look_into(&mut observer, &batch, |discovery| learn(names, discovery));
+                if is_last {
+                    return observer;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // Those who watch the losses of the kernel side cannot ask it themselves.
+                if let Ok(now) = observer.cpu_counters() {
+                    counters.set_kernel(now);
+                }
+                counters_due = Instant::now() + COUNTERS_EVERY;
+            }
             Err(RecvTimeoutError::Disconnected) => return observer,
-        };
-        // A process that starts maps many files; they are one look.
-        let batch: BTreeSet<Find> = std::iter::once(first).chain(finds.try_iter()).collect();
-        let mut looked_into = None;
-        for find in batch {
-            match find {
-                Find::Nothing => return observer,
-                Find::Executable(tgid) => learn(names, observer.discover_executable(tgid)),
-                Find::Mapping { tgid, inode, device } => {
-                    if looked_into != Some(tgid) {
-                        learn(names, observer.discover_process(tgid));
-                        looked_into = Some(tgid);
-                    }
-                    if !Path::new("/proc").join(tgid.to_string()).exists() {
-                        // It may have ended before it was looked into: ask to be told again.
-                        observer.forget_code_file(inode, device);
-                    }
+        }
+    }
+}
+
+/// Looks into a batch, each process once.
+pub(crate) fn look_into(
+    observer: &mut Observer,
+    batch: &BTreeSet<Find>,
+    mut learn: impl FnMut(Discovery),
+) {
+    let mut looked_into = None;
+    for find in batch {
+        match *find {
+            Find::Nothing => {}
+            Find::Executable(tgid) => learn(observer.discover_executable(tgid)),
+            Find::Mapping { tgid, inode, device } => {
+                if looked_into != Some(tgid) {
+                    learn(observer.discover_process(tgid));
+                    looked_into = Some(tgid);
+                }
+                if !Path::new("/proc").join(tgid.to_string()).exists() {
+                    // It may have ended before it was looked into: ask to be told again.
+                    observer.forget_code_file(inode, device);
                 }
             }
         }
@@ -76,9 +99,9 @@ pub(crate) fn learn(names: &LibraryNames, discovery: Discovery) {
     }
 }
 
-/// More often than anybody scrapes; it costs one system call.
-const COUNTERS_EVERY: Duration = Duration::from_secs(5);
-
 /// Finds that wait. When more come, some are lost, and counted: the kernel reports a file once, so
 /// its library is then found by the next process that maps another new file.
 pub(crate) const FIND_QUEUE: usize = 8192;
+
+/// More often than anybody scrapes; it costs one system call.
+pub(crate) const COUNTERS_EVERY: Duration = Duration::from_secs(5);

@@ -9,7 +9,11 @@ use std::{
 use mop_probe::{LoadOptions, Observer, TlsLibrary, elf, environment, process};
 use serde::Serialize;
 
-use crate::{cli::DoctorArguments, failure::Failure};
+use crate::{
+    cli::DoctorArguments,
+    failure::Failure,
+    privileges::{self, PrivilegesConfiguration, Rehearsed},
+};
 
 /// Examines the node and says whether observing is possible: exit code 0, or 1 when it is not.
 pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
@@ -32,6 +36,8 @@ struct Report {
     libraries: Vec<LibraryReport>,
     /// Processes whose encrypted traffic is not seen.
     uncovered: Vec<Uncovered>,
+    /// What the unprivileged core of `mop observe` is kept from; `None` when none can be made.
+    privileges: Option<Rehearsed>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +108,9 @@ impl Report {
                 remedy: Some("see the checks above; a kernel of 5.15 or newer and root are needed"),
             }),
         }
+        // Last, since it takes rights from this process that it does not get back.
+        let (check, privileges) = check_privileges();
+        checks.push(check);
         let processes = process::all();
         Self {
             can_observe: checks.iter().all(|check| check.status != Status::Failed),
@@ -109,11 +118,12 @@ impl Report {
             checks,
             libraries: libraries.iter().map(|library| describe(library, &processes)).collect(),
             uncovered: processes.iter().filter_map(|&tgid| uncovered(tgid)).collect(),
+            privileges,
         }
     }
 
     fn text(&self) -> String {
-        let Self { can_observe, kernel, checks, libraries, uncovered } = self;
+        let Self { can_observe, kernel, checks, libraries, uncovered, privileges: _ } = self;
         let mut lines = vec![format!("Kernel {kernel}"), String::new()];
         for Check { name, status, detail, remedy } in checks {
             let mark = match status {
@@ -249,11 +259,46 @@ fn check_uprobes() -> Check {
     }
 }
 
+/// Makes a core as `mop observe` does and has it try what it must not be able to do.
+fn check_privileges() -> (Check, Option<Rehearsed>) {
+    let warning = |detail: String, remedy| Check {
+        name: "privileges",
+        status: Status::Warning,
+        detail,
+        remedy: Some(remedy),
+    };
+    match privileges::rehearse(&PrivilegesConfiguration::default()) {
+        Err(failure) => {
+            (warning(failure.to_string(), "start `mop observe` with --no-privilege-split"), None)
+        }
+        Ok(rehearsed) => {
+            let willing: Vec<&str> = rehearsed
+                .attempts
+                .iter()
+                .filter(|attempt| attempt.refused.is_none())
+                .map(|attempt| attempt.name.as_str())
+                .collect();
+            let layers = rehearsed.layers.to_string();
+            let check = if !willing.is_empty() {
+                warning(
+                    format!("{layers}; the core was not kept from: {}", willing.join(", ")),
+                    "use a newer kernel with Landlock and seccomp, and start as root",
+                )
+            } else if rehearsed.layers.missing().next().is_some() {
+                warning(layers, "docs/security-model.md says what each layer needs")
+            } else {
+                passed("privileges", format!("the core is kept in by {layers}"))
+            };
+            (check, Some(rehearsed))
+        }
+    }
+}
+
 /// Loads and attaches everything for a moment.
 fn attach_everything() -> Result<Vec<TlsLibrary>, mop_probe::ProbeError> {
     // The programs return at once: the examination itself costs the node nothing.
     let options = LoadOptions { probes_only: true, ..LoadOptions::default() };
-    let (mut observer, _rings) = Observer::load(options)?;
+    let (mut observer, _sources) = Observer::load(options)?;
     observer.attach_node()?;
     observer.discover_all();
     Ok(observer.libraries().to_vec())

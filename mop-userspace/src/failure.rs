@@ -41,15 +41,37 @@ impl Failure {
         Self { kind, message: format!("{context}: {message}") }
     }
 
+    /// Exit code and message, to be told by another process.
+    pub(crate) fn into_parts(self) -> (u8, String) {
+        let Self { kind, message } = self;
+        (kind.code(), message)
+    }
+
+    /// What another process failed with.
+    pub(crate) fn from_parts(code: u8, message: String) -> Self {
+        let kind = match code {
+            2 => FailureKind::Usage,
+            78 => FailureKind::Configuration,
+            _ => FailureKind::Runtime,
+        };
+        Self { kind, message }
+    }
+
     /// Says what happened and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let Self { kind, message } = self;
         eprintln!("mop: {message}");
-        ExitCode::from(match kind {
-            FailureKind::Usage => 2,
-            FailureKind::Configuration => 78,
-            FailureKind::Runtime => 1,
-        })
+        ExitCode::from(kind.code())
+    }
+}
+
+impl FailureKind {
+    fn code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Configuration => 78,
+            Self::Runtime => 1,
+        }
     }
 }
 

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Command::Hub(arguments) => hub::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => cli::completions(&arguments),
+        Command::PrivilegesRehearsal(arguments) => privileges::run_rehearsal(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -11,7 +11,6 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mop_common::Counters;
-use mop_probe::{LoadOptions, Observer, environment};
 use mop_wire::Options;
 use sha2::{Digest as _, Sha256};
 
@@ -19,8 +18,9 @@ use crate::{
     admin::Admin,
     batch::Batch,
     capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
-    cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
+    cli::{ObserveArguments, OutputFormat},
     clock::{self, Clock},
+    configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
@@ -28,6 +28,7 @@ use crate::{
     official::{self, door::Door},
     output::{Dropped, Format, Output},
     pipeline::{Pipeline, Reporter},
+    privileges::{self, Layers, Needs, Probing, Role, Running},
     quality::{Inspector, QualityArguments},
     rulebook::Rules,
     selection::Selection,
@@ -43,15 +44,33 @@ use crate::{
 pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
     let configuration = arguments.forwarding.load()?;
     arguments.over(&configuration.observe, &configuration.quality);
-    let format = Format::of(&arguments.report, spooling(&configuration))?;
+    let mut settings = configuration.privileges.clone();
+    settings.split &= !arguments.no_privilege_split;
+    let needs = Needs::of(&arguments, &configuration);
+    match privileges::take_role(&arguments.kernel, &settings, &needs)? {
+        Role::Over(code) => Ok(code),
+        Role::Observer(probing, layers) => observe(&arguments, &configuration, probing, &layers),
+    }
+}
+
+/// Observes through probes of this process or of its prober.
+fn observe(
+    arguments: &ObserveArguments,
+    configuration: &Configuration,
+    probing: Probing,
+    layers: &Layers,
+) -> Result<ExitCode, Failure> {
+    let format = Format::of(&arguments.report, spooling(configuration))?;
     let vitals = Vitals::new();
     vitals.wants(PROBES, "the probes are not attached yet");
+    let layers = layers.family();
+    vitals.add_families(move || vec![layers.clone()]);
     let run = run_id(&configuration.node.name());
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
-        Forwarding::start(&configuration, Arc::clone(&dropped), &vitals)?.unzip();
+        Forwarding::start(configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
     let mut routes = axum::Router::new();
@@ -78,7 +97,7 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         door = Some(opened);
     }
     let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
-    let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
+    let mut session = Session::start(probing, usize::from(arguments.workers))?;
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = Reporter {
@@ -113,7 +132,7 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
 
     stop.wait(arguments.duration, || {
-        output.is_finished() || workers.iter().any(JoinHandle::is_finished)
+        session.is_over() || output.is_finished() || workers.iter().any(JoinHandle::is_finished)
     });
 
     vitals.wants(PROBES, "the observer is stopping");
@@ -155,7 +174,11 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     if let (Some(spool), Some(forwarding)) = (spool, forwarding) {
         forwarding.stop(spool);
     }
-    finish(arguments.report.output, &Summary::new(totals))
+    let code = finish(arguments.report.output, &Summary::new(totals))?;
+    if stopped.is_prober_lost {
+        return Err(Failure::runtime("the prober is gone: nothing is observed any more"));
+    }
+    Ok(code)
 }
 
 /// The judge of one worker, which also makes messages for the official server when there is one.
@@ -208,7 +231,7 @@ pub(crate) struct Session {
     pub(crate) counters: Arc<CaptureCounters>,
     stop: Arc<AtomicBool>,
     finds: Sender<discovery::Find>,
-    discovery: JoinHandle<Observer>,
+    probing: Running,
     capture: JoinHandle<()>,
 }
 
@@ -217,23 +240,13 @@ pub(crate) struct Stopped {
     pub(crate) kernel: Counters,
     pub(crate) capture: Arc<CaptureCounters>,
     pub(crate) libraries: usize,
+    /// The prober is gone without a last word: the kernel's counters are as old as its last ones.
+    pub(crate) is_prober_lost: bool,
 }
 
 impl Session {
     /// Loads, attaches and starts the threads. When it returns, everything is being observed.
-    pub(crate) fn start(arguments: &KernelArguments, workers: usize) -> Result<Self, Failure> {
-        environment::ensure_tracefs().map_err(|error| {
-            Failure::runtime(format!("tracefs is not mounted and cannot be: {error}"))
-        })?;
-        let (mut observer, rings) = Observer::load(LoadOptions {
-            ring_bytes: arguments.ring_mib << 20,
-            sites: match arguments.probe_sites {
-                ProbeSites::Auto => mop_probe::ProbeSites::Auto,
-                ProbeSites::Entry => mop_probe::ProbeSites::Entry,
-            },
-            probes_only: arguments.probes_only,
-            ..LoadOptions::default()
-        })?;
+    pub(crate) fn start(probing: Probing, workers: usize) -> Result<Self, Failure> {
         let libraries = Arc::new(LibraryNames::default());
         let counters = Arc::new(CaptureCounters::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -241,37 +254,37 @@ impl Session {
             (0..workers).map(|_| bounded(QUEUE_BATCHES)).unzip();
         let (empties, emptied) = bounded(EMPTY_BATCHES);
         let (finds, to_find) = bounded(FIND_QUEUE);
-        // Attach to the life of processes before looking at those that live: none is missed.
-        observer.attach_node()?;
+        let (attached, rings) = probing.attach()?;
         let destinations = Destinations { workers: queues, empties: emptied, finds: finds.clone() };
         let capture = {
             let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
             spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
         };
-        discovery::learn(&libraries, observer.discover_all());
-        let discovery = {
-            let (libraries, counters) = (Arc::clone(&libraries), Arc::clone(&counters));
-            spawn("mop-discovery", move || {
-                discovery::run(observer, &to_find, &libraries, &counters)
-            })?
-        };
-        Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
+        let probing = attached.look_around(to_find, &libraries, &counters)?;
+        Ok(Self { batches, empties, libraries, counters, stop, finds, probing, capture })
+    }
+
+    /// True when observation has ended although nobody here asked for it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.probing.is_over()
     }
 
     /// Detaches, reads what is left in the lanes and ends the threads.
     pub(crate) fn stop(self) -> Result<Stopped, Failure> {
-        let Self { batches: _, empties: _, libraries, counters, stop, finds, discovery, capture } =
+        let Self { batches: _, empties: _, libraries, counters, stop, finds, probing, capture } =
             self;
         let _ = finds.send(discovery::Find::Nothing);
         drop(finds);
-        let mut observer =
-            discovery.join().map_err(|_panic| Failure::runtime("the discovery thread panicked"))?;
-        observer.detach();
-        // No probe runs any more: the counters are final, and what the lanes hold is all there is.
-        let kernel = observer.counters()?;
+        let last = probing.detached()?;
+        // No probe runs any more: what the lanes hold is all there is.
         stop.store(true, Ordering::Release);
         capture.join().map_err(|_panic| Failure::runtime("the capture thread panicked"))?;
-        Ok(Stopped { kernel, capture: counters, libraries: libraries.len() })
+        Ok(Stopped {
+            kernel: last.or_else(|| counters.kernel()).unwrap_or_default(),
+            capture: counters,
+            libraries: libraries.len(),
+            is_prober_lost: last.is_none(),
+        })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     connections::LibraryNames,
     failure::Failure,
     observe::{Session, spawn},
+    privileges::Probing,
     signals::StopRequest,
 };
 
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &RecordArguments) -> Result<ExitCode, Failure> {
         OpenOptions::new().create_new(true).write(true).mode(0o600).open(&arguments.out).map_err(
             |error| Failure::runtime(format!("cannot create {}: {error}", arguments.out.display())),
         )?;
-    let mut session = Session::start(&arguments.kernel, 1)?;
+    let mut session = Session::start(Probing::here(&arguments.kernel), 1)?;
     let batches = std::mem::take(&mut session.batches)
         .pop()
         .ok_or_else(|| Failure::runtime("no queue was made"))?;

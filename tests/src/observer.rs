@@ -73,6 +73,19 @@ impl Observer {
         &self.process
     }
 
+    /// The process of MOP, to wait for its end.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Process id of the core: the process of MOP that has no rights and does the work.
+    pub fn core(&self) -> Result<u32> {
+        match self.process.children().as_slice() {
+            [core] => Ok(*core),
+            others => bail!("MOP has {} children and not one", others.len()),
+        }
+    }
+
     /// Waits until this many exchanges satisfy the condition.
     pub fn wait_for(
         &self,

@@ -77,35 +77,59 @@ impl Process {
         }
     }
 
-    /// CPU time that it has used, in user and kernel mode.
+    /// Processes that it has started and that have not ended.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        let own = self.pid().to_string();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|&pid| status_field(pid, "PPid:").is_ok_and(|parent| parent == own))
+            .collect()
+    }
+
+    /// CPU time that it and its children have used, in user and kernel mode.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        // The name is in parentheses and may hold blanks; the state follows it.
-        let after = stat.rsplit_once(')').context("no name in /proc/PID/stat")?.1;
-        let mut ticks = after.split_ascii_whitespace().skip(11);
-        let user: u64 = ticks.next().context("no user time")?.parse()?;
-        let kernel: u64 = ticks.next().context("no kernel time")?.parse()?;
-        Ok(Duration::from_millis((user + kernel) * MS_PER_TICK))
+        self.family().map(cpu_time_of).sum()
     }
 
-    /// Memory that it holds now, in bytes.
+    /// Memory that it and its children hold now, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
-        self.status_kib("VmRSS:").map(|kib| kib * 1024)
+        self.family().map(|pid| status_kib(pid, "VmRSS:")).sum::<Result<u64>>().map(|kib| kib << 10)
     }
 
-    /// The most memory that it has held, in bytes.
+    /// The most memory that it and its children have held, in bytes.
     pub fn peak_resident_bytes(&self) -> Result<u64> {
-        self.status_kib("VmHWM:").map(|kib| kib * 1024)
+        self.family().map(|pid| status_kib(pid, "VmHWM:")).sum::<Result<u64>>().map(|kib| kib << 10)
     }
 
-    fn status_kib(&self, field: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field))
-            .with_context(|| format!("no {field} in /proc/PID/status"))?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+    fn family(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.pid()).chain(self.children())
     }
+}
+
+/// A field of `/proc/PID/status`.
+pub fn status_field(pid: u32, field: &str) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .with_context(|| format!("no {field} in /proc/{pid}/status"))?;
+    Ok(value.trim().to_owned())
+}
+
+fn status_kib(pid: u32, field: &str) -> Result<u64> {
+    Ok(status_field(pid, field)?.trim_end_matches(" kB").trim().parse()?)
+}
+
+fn cpu_time_of(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name is in parentheses and may hold blanks; the state follows it.
+    let after = stat.rsplit_once(')').context("no name in /proc/PID/stat")?.1;
+    let mut ticks = after.split_ascii_whitespace().skip(11);
+    let user: u64 = ticks.next().context("no user time")?.parse()?;
+    let kernel: u64 = ticks.next().context("no kernel time")?.parse()?;
+    Ok(Duration::from_millis((user + kernel) * MS_PER_TICK))
 }
 
 impl Drop for Process {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use mop_tests::{
     Body, Certificates, Exchange, Marker, Nginx, Observer, Process, Script, curl, mop_binary,
-    mop_command, observing, run, skip,
+    mop_command, observing, run, shared_folder, skip,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -131,7 +131,7 @@ fn secrets_and_bodies_are_masked_in_every_output() -> Result<()> {
     if !observing("secrets_and_bodies_are_masked_in_every_output") {
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
+    let folder = shared_folder()?;
     let certificates = Certificates::create(folder.path())?;
     let nginx = Nginx::builder(folder.path())
         .tls(&certificates)

@@ -132,6 +132,16 @@ impl SinksConfiguration {
         }
     }
 
+    /// Files that sinks read, at the start and whenever they connect.
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        let rabbitmq = rabbitmq.iter().flat_map(RabbitMqConfiguration::files);
+        let mop_server = mop_server.iter().flat_map(MopServerConfiguration::files);
+        let webhook = webhook.iter().flat_map(WebhookConfiguration::files);
+        let otlp = otlp.iter().flat_map(OtlpConfiguration::files);
+        rabbitmq.chain(mop_server).chain(webhook).chain(otlp).cloned()
+    }
+
     /// True when records stay where they are.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { rabbitmq, mop_server, webhook, otlp } = self;

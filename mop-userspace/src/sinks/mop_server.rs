@@ -116,6 +116,11 @@ impl Default for MopServerConfiguration {
 }
 
 impl MopServerConfiguration {
+    /// Files that it names: they are read at the start and again later.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.key_file).chain(&self.ca_file)
+    }
+
     /// Says what is wrong with it.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let wrong = |text: &str| Err(Failure::configuration(format!("sinks.mop_server: {text}")));

@@ -94,6 +94,11 @@ impl Default for OtlpConfiguration {
 }
 
 impl OtlpConfiguration {
+    /// Files that it names: they are read at the start and again later.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.ca_file.iter()
+    }
+
     /// Says what is wrong with it.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let wrong = |text: &str| Failure::configuration(format!("sinks.otlp: {text}"));

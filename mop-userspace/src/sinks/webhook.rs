@@ -113,6 +113,12 @@ impl Default for WebhookConfiguration {
 }
 
 impl WebhookConfiguration {
+    /// Files that it names: they are read at the start and again later.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let secrets = self.bearer_token_file.iter().chain(&self.signature_key_file);
+        secrets.map(|file| &file.0).chain(&self.ca_file)
+    }
+
     /// Says what is wrong with it.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let wrong = |text: &str| Failure::configuration(format!("sinks.webhook: {text}"));

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use mop_tests::{
     Certificates, Exchange, Marker, Nginx, Observation, Observer, Process, Script, curl, exported,
-    mop_command, observing, run, until,
+    mop_command, observing, run, shared_folder, until,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ fn rules_are_replaced_while_calls_are_judged() -> Result<()> {
         return Ok(());
     }
     let _alone = alone();
-    let folder = tempfile::tempdir()?;
+    let folder = shared_folder()?;
     let certificates = Certificates::create(folder.path())?;
     let marker = Marker::new("rules");
     let base = marker.to_string();
@@ -241,7 +241,7 @@ fn no_secret_is_in_what_is_observed_or_in_the_outbox() -> Result<()> {
         return Ok(());
     }
     let _alone = alone();
-    let folder = tempfile::tempdir()?;
+    let folder = shared_folder()?;
     let certificates = Certificates::create(folder.path())?;
     let mut secrets = Secrets::default();
     let marker = Marker::new("privacy");

@@ -16,6 +16,8 @@ pub struct LoadOptions {
     pub tls: bool,
     /// Observation of plain sockets.
     pub sockets: bool,
+    /// The process that reads the rings and makes calls of its own: they are passed over.
+    pub reader: u32,
 }
 
 impl Default for LoadOptions {
@@ -26,6 +28,7 @@ impl Default for LoadOptions {
             probes_only: false,
             tls: true,
             sockets: true,
+            reader: std::process::id(),
         }
     }
 }

@@ -80,6 +80,18 @@ pub(crate) fn return_freed_memory() {
     }
 }
 
+/// Keeps every descriptor of this process but the standard ones from programs that it starts: also
+/// those that it was itself started with and knows nothing of.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn close_descriptors_on_exec() -> std::io::Result<()> {
+    // SAFETY: only sets a flag on descriptors, and takes no pointer.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
 /// True when the kernel takes uprobes as perf events, without tracefs.
 #[must_use]
 pub fn has_uprobe_events() -> bool {
@@ -112,6 +124,9 @@ pub fn ensure_tracefs() -> std::io::Result<bool> {
 }
 
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Of include/uapi/linux/close_range.h.
+const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";

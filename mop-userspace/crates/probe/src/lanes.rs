@@ -2,19 +2,16 @@
 //!
 //! The layout and the protocol are those of [`mop_common::lane`].
 
-use std::{
-    io,
-    os::fd::AsFd,
-    ptr::{self, NonNull},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{io, os::fd::AsFd, sync::atomic::Ordering};
 
 use mop_common::{
     SegmentHead,
     lane::{ELEMENT_BYTES, ELEMENT_STRIDE, LaneState, RECORD_ALIGN, RecordHead},
     limits,
 };
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::ProtFlags;
+
+use crate::shared_memory::SharedMemory;
 
 /// All lanes of an observer.
 pub(crate) struct Lanes {
@@ -61,8 +58,13 @@ impl Lanes {
         let states_bytes = limits::MAX_LANES as usize * size_of::<LaneState>();
         let element_count = lanes as usize * elements_per_lane as usize;
         Ok(Self {
-            states: SharedMemory::map(states, states_bytes, ProtFlags::READ | ProtFlags::WRITE)?,
-            elements: SharedMemory::map(elements, element_count * ELEMENT_STRIDE, ProtFlags::READ)?,
+            states: SharedMemory::map(states, states_bytes, 0, ProtFlags::READ | ProtFlags::WRITE)?,
+            elements: SharedMemory::map(
+                elements,
+                element_count * ELEMENT_STRIDE,
+                0,
+                ProtFlags::READ,
+            )?,
             elements_per_lane: u64::from(elements_per_lane),
             lanes: (0..u64::from(lanes))
                 .map(|number| Lane { number, tail: 0, last_ktime_ns: 0 })
@@ -150,53 +152,6 @@ fn split(record: &[u8]) -> Option<(u64, SegmentHead, &[u8])> {
         return None;
     }
     Some((claimed, segment, rest.get(..segment.len_captured as usize)?))
-}
-
-/// Memory of a BPF array map, mapped into this process.
-struct SharedMemory {
-    start: NonNull<u8>,
-    length: usize,
-}
-
-// SAFETY: the mapping belongs to the value alone and is not bound to a thread.
-unsafe impl Send for SharedMemory {}
-
-impl SharedMemory {
-    fn map(map: &impl AsFd, length: usize, protection: ProtFlags) -> io::Result<Self> {
-        // SAFETY: a new shared mapping of a map, at an address that the kernel chooses.
-        let start = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, map, 0) }?;
-        NonNull::new(start.cast())
-            .map(|start| Self { start, length })
-            .ok_or_else(|| io::Error::other("mapped at address zero"))
-    }
-
-    /// The number at an offset; that at the start for an offset beyond the end.
-    fn number(&self, offset: usize) -> &AtomicU64 {
-        let is_inside = offset.checked_add(size_of::<u64>()).is_some_and(|end| end <= self.length);
-        let offset = if is_inside && offset.is_multiple_of(8) { offset } else { 0 };
-        // SAFETY: inside the mapping, which lives as long as `self` and is page-aligned, at a
-        // multiple of the size; both sides use the number only atomically or with single loads
-        // and stores of its full width.
-        unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(offset).cast()) }
-    }
-
-    /// Bytes of a record. The kernel side does not write to them until the record is released.
-    fn bytes(&self, offset: usize, length: usize) -> Option<&[u8]> {
-        if offset.checked_add(length)? > self.length {
-            return None;
-        }
-        // SAFETY: inside the mapping, which lives as long as `self`. Only the record itself is
-        // read, which is committed: the kernel side writes to it no more. Bytes behind it, which a
-        // producer may be writing, are in the slice but are never read.
-        Some(unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset), length) })
-    }
-}
-
-impl Drop for SharedMemory {
-    fn drop(&mut self) {
-        // SAFETY: unmaps what `map` mapped, once.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! What MOP needs of the kernel, from user space.
 //!
 //! [`Observer`] loads the kernel programs, attaches them to the node and to every TLS library on
-//! it, and hands out the [`Rings`] that carry segments and control events. The pieces stand on
-//! their own and can be tested without a kernel: [`btf`] finds structure offsets, [`elf`] finds
+//! it, and hands out the [`RingSources`] that, opened in this process or in another one, are the
+//! [`Rings`] that carry segments and control events. The pieces stand on their own and can be tested without a kernel: [`btf`] finds structure offsets, [`elf`] finds
 //! functions, [`site`] decides where in a function a probe costs least.
 //!
 //! Apart from the kernel programs themselves this is the only crate with `unsafe`.
 
+pub mod attempt;
 pub mod btf;
 mod config;
+mod control_ring;
 pub mod elf;
 pub mod environment;
 mod error;
@@ -17,7 +19,9 @@ pub mod library;
 mod observer;
 mod offsets;
 pub mod process;
+mod ring_sources;
 mod rings;
+mod shared_memory;
 pub mod site;
 
 pub use config::{DEFAULT_RING_BYTES, LoadOptions, ProbeSites};
@@ -25,6 +29,7 @@ pub use error::ProbeError;
 pub use library::{LibraryId, SiteKind, TlsLibrary};
 pub use observer::{Discovery, Observer};
 pub use offsets::resolve_offsets;
+pub use ring_sources::RingSources;
 pub use rings::{Drained, RecordSink, Rings};
 
 /// The kernel programs, as built by `cargo xtask build-ebpf`; empty in a build without them.

@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashSet,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
-    maps::{Map, MapData, PerCpuArray, RingBuf},
+    maps::{Map, MapData, PerCpuArray},
     programs::{
         BtfTracePoint, UProbe,
         tp_btf::BtfTracePointLink,
@@ -22,13 +24,13 @@ use mop_common::{
 };
 
 use crate::{
-    KERNEL_PROGRAMS, LibraryId, LoadOptions, ProbeError, Rings, TlsLibrary,
+    KERNEL_PROGRAMS, LibraryId, LoadOptions, ProbeError, RingSources, TlsLibrary,
     btf::Btf,
     environment,
     error::causes,
-    lanes::Lanes,
     library::{self, Candidate, FileId, Probe, Sites},
     process, resolve_offsets,
+    ring_sources::RingSizes,
 };
 
 /// The kernel programs of this process. Dropping it detaches and unloads everything.
@@ -66,12 +68,12 @@ impl Drop for Observer {
 }
 
 impl Observer {
-    /// Loads the programs and maps the lanes. Nothing is attached yet.
+    /// Loads the programs and makes the rings. Nothing is attached yet.
     ///
     /// # Errors
     ///
     /// When this build, this kernel or the rights of this process do not allow it.
-    pub fn load(options: LoadOptions) -> Result<(Self, Rings), ProbeError> {
+    pub fn load(options: LoadOptions) -> Result<(Self, RingSources), ProbeError> {
         if KERNEL_PROGRAMS.is_empty() {
             return Err(ProbeError::NoKernelPrograms);
         }
@@ -92,7 +94,7 @@ impl Observer {
         let layout = LaneLayout::new(cpus.len(), options.ring_bytes);
         let config = Plain(KernelConfig {
             offsets,
-            own_tgid: std::process::id(),
+            own_tgid: options.reader,
             lanes: layout.lanes,
             elements: layout.elements,
             capacity: layout.capacity(),
@@ -108,8 +110,7 @@ impl Observer {
             .map_max_entries("LANES", layout.lanes * layout.elements)
             .load(KERNEL_PROGRAMS)
             .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
-        let memory = map_lanes(&ebpf, layout)?;
-        let control = take_ring(&mut ebpf, "CONTROL")?;
+        let sources = ring_sources(&ebpf, layout)?;
         if options.sockets {
             for name in TRACEPOINTS {
                 load_tracepoint(&mut ebpf, name, &btf)?;
@@ -130,7 +131,7 @@ impl Observer {
             tracepoints: Vec::new(),
             uprobes: Vec::new(),
         };
-        Ok((observer, Rings::new(memory, control)))
+        Ok((observer, sources))
     }
 
     /// Attaches to sockets and to the life of processes.
@@ -180,7 +181,7 @@ impl Observer {
     /// Looks into the code that a process has mapped. A process that is gone gives nothing.
     pub fn discover_process(&mut self, tgid: u32) -> Discovery {
         let mut discovery = Discovery::default();
-        if !self.options.tls || tgid == std::process::id() {
+        if !self.options.tls || self.is_own(tgid) {
             return discovery;
         }
         discovery.absorb(self.discover_executable(tgid));
@@ -192,7 +193,7 @@ impl Observer {
 
     /// Looks into the executable of a process, for programs with the library inside.
     pub fn discover_executable(&mut self, tgid: u32) -> Discovery {
-        if !self.options.tls || tgid == std::process::id() {
+        if !self.options.tls || self.is_own(tgid) {
             return Discovery::default();
         }
         // This link opens the file itself: it works when its path is gone, or in another namespace.
@@ -271,6 +272,11 @@ impl Observer {
         let Some(map) = self.ebpf.map_mut("CODE_FILES") else { return };
         let Ok(mut map) = aya::maps::HashMap::<_, [u64; 2], u8>::try_from(map) else { return };
         let _ = map.remove(&[inode, device]);
+    }
+
+    /// Whether a process is this one, or the one that reads the rings.
+    fn is_own(&self, tgid: u32) -> bool {
+        tgid == std::process::id() || tgid == self.options.reader
     }
 
     fn look_into(&mut self, reachable: &Path, path: &str) -> Discovery {
@@ -367,20 +373,28 @@ unsafe impl Pod for Plain<KernelConfig> {}
 // SAFETY: as above.
 unsafe impl Pod for Plain<Counters> {}
 
-fn map_lanes(ebpf: &Ebpf, layout: LaneLayout) -> Result<Lanes, ProbeError> {
-    let unusable = |reason| ProbeError::Map { map: "LANES", reason };
-    let map = |name| match ebpf.map(name) {
-        Some(Map::Array(map)) => Ok(map.fd()),
-        _ => Err(unusable("it is not there".to_owned())),
+fn ring_sources(ebpf: &Ebpf, layout: LaneLayout) -> Result<RingSources, ProbeError> {
+    let unusable = |map| move |reason: String| ProbeError::Map { map, reason };
+    let memory = |name| match ebpf.map(name) {
+        Some(Map::Array(map)) => duplicate(map).map_err(|error| unusable(name)(error.to_string())),
+        _ => Err(unusable(name)("it is not there".to_owned())),
     };
-    Lanes::map(map("LANE_STATES")?, map("LANES")?, layout.lanes, layout.elements)
-        .map_err(|error| unusable(error.to_string()))
+    let Some(Map::RingBuf(control)) = ebpf.map("CONTROL") else {
+        return Err(unusable("CONTROL")("it is not there".to_owned()));
+    };
+    // The loader may have rounded the size up to a page of this machine.
+    let control_bytes =
+        control.info().map_err(|error| unusable("CONTROL")(causes(&error)))?.max_entries();
+    Ok(RingSources {
+        states: memory("LANE_STATES")?,
+        elements: memory("LANES")?,
+        control: duplicate(control).map_err(|error| unusable("CONTROL")(error.to_string()))?,
+        sizes: RingSizes { lanes: layout.lanes, elements_per_lane: layout.elements, control_bytes },
+    })
 }
 
-fn take_ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, ProbeError> {
-    let unusable = |reason| ProbeError::Map { map: name, reason };
-    let map = ebpf.take_map(name).ok_or_else(|| unusable("it is not there".to_owned()))?;
-    RingBuf::try_from(map).map_err(|error| unusable(causes(&error)))
+fn duplicate(map: &MapData) -> io::Result<OwnedFd> {
+    map.fd().as_fd().try_clone_to_owned()
 }
 
 fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>

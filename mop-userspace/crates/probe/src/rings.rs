@@ -1,15 +1,14 @@
 //! The ways from the kernel to user space: lanes for segments, and a ring for control events.
 
-use std::{
-    os::fd::{AsRawFd as _, BorrowedFd},
-    time::Duration,
-};
+use std::time::Duration;
 
-use aya::maps::{MapData, RingBuf};
 use mop_common::{ControlEvent, SegmentHead};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::lanes::{Lanes, Next};
+use crate::{
+    control_ring::ControlRing,
+    lanes::{Lanes, Next},
+};
 
 /// Takes the records of a drain.
 pub trait RecordSink {
@@ -24,7 +23,7 @@ pub trait RecordSink {
 /// All ways from the kernel of an observer, for one reading thread.
 pub struct Rings {
     lanes: Lanes,
-    control: RingBuf<MapData>,
+    control: ControlRing,
     /// Per lane: nothing was there, and no lane has given anything since.
     idle: Vec<bool>,
 }
@@ -40,7 +39,7 @@ pub struct Drained {
 }
 
 impl Rings {
-    pub(crate) fn new(lanes: Lanes, control: RingBuf<MapData>) -> Self {
+    pub(crate) fn new(lanes: Lanes, control: ControlRing) -> Self {
         let idle = vec![false; lanes.len()];
         Self { lanes, control, idle }
     }
@@ -109,8 +108,7 @@ impl Rings {
     ///
     /// When the kernel refuses to wait.
     pub fn wait(&self, timeout: Duration) -> std::io::Result<()> {
-        // SAFETY: the descriptor belongs to the ring, which outlives the call.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(self.control.as_raw_fd()) };
+        let descriptor = self.control.descriptor();
         let mut descriptors = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
@@ -123,18 +121,15 @@ impl Rings {
     }
 }
 
-fn drain_control(control: &mut RingBuf<MapData>, sink: &mut impl RecordSink) -> usize {
-    let mut records = 0;
-    while let Some(item) = control.next() {
-        if item.len() >= size_of::<ControlEvent>() {
+fn drain_control(control: &mut ControlRing, sink: &mut impl RecordSink) -> usize {
+    control.drain(|record| {
+        if record.len() >= size_of::<ControlEvent>() {
             // SAFETY: the record is long enough; the type consists of integers without padding,
             // so every bit pattern is a value; the read does not need alignment.
-            let event = unsafe { item.as_ptr().cast::<ControlEvent>().read_unaligned() };
+            let event = unsafe { record.as_ptr().cast::<ControlEvent>().read_unaligned() };
             sink.control(&event);
         }
-        records += 1;
-    }
-    records
+    })
 }
 
 /// Two segments of the largest size: lanes are read in step to within that much, and their room

@@ -106,6 +106,12 @@ pub(super) struct Place {
 }
 
 impl RabbitMqConfiguration {
+    /// Files that it names: they are read at the start and again later.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = [&self.password_file, &self.ca_file, &self.certificate_file, &self.key_file];
+        files.into_iter().flatten()
+    }
+
     /// What is wrong with it, and what helps.
     pub(crate) fn check(&self) -> Result<(), String> {
         let place = self.place()?;

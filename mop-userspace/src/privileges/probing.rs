@@ -1,0 +1,287 @@
+//! Where the probing is done: in this process, or in the prober of which it is the core.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::Receiver;
+use mop_common::Counters;
+use mop_probe::{LoadOptions, Observer, RingSources, Rings, environment};
+
+use super::{
+    channel::{Channel, Received},
+    message::{Notice, Request},
+};
+use crate::{
+    capture::CaptureCounters,
+    cli::{KernelArguments, ProbeSites},
+    connections::LibraryNames,
+    discovery::{self, Find},
+    failure::Failure,
+    observe::spawn,
+};
+
+/// What is not attached yet.
+pub(crate) enum Probing {
+    /// This process has the rights.
+    Here(Here),
+    /// The prober has them.
+    There(There),
+}
+
+/// Probing in this process.
+pub(crate) struct Here {
+    options: LoadOptions,
+}
+
+/// Probing in the prober.
+pub(crate) struct There {
+    channel: Arc<Channel>,
+}
+
+/// What is attached to the node, and has not looked around yet.
+pub(crate) enum Attached {
+    Here(Box<Observer>),
+    There(There),
+}
+
+/// What finds libraries as processes begin to use them.
+pub(crate) enum Running {
+    Here {
+        finder: JoinHandle<Observer>,
+    },
+    There {
+        /// Passes on what is to be looked into.
+        asker: JoinHandle<()>,
+        /// Hears what the prober tells, to its last word: the final counters.
+        listener: JoinHandle<Option<Counters>>,
+        is_over: Arc<AtomicBool>,
+    },
+}
+
+impl Probing {
+    pub(crate) fn here(arguments: &KernelArguments) -> Self {
+        Self::Here(Here { options: load_options(arguments, std::process::id()) })
+    }
+
+    pub(super) fn there(channel: Channel) -> Self {
+        Self::There(There { channel: Arc::new(channel) })
+    }
+
+    /// Loads the kernel programs and attaches them to sockets and to the life of processes.
+    pub(crate) fn attach(self) -> Result<(Attached, Rings), Failure> {
+        match self {
+            Self::Here(Here { options }) => {
+                let (observer, sources) = load_and_attach(options)?;
+                Ok((Attached::Here(Box::new(observer)), sources.open()?))
+            }
+            Self::There(there) => {
+                there.channel.send(&Request::Begin.encode()).map_err(gone)?;
+                let sources = there.receive_rings()?;
+                Ok((Attached::There(there), sources.open()?))
+            }
+        }
+    }
+}
+
+impl Attached {
+    /// Attaches to every TLS library that is there, and goes on finding them.
+    pub(crate) fn look_around(
+        self,
+        finds: Receiver<Find>,
+        names: &Arc<LibraryNames>,
+        counters: &Arc<CaptureCounters>,
+    ) -> Result<Running, Failure> {
+        let (names, counters) = (Arc::clone(names), Arc::clone(counters));
+        match self {
+            Self::Here(mut observer) => {
+                discovery::learn(&names, observer.discover_all());
+                let finder = spawn("mop-discovery", move || {
+                    discovery::run(*observer, &finds, &names, &counters)
+                })?;
+                Ok(Running::Here { finder })
+            }
+            Self::There(There { channel }) => {
+                while let Some(notice) = next(&channel).map_err(gone)? {
+                    match notice {
+                        Notice::Started => {
+                            return Running::there(channel, finds, names, counters);
+                        }
+                        Notice::Library { id, path } => names.insert(id, &path),
+                        Notice::Hangup => hang_up(),
+                        Notice::Refused { code, reason } => {
+                            return Err(Failure::from_parts(code, reason));
+                        }
+                        Notice::Counters(_) | Notice::Rings(_) | Notice::Stopped(_) => {
+                            return Err(gone(disorder()));
+                        }
+                    }
+                }
+                Err(gone(io::ErrorKind::UnexpectedEof.into()))
+            }
+        }
+    }
+}
+
+impl Running {
+    fn there(
+        channel: Arc<Channel>,
+        finds: Receiver<Find>,
+        names: Arc<LibraryNames>,
+        counters: Arc<CaptureCounters>,
+    ) -> Result<Self, Failure> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let asker = {
+            let channel = Arc::clone(&channel);
+            spawn("mop-asker", move || ask(&channel, &finds))?
+        };
+        let listener = {
+            let is_over = Arc::clone(&is_over);
+            spawn("mop-listener", move || {
+                let last = listen(&channel, &names, &counters);
+                is_over.store(true, Ordering::Release);
+                last
+            })?
+        };
+        Ok(Self::There { asker, listener, is_over })
+    }
+
+    /// True when nothing is attached any more although nobody here asked for that.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Here { .. } => false,
+            Self::There { is_over, .. } => is_over.load(Ordering::Acquire),
+        }
+    }
+
+    /// Waits until everything is detached, which [`Find::Nothing`] has asked for. Gives the final
+    /// counters, or nothing when the prober is gone without them.
+    pub(crate) fn detached(self) -> Result<Option<Counters>, Failure> {
+        let panicked = |name: &str| Failure::runtime(format!("the {name} thread panicked"));
+        match self {
+            Self::Here { finder } => {
+                let mut observer = finder.join().map_err(|_panic| panicked("discovery"))?;
+                observer.detach();
+                // No probe runs any more: the counters are final.
+                Ok(Some(observer.counters()?))
+            }
+            Self::There { asker, listener, is_over: _ } => {
+                asker.join().map_err(|_panic| panicked("asker"))?;
+                listener.join().map_err(|_panic| panicked("listener"))
+            }
+        }
+    }
+}
+
+impl There {
+    fn receive_rings(&self) -> Result<RingSources, Failure> {
+        loop {
+            let Some(Received { bytes, descriptors }) =
+                self.channel.receive_with_descriptors().map_err(gone)?
+            else {
+                return Err(gone(io::ErrorKind::UnexpectedEof.into()));
+            };
+            match Notice::decode(&bytes) {
+                Some(Notice::Rings(sizes)) => {
+                    return descriptors
+                        .try_into()
+                        .ok()
+                        .and_then(|descriptors| RingSources::new(descriptors, sizes))
+                        .ok_or_else(|| gone(disorder()));
+                }
+                Some(Notice::Hangup) => hang_up(),
+                Some(Notice::Refused { code, reason }) => {
+                    return Err(Failure::from_parts(code, reason));
+                }
+                _ => return Err(gone(disorder())),
+            }
+        }
+    }
+}
+
+/// Loads and attaches for whoever reads the rings.
+pub(super) fn attach(
+    arguments: &KernelArguments,
+    reader: u32,
+) -> Result<(Observer, RingSources), Failure> {
+    load_and_attach(load_options(arguments, reader))
+}
+
+fn load_and_attach(options: LoadOptions) -> Result<(Observer, RingSources), Failure> {
+    environment::ensure_tracefs().map_err(|error| {
+        Failure::runtime(format!("tracefs is not mounted and cannot be: {error}"))
+    })?;
+    let (mut observer, sources) = Observer::load(options)?;
+    // Attach to the life of processes before looking at those that live: none is missed.
+    observer.attach_node()?;
+    Ok((observer, sources))
+}
+
+fn load_options(arguments: &KernelArguments, reader: u32) -> LoadOptions {
+    LoadOptions {
+        ring_bytes: arguments.ring_mib << 20,
+        sites: match arguments.probe_sites {
+            ProbeSites::Auto => mop_probe::ProbeSites::Auto,
+            ProbeSites::Entry => mop_probe::ProbeSites::Entry,
+        },
+        probes_only: arguments.probes_only,
+        reader,
+        ..LoadOptions::default()
+    }
+}
+
+/// Passes on what is to be looked into, and at last that nothing is.
+fn ask(channel: &Channel, finds: &Receiver<Find>) {
+    while let Ok(first) = finds.recv() {
+        let batch: BTreeSet<Find> = std::iter::once(first).chain(finds.try_iter()).collect();
+        // In this order: the end is the last of the kinds.
+        for find in batch {
+            if channel.send(&Request::Find(find).encode()).is_err() || find == Find::Nothing {
+                // A prober that is gone is seen by whoever listens.
+                return;
+            }
+        }
+    }
+}
+
+/// Hears the prober until it has detached, or is gone.
+fn listen(channel: &Channel, names: &LibraryNames, counters: &CaptureCounters) -> Option<Counters> {
+    loop {
+        match next(channel) {
+            Ok(Some(Notice::Library { id, path })) => names.insert(id, &path),
+            Ok(Some(Notice::Counters(now))) => counters.set_kernel(now),
+            Ok(Some(Notice::Stopped(last))) => return Some(last),
+            Ok(Some(Notice::Hangup)) => hang_up(),
+            Ok(Some(Notice::Rings(_) | Notice::Started | Notice::Refused { .. }) | None)
+            | Err(_) => return None,
+        }
+    }
+}
+
+fn next(channel: &Channel) -> io::Result<Option<Notice>> {
+    match channel.receive()? {
+        None => Ok(None),
+        Some(bytes) => Notice::decode(&bytes).map(Some).ok_or_else(disorder),
+    }
+}
+
+/// As if the operator had sent the signal to this process.
+fn hang_up() {
+    // Without anybody who listens for it, it ends the process, here as there.
+    let _ = signal_hook::low_level::raise(signal_hook::consts::SIGHUP);
+}
+
+fn disorder() -> io::Error {
+    io::Error::other("it does not keep to the protocol")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn gone(error: io::Error) -> Failure {
+    Failure::runtime(format!("the prober cannot be reached: {error}"))
+}

@@ -1,0 +1,178 @@
+//! Makes two processes of one, or says why it stays one.
+
+use std::{
+    io,
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, ExitCode, Stdio},
+};
+
+use mop_probe::environment;
+use rustix::{
+    process::DumpableBehavior,
+    thread::{CapabilitySet, CapabilitySets},
+};
+
+use super::{
+    Layers, Needs, PrivilegesConfiguration, Probing, channel::Channel, core, core::Core, prober,
+    system_calls, user::User,
+};
+use crate::{cli::KernelArguments, failure::Failure};
+
+/// What this process is to be.
+pub(crate) enum Role {
+    /// It observes: with rights of its own, or as a core whose prober has them.
+    Observer(Probing, Layers),
+    /// It was the prober, and all is over.
+    Over(ExitCode),
+}
+
+/// Splits the process where that is possible. To be called while it has one thread, before it reads
+/// anything from outside.
+pub(crate) fn take_role(
+    arguments: &KernelArguments,
+    configuration: &PrivilegesConfiguration,
+    needs: &Needs,
+) -> Result<Role, Failure> {
+    if let Some(prober) = core::started_by() {
+        let Core { channel, layers } = Core::enter(&prober, configuration, needs)?;
+        eprintln!(
+            "Privileges: core {} of prober {prober}, as user {}: {layers}.",
+            std::process::id(),
+            rustix::process::getuid(),
+        );
+        return Ok(Role::Observer(Probing::there(channel), layers));
+    }
+    let whole = |reason: &str| {
+        // Who has no rights is told what observing needs, which is enough.
+        if !has_no_rights() {
+            eprintln!("Privileges: one process does all, with every right that it has: {reason}.");
+        }
+        Role::Observer(Probing::here(arguments), Layers::none(reason))
+    };
+    if let Some(reason) = refusal(configuration) {
+        return Ok(whole(reason));
+    }
+    let started = SpawnedCore::start(configuration, needs, |command| {
+        command.args(std::env::args_os().skip(1));
+    })?;
+    match started {
+        Err(reason) => Ok(whole(&reason)),
+        Ok(core) => prober::run(arguments, core).map(Role::Over),
+    }
+}
+
+/// Why there is nothing to split.
+pub(super) fn refusal(configuration: &PrivilegesConfiguration) -> Option<&'static str> {
+    if !configuration.split {
+        return Some("the split is turned off");
+    }
+    has_no_rights().then_some("it has no rights that a core could be kept from")
+}
+
+/// None of those that observing needs. With some of them it may be possible, on some kernels.
+fn has_no_rights() -> bool {
+    environment::missing_capabilities().len() == environment::NEEDED_CAPABILITIES.len()
+}
+
+/// A core that was started, and the prober's end of the channel.
+pub(super) struct SpawnedCore {
+    pub(super) child: Child,
+    pub(super) channel: Channel,
+}
+
+impl SpawnedCore {
+    /// Starts this program again as a core and gives up what a prober does not need. The inner error
+    /// says why the machine does not allow it; nothing was given up then but the bounding set.
+    pub(super) fn start(
+        configuration: &PrivilegesConfiguration,
+        needs: &Needs,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Result<Self, String>, Failure> {
+        let user = if may_change_user() { Some(User::of(&configuration.user)?) } else { None };
+        if let Some(user) = user {
+            needs.writable.iter().try_for_each(|folder| user.take_folder(folder))?;
+        }
+        let (channel, other) = match Channel::pair() {
+            Ok(pair) => pair,
+            Err(error) => return Ok(Err(format!("no channel can be made ({error})"))),
+        };
+        if let Err(error) = environment::close_descriptors_on_exec() {
+            return Ok(Err(format!("descriptors cannot be kept from it ({error})")));
+        }
+        empty_bounding_set();
+        // The link opens the file itself, also when its path is gone or not for the core's user.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("mop");
+        prepare(&mut command);
+        command.env(core::MARK, std::process::id().to_string()).stdin(Stdio::from(other));
+        if let Some(User { uid, gid }) = user {
+            // It also empties the supplementary groups, since this process is root.
+            command.uid(uid).gid(gid);
+        }
+        Ok(match command.spawn() {
+            Ok(child) => {
+                keep_prober();
+                Ok(Self { child, channel })
+            }
+            Err(error) => Err(unstartable(user, &error)),
+        })
+    }
+}
+
+fn unstartable(user: Option<User>, error: &io::Error) -> String {
+    match user {
+        Some(User { uid, .. }) => {
+            format!("this program cannot be started as the user {uid} ({error})")
+        }
+        None => format!("this program cannot be started again ({error})"),
+    }
+}
+
+/// Root with the rights to become another user. Who is not root already keeps its user: it is no
+/// more than the operator chose.
+fn may_change_user() -> bool {
+    let wanted = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    rustix::process::getuid().is_root()
+        && rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+}
+
+/// So that no program that is started from here on can get a capability. Without `CAP_SETPCAP` it
+/// stays, which the core then tells.
+fn empty_bounding_set() {
+    for bit in 0..MAX_CAPABILITIES {
+        let _ = rustix::thread::remove_capability_from_bounding_set(
+            CapabilitySet::from_bits_retain(1 << bit),
+        );
+    }
+    let _ = rustix::thread::set_no_new_privs(true);
+}
+
+/// Gives up what observing does not need. What the kernel refuses leaves the prober with more than
+/// it needs and changes nothing else.
+fn keep_prober() {
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if let Ok(CapabilitySets { effective, permitted, inheritable: _ }) =
+        rustix::thread::capabilities(None)
+    {
+        let kept = CapabilitySets {
+            effective: effective & PROBER_CAPABILITIES,
+            permitted: permitted & PROBER_CAPABILITIES,
+            inheritable: CapabilitySet::empty(),
+        };
+        let _ = rustix::thread::set_capabilities(None, kept);
+    }
+    let _ = system_calls::keep_prober();
+}
+
+/// What observing needs ([`environment::NEEDED_CAPABILITIES`]), reading files of all users to find
+/// libraries in them, opening files of which only a mapping is left, and ending the core.
+const PROBER_CAPABILITIES: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::BPF)
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::CHECKPOINT_RESTORE)
+    .union(CapabilitySet::KILL);
+
+/// The kernel has some 41; the sets have 64 places.
+const MAX_CAPABILITIES: u32 = 64;
