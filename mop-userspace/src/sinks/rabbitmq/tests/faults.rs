@@ -1,9 +1,6 @@
 //! What the sink makes of a broker that refuses, waits, falls silent or dies.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use mop_outbox::Entry;
@@ -178,7 +175,7 @@ fn nothing_confirmed_is_lost_when_the_broker_is_killed() -> Result<()> {
                 std::thread::sleep(Duration::from_millis(500));
                 broker.kill9()?;
                 broker.begin_restart()?;
-                sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))
+                sending.join().map_err(|_panic| anyhow::anyhow!("the sender panicked"))
             })?
         } else {
             driver.send(rest)
