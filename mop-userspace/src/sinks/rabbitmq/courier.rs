@@ -1,22 +1,30 @@
 //! The task that owns a channel: publishes, and finds out what became of each message.
 //!
-//! Why it is a task of its own: the client library hangs a returned message on whichever confirm
-//! comes next, not on the one of the message that was returned. Taken at its word, a message that no
-//! queue took would count as delivered, and another one as returned. A return is therefore told by the
-//! message id in it, and a confirm is believed only when no return can be hidden any more:
+//! Why it is a task of its own: the client library keeps returned messages in a queue and hangs the
+//! first of them on whichever confirm it handles next. Taken at its word, a message that no queue took
+//! would count as delivered, and another one as returned. A return is therefore told by the message
+//! id in it, and a confirm is believed only when no return can be hidden any more:
 //!
-//! - The broker sends the return of a message before its confirm.
+//! - The broker sends the return of a message before its confirm. So when a message's confirm is
+//!   handled, its return is in the queue, or hangs on a confirm that was handled before.
 //! - The library handles a frame under one lock, on its own thread. When a confirm was seen and the
-//!   lock was taken after that, all of that frame has been handled: a return that came before it hangs
-//!   on a confirm that is ready.
+//!   lock was taken after that, all of its frame has been handled.
 //! - All confirms are held here. So: take those that are ready, take the lock, take again those that
-//!   are ready, note all returns, and only then answer for the first ones.
+//!   are ready, and note all returns. Now all returns are known that hang on a confirm which was handled
+//!   before any of the first ones, or with it.
+//! - A confirm without a return says that the queue was empty: it is believed. One with the return of
+//!   another message says nothing about its own, which may still be in the queue: it is in doubt until a
+//!   later confirm comes without a return, or until none is left to come.
 
 use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
     pin::Pin,
-    task::{Context, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -72,6 +80,8 @@ impl Courier {
             waiting: BTreeMap::new(),
             confirms: FuturesUnordered::new(),
             returned: HashMap::new(),
+            doubtful: Vec::new(),
+            woken: Arc::default(),
             next: 0,
         };
         let task = tokio::spawn(run(round, incoming, events.boxed(), telling, confirm_timeout));
@@ -194,15 +204,39 @@ async fn run(
 
 /// What is on its way.
 ///
-/// Each number in `waiting` has one future in `confirms`, until it is settled.
+/// Each number in `waiting` has one future in `confirms` until it is confirmed; then it may be in
+/// `doubtful` until it is answered.
 struct Round {
     channel: Channel,
     exchange: Box<str>,
     waiting: BTreeMap<u64, Waiting>,
     confirms: FuturesUnordered<BoxFuture<'static, Settled>>,
-    /// Messages that came back and were not confirmed yet, by id, and how many of each.
+    /// Messages that came back and were not answered for yet, by id, and how many of each.
     returned: HashMap<Box<str>, u32>,
+    /// Those whose return may still come to light.
+    doubtful: Vec<Confirmed>,
+    woken: Arc<Woken>,
     next: u64,
+}
+
+/// A confirm.
+#[derive(Clone, Copy)]
+struct Confirmed {
+    number: u64,
+    is_ack: bool,
+    /// Whether a return hung on it, of whatever message.
+    carries: bool,
+}
+
+/// Whether something was woken since it was asked last.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        // Read by the thread that polls; what is ready is published by the queue behind it.
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Round {
@@ -228,24 +262,29 @@ impl Round {
         self.waiting.insert(number, Waiting { id, since: Instant::now(), answer });
         // Its first poll gives the message to the library: here, so that they go in order.
         match Pin::new(&mut confirm).poll(&mut Context::from_waker(Waker::noop())) {
-            std::task::Poll::Ready(settled) => {
+            Poll::Ready(settled) => {
                 self.confirms.push(std::future::ready(settled).boxed());
             }
-            std::task::Poll::Pending => self.confirms.push(confirm),
+            Poll::Pending => self.confirms.push(confirm),
         }
     }
 
     /// Answers for a message, and for all that are ready with it.
     fn settle(&mut self, first: Settled) -> Result<(), lapin::Error> {
-        let mut settled = self.ready(vec![first])?;
-        while !settled.is_empty() {
+        let mut confirmed = self.ready(Some(first))?;
+        while !confirmed.is_empty() {
             // Only for the lock; what it waits for is not wanted.
             let _unwanted = self.channel.wait_for_confirms().now_or_never();
-            let later = self.ready(Vec::new())?;
-            for (number, confirmation) in settled {
-                self.answer(number, &confirmation);
+            let later = self.ready(None)?;
+            let was_empty = confirmed.iter().any(|confirmed| !confirmed.carries);
+            let none_left = later.is_empty() && self.confirms.is_empty();
+            for before in std::mem::take(&mut self.doubtful) {
+                self.answer(before, was_empty || none_left);
             }
-            settled = later;
+            for now in confirmed {
+                self.answer(now, !now.carries || none_left);
+            }
+            confirmed = later;
         }
         if self.waiting.is_empty() {
             self.returned.clear();
@@ -254,48 +293,67 @@ impl Round {
     }
 
     /// All that are ready now. Their returns are noted.
-    fn ready(
-        &mut self,
-        mut settled: Vec<Settled>,
-    ) -> Result<Vec<(u64, Confirmation)>, lapin::Error> {
-        while let Some(Some(next)) = self.confirms.next().now_or_never() {
-            settled.push(next);
-        }
-        let mut confirmed = Vec::with_capacity(settled.len());
-        for (number, result) in settled {
+    fn ready(&mut self, first: Option<Settled>) -> Result<Vec<Confirmed>, lapin::Error> {
+        let mut confirmed = Vec::new();
+        let mut next = first;
+        while let Some((number, result)) = next.or_else(|| self.next_ready()) {
             let confirmation = result?;
-            if let Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) =
-                &confirmation
-                && let Some(id) = returned.properties.message_id()
+            let is_ack = confirmation.is_ack();
+            let returned = confirmation.take_message();
+            confirmed.push(Confirmed { number, is_ack, carries: returned.is_some() });
+            if let Some(id) =
+                returned.as_ref().and_then(|message| message.properties.message_id().as_ref())
             {
                 *self.returned.entry(id.as_str().into()).or_default() += 1;
             }
-            confirmed.push((number, confirmation));
+            next = None;
         }
         Ok(confirmed)
     }
 
-    fn answer(&mut self, number: u64, confirmation: &Confirmation) {
-        let Some(Waiting { id, since: _, answer }) = self.waiting.remove(&number) else { return };
-        let outcome = match self.returned.get_mut(&id) {
+    /// One that is ready now; none only when there is none.
+    fn next_ready(&mut self) -> Option<Settled> {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        loop {
+            self.woken.0.store(false, Ordering::SeqCst);
+            match self.confirms.poll_next_unpin(&mut Context::from_waker(&waker)) {
+                Poll::Ready(settled) => return settled,
+                // It stops early when much happens meanwhile, and wakes to say so.
+                Poll::Pending if self.woken.0.load(Ordering::SeqCst) => {}
+                Poll::Pending => return None,
+            }
+        }
+    }
+
+    /// Answers, unless its return may still come to light.
+    fn answer(&mut self, confirmed: Confirmed, is_certain: bool) {
+        let Confirmed { number, is_ack, carries: _ } = confirmed;
+        let Some(Waiting { id, .. }) = self.waiting.get(&number) else { return };
+        let outcome = match self.returned.get_mut(id) {
             Some(count) => {
                 *count -= 1;
                 if *count == 0 {
-                    self.returned.remove(&id);
+                    self.returned.remove(id);
                 }
                 Outcome::Returned
             }
-            None if confirmation.is_ack() => Outcome::Acked,
+            None if !is_certain => {
+                self.doubtful.push(confirmed);
+                return;
+            }
+            None if is_ack => Outcome::Acked,
             None => Outcome::Nacked,
         };
-        // Nobody may wait any more: then it is sent again.
-        let _told = answer.send(Ok(outcome));
+        if let Some(Waiting { answer, .. }) = self.waiting.remove(&number) {
+            // Nobody may wait any more: then it is sent again.
+            let _told = answer.send(Ok(outcome));
+        }
     }
 
     /// Of all errors that an event leads to, what the most telling one says.
     fn cause(&mut self, first: lapin::Error) -> Trouble {
         let mut cause = first;
-        while let Some(Some((_, result))) = self.confirms.next().now_or_never() {
+        while let Some((_, result)) = self.next_ready() {
             if let Err(error) = result
                 && errors::telling(&error) > errors::telling(&cause)
             {
