@@ -139,6 +139,11 @@ impl HubConfiguration {
             problems.push(Problem::new("hub.database.enabled", text));
         }
         broker.check(problems);
+        if usize::from(broker.prefetch) < *batch_messages {
+            let text = "a batch has at most so many: at least hub.batch_messages is wanted, better \
+                        twice as many";
+            problems.push(Problem::new("hub.broker.prefetch", text));
+        }
         database.check(problems);
         retention.check(problems);
         if let Some(mongodb) = mongodb {
@@ -165,8 +170,6 @@ impl BrokerConfiguration {
                 ),
             ));
         }
-        let prefetch = usize::from(self.prefetch);
-        range(problems, "hub.broker.prefetch", prefetch, 1, usize::from(u16::MAX));
     }
 }
 
@@ -397,7 +400,7 @@ mod tests {
             ("[broker]\nurl = 'http://127.0.0.1'", "hub.broker.url"),
             ("[broker]\nurl = 'amqp://a:hidden@127.0.0.1/'", "hub.broker.url"),
             ("[broker]\ncert_file = '/cert'", "hub.broker"),
-            ("[broker]\nprefetch = 0", "hub.broker.prefetch"),
+            ("[broker]\nprefetch = 499", "hub.broker.prefetch"),
             ("[database]\nurl = 'postgres://a:hid/d@en@127.0.0.1/'", "hub.database.url"),
             ("[database]\nschema = 'x; drop'", "hub.database.schema"),
             ("[database]\nenabled = false", "hub.database.enabled"),
