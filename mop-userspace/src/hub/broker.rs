@@ -68,7 +68,7 @@ impl Broker {
             configuration.url.as_str().parse().map_err(|error: String| wrong(&error))?;
         if let Some(file) = &configuration.password_file {
             uri.authority.userinfo.password = read_secret("hub.broker.password_file", file)?;
-        } else if configuration.cert_file.is_some() && uri.query.auth_mechanism.is_none() {
+        } else if configuration.certificate_file.is_some() && uri.query.auth_mechanism.is_none() {
             // A client certificate alone says who it is.
             uri.query.auth_mechanism = Some(SASLMechanism::External);
         }
@@ -76,7 +76,7 @@ impl Broker {
         let pem = |name: &str, file: &Option<std::path::PathBuf>| {
             file.as_deref().map(|file: &Path| read_file(name, file)).transpose()
         };
-        let cert = pem("hub.broker.cert_file", &configuration.cert_file)?;
+        let cert = pem("hub.broker.certificate_file", &configuration.certificate_file)?;
         let key = pem("hub.broker.key_file", &configuration.key_file)?;
         let identity = cert.zip(key).map(|(cert, key)| OwnedIdentity::PKCS8 {
             pem: cert.into_bytes(),

@@ -41,7 +41,7 @@ pub(crate) struct BrokerConfiguration {
     /// Authority of the broker's certificate, besides those that the system trusts.
     pub(crate) ca_file: Option<PathBuf>,
     /// Client certificate, with `key_file`.
-    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) certificate_file: Option<PathBuf>,
     pub(crate) key_file: Option<PathBuf>,
     /// Queues to consume, quorum or classic ones.
     pub(crate) queues: Vec<String>,
@@ -69,7 +69,7 @@ pub(crate) struct DatabaseConfiguration {
     /// Authority of the server's certificate, instead of those that the system trusts.
     pub(crate) ca_file: Option<PathBuf>,
     /// Client certificate, with `key_file`.
-    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) certificate_file: Option<PathBuf>,
     pub(crate) key_file: Option<PathBuf>,
     /// Schema of the hub's tables.
     pub(crate) schema: String,
@@ -139,6 +139,11 @@ impl HubConfiguration {
             problems.push(Problem::new("hub.database.enabled", text));
         }
         broker.check(problems);
+        if usize::from(broker.prefetch) < *batch_messages {
+            let text = "a batch has at most so many: at least hub.batch_messages is wanted, better \
+                        twice as many";
+            problems.push(Problem::new("hub.broker.prefetch", text));
+        }
         database.check(problems);
         retention.check(problems);
         if let Some(mongodb) = mongodb {
@@ -150,7 +155,7 @@ impl HubConfiguration {
 impl BrokerConfiguration {
     fn check(&self, problems: &mut Vec<Problem>) {
         self.url.check(problems, "hub.broker.url", &["amqp://", "amqps://"]);
-        pair(problems, "hub.broker", self.cert_file.as_deref(), self.key_file.as_deref());
+        pair(problems, "hub.broker", self.certificate_file.as_deref(), self.key_file.as_deref());
         let mut names: Vec<&String> = self.queues.iter().chain(&self.streams).collect();
         let count = names.len();
         names.sort_unstable();
@@ -165,8 +170,6 @@ impl BrokerConfiguration {
                 ),
             ));
         }
-        let prefetch = usize::from(self.prefetch);
-        range(problems, "hub.broker.prefetch", prefetch, 1, usize::from(u16::MAX));
     }
 }
 
@@ -175,7 +178,7 @@ impl DatabaseConfiguration {
         if !self.url.is_empty() {
             self.url.check(problems, "hub.database.url", &["postgresql://", "postgres://"]);
         }
-        pair(problems, "hub.database", self.cert_file.as_deref(), self.key_file.as_deref());
+        pair(problems, "hub.database", self.certificate_file.as_deref(), self.key_file.as_deref());
         let is_identifier = self.schema.bytes().enumerate().all(|(at, byte)| {
             byte == b'_' || byte.is_ascii_lowercase() || at > 0 && byte.is_ascii_digit()
         });
@@ -297,7 +300,7 @@ impl Default for BrokerConfiguration {
             url: ServerUrl("amqp://mop-hub@127.0.0.1:5672/%2f".to_owned()),
             password_file: None,
             ca_file: None,
-            cert_file: None,
+            certificate_file: None,
             key_file: None,
             queues: ["mop.quality", "mop.data", "mop.security", "mop.ops"]
                 .map(str::to_owned)
@@ -320,7 +323,7 @@ impl Default for DatabaseConfiguration {
             password_file: None,
             sslmode: SslMode::Require,
             ca_file: None,
-            cert_file: None,
+            certificate_file: None,
             key_file: None,
             schema: "mop".to_owned(),
             migrate: true,
@@ -342,7 +345,7 @@ fn range(problems: &mut Vec<Problem>, name: &str, value: usize, least: usize, mo
 
 fn pair(problems: &mut Vec<Problem>, section: &str, cert: Option<&Path>, key: Option<&Path>) {
     if cert.is_some() != key.is_some() {
-        problems.push(Problem::new(section, "cert_file and key_file belong together"));
+        problems.push(Problem::new(section, "certificate_file and key_file belong together"));
     }
 }
 
@@ -396,8 +399,8 @@ mod tests {
             ("[broker]\nstreams = ['mop.ops']", "hub.broker.queues"),
             ("[broker]\nurl = 'http://127.0.0.1'", "hub.broker.url"),
             ("[broker]\nurl = 'amqp://a:hidden@127.0.0.1/'", "hub.broker.url"),
-            ("[broker]\ncert_file = '/cert'", "hub.broker"),
-            ("[broker]\nprefetch = 0", "hub.broker.prefetch"),
+            ("[broker]\ncertificate_file = '/cert'", "hub.broker"),
+            ("[broker]\nprefetch = 499", "hub.broker.prefetch"),
             ("[database]\nurl = 'postgres://a:hid/d@en@127.0.0.1/'", "hub.database.url"),
             ("[database]\nschema = 'x; drop'", "hub.database.schema"),
             ("[database]\nenabled = false", "hub.database.enabled"),

@@ -177,7 +177,7 @@ fn tls(configuration: &DatabaseConfiguration) -> Result<ClientConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots);
-    let (Some(cert), Some(key)) = (&configuration.cert_file, &configuration.key_file) else {
+    let (Some(cert), Some(key)) = (&configuration.certificate_file, &configuration.key_file) else {
         return Ok(builder.with_no_client_auth());
     };
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, &error))?;

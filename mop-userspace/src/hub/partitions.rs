@@ -61,7 +61,8 @@ impl Partitions {
             let next = day.saturating_add(1.day());
             transaction
                 .batch_execute(&format!(
-                    "CREATE TABLE {name} (LIKE record INCLUDING DEFAULTS INCLUDING INDEXES); \
+                    "CREATE TABLE {name} \
+                     (LIKE record INCLUDING COMPRESSION INCLUDING DEFAULTS INCLUDING INDEXES); \
                      ALTER TABLE record ATTACH PARTITION {name} \
                      FOR VALUES FROM ('{day}') TO ('{next}')"
                 ))

@@ -22,7 +22,7 @@ pub(crate) fn equals_live(rig: &Rig) -> Result<()> {
     hub.stop()?;
 
     // Two files that overlap, in a folder, and one of them once more.
-    let filled = rig.place("filled", "batch_messages = 33")?;
+    let filled = rig.classic_place("filled", "batch_messages = 33")?;
     filled.journal("first.jsonl", &all[..450])?;
     let second = filled.journal("second.jsonl", &all[300..])?;
     let folder = filled.folder().display().to_string();

@@ -34,7 +34,7 @@ fn hubs_store_each_record_once() -> Result<()> {
 }
 
 fn sent_twice(rig: &Rig) -> Result<()> {
-    let place = rig.place("twice", "")?;
+    let place = rig.classic_place("twice", "")?;
     let mut node = Node::new("node-1", &rig.day(0)?);
     let mut records = node.summaries(700);
     records.extend(node.reports(300));
@@ -75,7 +75,9 @@ fn shared(rig: &Rig) -> Result<()> {
     let copies: Vec<&Record> = records.iter().flat_map(|record| [record; 3]).collect();
     place.publisher.send(&place.queue, &copies)?;
     place.await_records(records.len())?;
-    place.await_acknowledged()?;
+    until("no message", LIMIT, || {
+        place.publisher.depth(&place.queue).is_ok_and(|depth| depth == 0)
+    })?;
     equal_recount(&place, &records)?;
     ensure!(place.query("SELECT count(*), sum(count), sum(missing) FROM positions")? == "4|4000|0");
     let mut busy = 0;

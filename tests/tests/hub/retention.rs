@@ -9,7 +9,8 @@ use crate::{
 };
 
 pub(crate) fn kept(rig: &Rig) -> Result<()> {
-    let place = rig.place("retention", "retention = { record_days = 5, aggregate_days = 10 }")?;
+    let place =
+        rig.classic_place("retention", "retention = { record_days = 5, aggregate_days = 10 }")?;
     let partitions = "SELECT inhrelid::regclass::text FROM pg_inherits \
                       WHERE inhparent = 'record'::regclass ORDER BY 1";
     let name = |from_today: i32| Ok::<_, anyhow::Error>(rig.day(from_today)?.replace('-', ""));

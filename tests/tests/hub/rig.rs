@@ -53,20 +53,29 @@ impl Rig {
 
     /// A place with a quorum queue `q.NAME` and the dead letters of it in `dead.NAME`.
     pub(crate) fn place(&self, name: &str, more: &str) -> Result<Place<'_>> {
+        self.place_with("quorum", name, more)
+    }
+
+    /// A place with a classic queue, which knows at any moment what it holds.
+    pub(crate) fn classic_place(&self, name: &str, more: &str) -> Result<Place<'_>> {
+        self.place_with("classic", name, more)
+    }
+
+    fn place_with(&self, kind: &str, name: &str, more: &str) -> Result<Place<'_>> {
         let publisher = Publisher::connect(&self.broker.url())?;
         let (queue, dead) = (format!("q.{name}"), format!("dead.{name}"));
         let text = |text: &str| AMQPValue::LongString(text.into());
         publisher.declare(&dead, &[])?;
-        publisher.declare(
-            &queue,
-            &[
-                ("x-queue-type", text("quorum")),
-                ("x-overflow", text("reject-publish")),
-                ("x-dead-letter-exchange", text("")),
-                ("x-dead-letter-routing-key", text(&dead)),
-                ("x-dead-letter-strategy", text("at-least-once")),
-            ],
-        )?;
+        let mut arguments = vec![
+            ("x-queue-type", text(kind)),
+            ("x-overflow", text("reject-publish")),
+            ("x-dead-letter-exchange", text("")),
+            ("x-dead-letter-routing-key", text(&dead)),
+        ];
+        if kind == "quorum" {
+            arguments.push(("x-dead-letter-strategy", text("at-least-once")));
+        }
+        publisher.declare(&queue, &arguments)?;
         let folder = self.folder.path().join(name);
         fs::create_dir(&folder)?;
         let schema = format!("mop_{name}");
@@ -173,7 +182,8 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// Waits until the queue is empty and nothing of it is with a hub.
+    /// Waits until a classic queue is empty and nothing of it is with a hub. Of a quorum queue the
+    /// broker tells this some seconds late.
     pub(crate) fn await_acknowledged(&self) -> Result<()> {
         let arguments = ["list_queues", "--quiet", "--no-table-headers", "name", "messages"];
         until("an empty queue", LIMIT, || {

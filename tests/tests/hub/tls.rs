@@ -21,7 +21,7 @@ fn a_hub_trusts_only_whom_it_was_told_to() -> Result<()> {
     let file = folder.path().join("hub.toml");
     let text = format!(
         "[hub.broker]\nurl = \"amqps://localhost:{}/%2f\"\nca_file = \"{ca}\"\n\
-         cert_file = \"{}\"\nkey_file = \"{}\"\nqueues = [\"nowhere\"]\n\
+         certificate_file = \"{}\"\nkey_file = \"{}\"\nqueues = [\"nowhere\"]\n\
          [hub.database]\nurl = \"postgresql://mop@localhost:{}/mop\"\nca_file = \"{ca}\"\n\
          password_file = \"{}\"\n",
         broker.tls_port(),
