@@ -24,7 +24,7 @@ use crate::{
     failure::Failure,
     output::{Format, Output},
     pipeline::{Pipeline, Reporter},
-    privileges::{self, Needs, Probing, Role, Running},
+    privileges::{self, Layers, Needs, Probing, Role, Running},
     rulebook::Rules,
     selection::Selection,
     signals::StopRequest,
@@ -41,12 +41,16 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     let needs = Needs::of(arguments, &configuration);
     match privileges::take_role(&arguments.kernel, &settings, &needs)? {
         Role::Over(code) => Ok(code),
-        Role::Observer(probing, _layers) => observe(arguments, probing),
+        Role::Observer(probing, layers) => observe(arguments, probing, &layers),
     }
 }
 
 /// Observes through probes of this process or of its prober.
-fn observe(arguments: &ObserveArguments, probing: Probing) -> Result<ExitCode, Failure> {
+fn observe(
+    arguments: &ObserveArguments,
+    probing: Probing,
+    layers: &Layers,
+) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, arguments.journal.is_some())?;
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
@@ -75,6 +79,7 @@ fn observe(arguments: &ObserveArguments, probing: Probing) -> Result<ExitCode, F
         workers.push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties))?);
     }
     rules.watch(&arguments.quality.rules)?;
+    eprintln!("Privileges: {layers}.");
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
 
     stop.wait(arguments.duration, || {
