@@ -63,8 +63,8 @@ fn observe(
     let format = Format::of(&arguments.report, spooling(configuration))?;
     let vitals = Vitals::new();
     vitals.wants(PROBES, "the probes are not attached yet");
-    let layers = layers.family();
-    vitals.add_families(move || vec![layers.clone()]);
+    let family = layers.family();
+    vitals.add_families(move || vec![family.clone()]);
     let run = run_id(&configuration.node.name());
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
@@ -129,6 +129,7 @@ fn observe(
         vitals.set_rules(books);
     }
     rules.watch(&arguments.quality.rules)?;
+    eprintln!("Privileges: {layers}.");
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
 
     stop.wait(arguments.duration, || {

@@ -170,7 +170,14 @@ fn layers(
         }),
         LayerName::LandlockSignals => landlock(Kept::to_own_signals, "6.12"),
     };
-    Layers { layers: LayerName::ALL.map(|name| Layer { name, missing: missing(name) }).to_vec() }
+    Layers {
+        who: format!(
+            "core {} of prober {}, as user {user}",
+            std::process::id(),
+            prober.as_raw_nonzero()
+        ),
+        layers: LayerName::ALL.map(|name| Layer { name, missing: missing(name) }).to_vec(),
+    }
 }
 
 fn user_of(process: Pid) -> Option<u32> {

@@ -9,6 +9,8 @@ use crate::vitals::Family;
 /// All layers, in the order in which they are told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Layers {
+    /// Which process does the work, in words.
+    pub(crate) who: String,
     pub(crate) layers: Vec<Layer>,
 }
 
@@ -83,6 +85,7 @@ impl Layers {
     pub(super) fn none(reason: &str) -> Self {
         let missing = Some(reason.to_owned());
         Self {
+            who: "one process does all, with every right that it has".to_owned(),
             layers: LayerName::ALL.map(|name| Layer { name, missing: missing.clone() }).to_vec(),
         }
     }
@@ -111,7 +114,11 @@ impl Layers {
 impl fmt::Display for Layers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.in_force().map(LayerName::name).collect();
-        formatter.write_str(&names.join(", "))?;
+        write!(formatter, "{}: {}", self.who, names.join(", "))?;
+        if names.is_empty() {
+            let reason = self.missing().next().map(|(_, reason)| reason).unwrap_or_default();
+            return formatter.write_str(reason);
+        }
         let mut told: Vec<&str> = Vec::new();
         for (_, reason) in self.missing() {
             if told.contains(&reason) {
@@ -135,12 +142,17 @@ mod tests {
     #[test]
     fn a_reason_that_several_layers_share_is_told_once() {
         let mut layers = Layers::none("no reason");
+        assert_eq!(
+            layers.to_string(),
+            "one process does all, with every right that it has: no reason"
+        );
         for layer in layers.layers.iter_mut().take(8) {
             layer.missing = None;
         }
+        layers.who = "core 2 of prober 1".to_owned();
         assert_eq!(
             layers.to_string(),
-            "process, user, capabilities, bounding_set, no_new_privileges, no_dump, seccomp, \
+            "core 2 of prober 1: process, user, capabilities, bounding_set, no_new_privileges, no_dump, seccomp, \
              landlock_files; without landlock_tcp, landlock_signals: no reason"
         );
     }

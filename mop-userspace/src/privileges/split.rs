@@ -35,20 +35,9 @@ pub(crate) fn take_role(
 ) -> Result<Role, Failure> {
     if let Some(prober) = core::started_by() {
         let Core { channel, layers } = Core::enter(&prober, configuration, needs)?;
-        eprintln!(
-            "Privileges: core {} of prober {prober}, as user {}: {layers}.",
-            std::process::id(),
-            rustix::process::getuid(),
-        );
         return Ok(Role::Observer(Probing::there(channel), layers));
     }
-    let whole = |reason: &str| {
-        // Who has no rights is told what observing needs, which is enough.
-        if !has_no_rights() {
-            eprintln!("Privileges: one process does all, with every right that it has: {reason}.");
-        }
-        Role::Observer(Probing::here(arguments), Layers::none(reason))
-    };
+    let whole = |reason: &str| Role::Observer(Probing::here(arguments), Layers::none(reason));
     if let Some(reason) = refusal(configuration) {
         return Ok(whole(reason));
     }

@@ -368,6 +368,38 @@ mod tests {
     }
 
     #[test]
+    fn a_core_still_resolves_names_and_speaks_to_servers() {
+        use std::io::{Read as _, Write as _};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut request = [0; 4096];
+            let _ = client.read(&mut request);
+            client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").expect("sent");
+        });
+        let answer = std::thread::spawn(move || {
+            rustix::thread::set_no_new_privs(true).expect("always allowed");
+            keep_core().expect("accepted");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let url = format!("http://localhost:{}/", address.port());
+                // Made with the roots of the system, as for TLS.
+                let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+                client.get(url).send().await.expect("sent").text().await.expect("an answer")
+            })
+        })
+        .join()
+        .expect("no panic");
+        server.join().expect("no panic");
+        assert_eq!(answer, "ok");
+    }
+
+    #[test]
     fn the_filters_are_accepted_by_the_kernel_and_hold() {
         let outcome = std::thread::spawn(|| {
             rustix::thread::set_no_new_privs(true).expect("always allowed");
