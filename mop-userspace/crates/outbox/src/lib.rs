@@ -54,6 +54,8 @@ mod shared;
 mod state;
 mod stats;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{Draft, Entry, Lane};
 pub use feed::{Feed, ParkedEntry};

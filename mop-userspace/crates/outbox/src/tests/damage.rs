@@ -1,0 +1,1 @@
+//! Bits that flipped and files that were cut off.
