@@ -232,7 +232,9 @@ impl Storage for Machine {
                 inner.files.len() - 1
             }
         };
+        // What is written into it from now on is new to the disk.
         inner.files[file].now.clear();
+        inner.files[file].is_poisoned = false;
         inner.names.insert(path.to_owned(), file);
         drop(inner);
         Ok(self.open_file(file))

@@ -18,7 +18,7 @@ use crate::{
     state::{at, forwarded, slot},
 };
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     Append {
         lane: usize,
@@ -284,7 +284,7 @@ impl World {
         let given = &mut self.sinks[sink].given;
         let done: Vec<Entry> = given.drain(..entries.min(given.len())).collect();
         for lane in forwarded() {
-            let last = done.iter().filter(|entry| entry.lane == lane).next_back();
+            let last = done.iter().rfind(|entry| entry.lane == lane);
             if let Some(last) = last {
                 self.feeds[sink].acknowledge(lane, last.sequence);
             }
@@ -384,7 +384,10 @@ pub(super) fn options() -> Options {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("CASES").map_or(1000, |c| c.parse().unwrap()), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("MOP_OUTBOX_CASES").map_or(CASES, |cases| cases.parse().unwrap()),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn nothing_committed_is_ever_lost(
@@ -424,3 +427,6 @@ proptest! {
         }
     }
 }
+
+/// A few seconds' worth on a busy machine; `MOP_OUTBOX_CASES` asks for more.
+const CASES: u32 = 400;
