@@ -51,6 +51,9 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
         let parked =
             Parked::load(&*storage, parked_folder, epoch, salt, options.max_bytes / PARKED_SHARE)
                 .map_err(failed)?;
+        if lock.is_some() {
+            parked.sync_found(&*storage);
+        }
         sinks.push(sink_state(&cursor, &parked));
         files.push(SinkFiles { cursor, parked });
     }
@@ -211,7 +214,7 @@ fn bounds(options: &Options) -> Bounds {
 }
 
 /// Locked by the process that writes.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 /// Shorter segments have more header than entries.
 const MIN_SEGMENT_BYTES: u64 = 4 << 10;
 /// A segment is read into memory when it is damaged.

@@ -90,11 +90,16 @@ impl Parked {
             let stored = storage.open(&file.path)?;
             let bytes = read_up_to(&*stored, 0, MAX_SEGMENT_BYTES)?;
             parked.load_segment(&file.path, &header, &bytes);
-            // A process that was killed may not have synced it. A disk that refuses now is noticed
-            // with the first thing that is written.
-            let _tried = sync_file(storage, &file.path);
         }
         Ok(parked)
+    }
+
+    /// Makes last what a killed process may have written without a sync. A disk that refuses now is
+    /// noticed with the first thing that is written.
+    pub(crate) fn sync_found(&self, storage: &dyn Storage) {
+        for segment in &self.segments {
+            let _tried = sync_file(storage, &segment.path);
+        }
     }
 
     /// How many there are.

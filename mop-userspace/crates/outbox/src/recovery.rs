@@ -278,4 +278,4 @@ pub(crate) const ASIDE_SUFFIX: &str = ".damaged";
 /// Segments are closed long before; what is longer was not written by an outbox.
 pub(crate) const MAX_SEGMENT_BYTES: usize = 1 << 30;
 /// Two slots.
-const MAX_CURSOR_FILE_BYTES: usize = 1024;
+pub(crate) const MAX_CURSOR_FILE_BYTES: usize = 1024;
