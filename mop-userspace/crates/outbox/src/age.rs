@@ -24,6 +24,11 @@ impl AgeClock {
         Self { now_ms: day_ms.min(limit), monotonic_ms }
     }
 
+    /// The clock when it was advanced last.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// The clock now.
     pub(crate) fn advance(&mut self, day_ms: u64, monotonic_ms: u64) -> u64 {
         let passed = monotonic_ms.saturating_sub(self.monotonic_ms);

@@ -12,7 +12,7 @@
 //! 32  end of the segment before (u64)       25  lengths: kind (u8), note (u8), id (u16)
 //! 40  time of its newest entry (u64)        29  kind, id, note, payload
 //! 48  time of the first entry (u64)
-//! 56  zero (u32)
+//! 56  sequences of the segment before (u32)
 //! 60  CRC-32 of the 60 bytes before (u32)
 //! ```
 //!
@@ -34,6 +34,9 @@ pub(crate) struct Header {
     pub(crate) previous_end: u64,
     pub(crate) previous_newest_ms: u64,
     pub(crate) begun_ms: u64,
+    /// `previous_end` less the first sequence of the segment before, which tells that one from an
+    /// older one when a crash brought that back.
+    pub(crate) previous_sequences: u32,
 }
 
 /// Where a segment lies.
@@ -71,7 +74,8 @@ pub(crate) enum Fault {
 impl Header {
     /// Both copies.
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
-        let Self { place, salt, epoch, first, previous_end, previous_newest_ms, begun_ms } = *self;
+        let Self { place, salt, epoch, first, previous_end, .. } = *self;
+        let Self { previous_newest_ms, begun_ms, previous_sequences, .. } = *self;
         let mut copy = Vec::with_capacity(HEADER_COPY_BYTES);
         copy.extend_from_slice(MAGIC);
         copy.extend_from_slice(&[VERSION, place.number(), 0, 0]);
@@ -79,7 +83,7 @@ impl Header {
         for number in [epoch, first, previous_end, previous_newest_ms, begun_ms] {
             copy.extend_from_slice(&number.to_le_bytes());
         }
-        copy.extend_from_slice(&[0; 4]);
+        copy.extend_from_slice(&previous_sequences.to_le_bytes());
         let checksum = crc32fast::hash(&copy);
         copy.extend_from_slice(&checksum.to_le_bytes());
         let mut both = [0; HEADER_BYTES];
@@ -113,6 +117,7 @@ impl Header {
             previous_end: rest.u64()?,
             previous_newest_ms: rest.u64()?,
             begun_ms: rest.u64()?,
+            previous_sequences: rest.u32()?,
         };
         (header.previous_end <= header.first).then_some(header)
     }
@@ -334,6 +339,7 @@ mod tests {
         previous_end: 40,
         previous_newest_ms: 7,
         begun_ms: 9,
+        previous_sequences: 3,
     };
 
     fn draft(payload: &[u8]) -> Draft<'_> {

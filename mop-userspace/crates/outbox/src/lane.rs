@@ -65,12 +65,13 @@ impl LaneState {
         Self { segments: VecDeque::new(), pending: VecDeque::new(), next: FIRST_SEQUENCE }
     }
 
-    /// Appends an entry to the last chunk, or to a new one when that is full or being written.
+    /// Appends an entry to the last chunk, or to a new one when that is full or being written. Its
+    /// times are that of the day, which it tells, and that by which ages are told.
     /// Gives its length, or nothing when it is beyond the limits of the format.
     pub(crate) fn push(
         &mut self,
         draft: &Draft<'_>,
-        time_ms: u64,
+        times: (u64, u64),
         salt: u32,
         chunk_bytes: usize,
         spare: &mut Vec<Vec<u8>>,
@@ -79,10 +80,10 @@ impl LaneState {
         let open = self.pending.back_mut().and_then(Arc::get_mut);
         let open = open.filter(|chunk| chunk.bytes.len() < chunk_bytes);
         let bytes = if let Some(chunk) = open {
-            chunk.push(draft, time_ms, salt, sequence)?
+            chunk.push(draft, times, salt, sequence)?
         } else {
             let mut chunk = Chunk::new(sequence, spare.pop().unwrap_or_default());
-            let bytes = chunk.push(draft, time_ms, salt, sequence)?;
+            let bytes = chunk.push(draft, times, salt, sequence)?;
             self.pending.push_back(Arc::new(chunk));
             bytes
         };
@@ -158,7 +159,13 @@ impl Chunk {
         Self { bytes, first, end: first, marks: Vec::new(), newest_ms: 0 }
     }
 
-    fn push(&mut self, draft: &Draft<'_>, time_ms: u64, salt: u32, sequence: u64) -> Option<usize> {
+    fn push(
+        &mut self,
+        draft: &Draft<'_>,
+        (time_ms, age_ms): (u64, u64),
+        salt: u32,
+        sequence: u64,
+    ) -> Option<usize> {
         let at = self.bytes.len();
         if !encode_entry(&mut self.bytes, salt, sequence, time_ms, draft, "", b"") {
             return None;
@@ -168,7 +175,8 @@ impl Chunk {
             self.marks.push(Mark { sequence, at: at as u64, time_ms });
         }
         self.end = sequence + 1;
-        self.newest_ms = self.newest_ms.max(time_ms);
+        // A clock that was set back must not make a record old at once.
+        self.newest_ms = self.newest_ms.max(time_ms).max(age_ms);
         Some(self.bytes.len() - at)
     }
 
@@ -222,7 +230,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_counted_once() {
         let mut segment = segment(10..20);
-        assert_eq!(segment.add_missing(12..14), [12..14]);
+        assert_eq!(segment.add_missing(12..14), vec![Range { start: 12, end: 14 }]);
         assert_eq!(segment.add_missing(11..16), [11..12, 14..16]);
         assert_eq!(segment.add_missing(5..30), [10..11, 16..20]);
         assert_eq!(segment.present(&(0..u64::MAX)), 0);

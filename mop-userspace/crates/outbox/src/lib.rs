@@ -33,7 +33,7 @@
 //! - **Ages** are told by a clock that does not leap (`age.rs`).
 //! - **A lane keeps at least one file**, whose name tells the next sequence after a restart.
 //!
-//! A second process may read all of it at any time with `Reader`, without the lock.
+//! A second process may read all of it at any time with a [`Reader`], without the lock.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used))]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
@@ -43,19 +43,28 @@ mod cursor;
 mod entry;
 mod feed;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lane;
 mod opening;
 mod outbox;
 mod parked;
+mod reader;
 mod recovery;
+mod repair;
 mod room;
 mod scan;
 mod shared;
 mod state;
 mod stats;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{Draft, Entry, Lane};
 pub use feed::{Feed, ParkedEntry};
 pub use outbox::{Admission, Keep, Options, Outbox, OutboxError};
+pub use reader::{Damage, Log, LogReport, Reader, SegmentReport, SinkReport};
+pub use repair::{Repair, repair};
 pub use stats::Stats;

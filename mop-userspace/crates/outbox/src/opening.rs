@@ -4,7 +4,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::SystemTime,
 };
 
 use crate::{
@@ -32,9 +31,14 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
         Err(error) => degraded = Some(error),
     }
     let mut found = find(&*storage, &folder).map_err(failed)?;
-    let day_ms = milliseconds_since_1970();
+    let day_ms = storage.day_ms();
     let epoch = (found.epoch + 1).max(day_ms / 1000);
-    let aside_bytes = if lock.is_some() { clean_up(&*storage, &mut found) } else { 0 };
+    let mut aside_bytes = 0;
+    if lock.is_some() {
+        let synced;
+        (aside_bytes, synced) = clean_up(&*storage, &mut found);
+        degraded = synced.err();
+    }
     let mut files = Vec::new();
     let mut sinks = Vec::new();
     let salt = (storage.random() >> 16) as u32;
@@ -47,6 +51,9 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
         let parked =
             Parked::load(&*storage, parked_folder, epoch, salt, options.max_bytes / PARKED_SHARE)
                 .map_err(failed)?;
+        if lock.is_some() {
+            parked.sync_found(&*storage);
+        }
         sinks.push(sink_state(&cursor, &parked));
         files.push(SinkFiles { cursor, parked });
     }
@@ -58,6 +65,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
         bounds: bounds(&options),
         counts: Counts::default(),
         epoch,
+        age_ms: 0,
         salt,
         aside_bytes,
         pending_bytes: 0,
@@ -65,6 +73,14 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
         degraded: degraded.map(|error| error.to_string()),
         spare: Vec::new(),
     };
+    let max_age_ms = u64::try_from(options.max_age.as_millis()).unwrap_or(u64::MAX);
+    let age = AgeClock::new(day_ms, storage.monotonic_ms(), newest_ms, max_age_ms);
+    state.age_ms = age.now_ms();
+    for segment in state.lanes.iter_mut().flat_map(|lane| &mut lane.segments) {
+        if segment.newest_ms < EARLIEST_MS {
+            segment.newest_ms = state.age_ms;
+        }
+    }
     for (lane, range) in lost {
         state.counts.damaged += range.end - range.start;
         for sink in state.sinks.iter_mut().filter(|_sink| lane.is_forwarded()) {
@@ -78,14 +94,13 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
             sink.opened_with = spooled + sink.undelivered_damage;
         }
     }
-    let max_age_ms = u64::try_from(options.max_age.as_millis()).unwrap_or(u64::MAX);
-    let monotonic_ms = storage.monotonic_ms();
+    state.shrink();
     let mut outbox = Outbox {
         shared: Arc::new(Shared::new(storage, folder, state, files)),
         options,
         lock,
         current: Default::default(),
-        age: AgeClock::new(day_ms, monotonic_ms, newest_ms, max_age_ms),
+        age,
         timing: Timing::default(),
         next_number: numbers,
     };
@@ -130,11 +145,15 @@ pub(crate) fn prepare(outbox: &mut Outbox) -> io::Result<()> {
     Ok(())
 }
 
-/// Cuts torn ends off and sets unreadable files aside. What fails is no harm: readers pass over both.
-/// Gives the length of what lies aside.
-fn clean_up(storage: &dyn Storage, found: &mut Found) -> u64 {
-    for (path, bytes) in &found.torn {
-        let _tried = storage.truncate(path, *bytes);
+/// Makes last what a killed process wrote without a sync, cuts torn ends off and sets unreadable
+/// files aside. The latter two may fail: readers pass over both. Gives the length of what lies aside.
+fn clean_up(storage: &dyn Storage, found: &mut Found) -> (u64, io::Result<()>) {
+    let mut synced = Ok(());
+    for (path, bytes, is_torn) in &found.read {
+        if *is_torn {
+            let _tried = storage.truncate(path, *bytes);
+        }
+        synced = synced.and_then(|()| sync_file(storage, path));
     }
     for (path, bytes) in found.unreadable.drain(..) {
         let aside = aside_path(&path);
@@ -148,7 +167,13 @@ fn clean_up(storage: &dyn Storage, found: &mut Found) -> u64 {
     for (path, _) in found.aside.drain(..surplus) {
         let _tried = storage.remove(&path);
     }
-    found.aside.iter().map(|(_, bytes)| bytes).sum()
+    (found.aside.iter().map(|(_, bytes)| bytes).sum(), synced)
+}
+
+/// Makes a file and its name last.
+pub(crate) fn sync_file(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    storage.open(path)?.sync()?;
+    path.parent().map_or(Ok(()), |folder| storage.sync_folder(folder))
 }
 
 /// Where a damaged segment is kept.
@@ -188,13 +213,8 @@ fn bounds(options: &Options) -> Bounds {
     }
 }
 
-fn milliseconds_since_1970() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Locked by the process that writes.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 /// Shorter segments have more header than entries.
 const MIN_SEGMENT_BYTES: u64 = 4 << 10;
 /// A segment is read into memory when it is damaged.
@@ -203,5 +223,7 @@ const MAX_SEGMENT_BYTES: u64 = 256 << 20;
 const MAX_CHUNK_BYTES: u64 = 1 << 20;
 /// What each sink may set aside, as a part of the whole.
 const PARKED_SHARE: u64 = 16;
+/// 2020-01-01. A record cannot be older; the clock was not set when it was put in.
+const EARLIEST_MS: u64 = 1_577_836_800_000;
 /// Damaged files that are kept for somebody to look at.
 const MAX_ASIDE: usize = 4;

@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use crate::{
@@ -213,9 +213,8 @@ impl Outbox {
 
     /// Commits and closes.
     pub fn close(mut self) -> Stats {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.timing.retry_at = 0;
-        self.commit_and_tidy(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), true);
+        self.commit_and_tidy(self.shared.storage.day_ms(), true);
         for sink in 0..self.options.sinks.len() {
             self.shared.save(sink);
         }
@@ -242,6 +241,7 @@ impl Outbox {
         let is_degraded = {
             let max_age = u64::try_from(self.options.max_age.as_millis()).unwrap_or(u64::MAX);
             let mut state = self.shared.state();
+            state.age_ms = age_ms;
             state.expire(age_ms, max_age);
             let is_degraded = state.degraded.is_some();
             state.drop_delivered(is_quiet && !is_degraded);
@@ -333,8 +333,11 @@ impl Outbox {
                 epoch: state.epoch,
                 first,
                 previous_end: before.map_or(first, |segment| segment.end),
-                previous_newest_ms: before.map_or(0, |segment| segment.newest_ms),
+                previous_newest_ms: before.map_or(state.age_ms, |segment| segment.newest_ms),
                 begun_ms,
+                previous_sequences: before
+                    .and_then(|segment| u32::try_from(segment.end - segment.first).ok())
+                    .unwrap_or_default(),
             }
         };
         *slot(&mut self.current, lane) = None;

@@ -18,6 +18,7 @@ use crate::{
         Fields, HEADER_BYTES, Header, MAX_NOTE_BYTES, Place, RawEntry, encode_entry, parse_entry,
     },
     lane::{FIRST_SEQUENCE, MAX_SEQUENCE},
+    opening::sync_file,
     recovery::{MAX_SEGMENT_BYTES, segment_files, segment_path},
     scan::{Scan, Step},
     storage::{Storage, StoredFile, read_up_to},
@@ -88,9 +89,17 @@ impl Parked {
             let Some(header) = file.header else { continue };
             let stored = storage.open(&file.path)?;
             let bytes = read_up_to(&*stored, 0, MAX_SEGMENT_BYTES)?;
-            parked.load_segment(file.path, &header, &bytes);
+            parked.load_segment(&file.path, &header, &bytes);
         }
         Ok(parked)
+    }
+
+    /// Makes last what a killed process may have written without a sync. A disk that refuses now is
+    /// noticed with the first thing that is written.
+    pub(crate) fn sync_found(&self, storage: &dyn Storage) {
+        for segment in &self.segments {
+            let _tried = sync_file(storage, &segment.path);
+        }
     }
 
     /// How many there are.
@@ -140,13 +149,21 @@ impl Parked {
         let mut open: Option<(&Path, Box<dyn StoredFile>)> = None;
         for (place, location) in self.live.range(from..).take(entries) {
             if open.as_ref().is_none_or(|(path, _)| *path != location.path) {
-                open =
-                    storage.open(&location.path).ok().map(|file| (location.path.as_path(), file));
+                open = match storage.open(&location.path) {
+                    Ok(file) => Some((&location.path, file)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                    // The disk may work again later.
+                    Err(_) => return found,
+                };
             }
-            let bytes = open
-                .as_ref()
-                .and_then(|(_, file)| read_up_to(&**file, location.at, location.bytes).ok());
-            let raw = bytes.as_deref().and_then(|bytes| parse_entry(bytes, location.salt).ok());
+            let bytes = match &open {
+                Some((_, file)) => match read_up_to(&**file, location.at, location.bytes) {
+                    Ok(bytes) => bytes,
+                    Err(_) => return found,
+                },
+                None => Vec::new(),
+            };
+            let raw = parse_entry(&bytes, location.salt).ok();
             match raw.filter(|raw| raw.sequence == *place).and_then(unwrap) {
                 Some(entry) => found.push(ParkedEntry { place: *place, entry }),
                 None => unreadable.push(*place),
@@ -253,6 +270,7 @@ impl Parked {
             previous_end: first,
             previous_newest_ms: 0,
             begun_ms: 0,
+            previous_sequences: 0,
         };
         file.write_at(&header.encode(), 0)?;
         self.segments.retain(|segment| segment.path != path);
@@ -262,10 +280,10 @@ impl Parked {
         Ok(())
     }
 
-    fn load_segment(&mut self, path: PathBuf, header: &Header, bytes: &[u8]) {
+    fn load_segment(&mut self, path: &Path, header: &Header, bytes: &[u8]) {
         let mut scan = Scan::new(bytes, HEADER_BYTES, header.salt, header.first, MAX_SEQUENCE);
         let mut segment = ParkedSegment {
-            path: path.clone(),
+            path: path.to_owned(),
             salt: header.salt,
             end: header.first,
             bytes: bytes.len() as u64,
@@ -280,7 +298,7 @@ impl Parked {
                         }
                     } else {
                         let location = Location {
-                            path: path.clone(),
+                            path: path.to_owned(),
                             salt: segment.salt,
                             at: at as u64,
                             bytes: entry.bytes,

@@ -33,8 +33,9 @@ pub(crate) struct Found {
     pub(crate) unreadable: Vec<(PathBuf, u64)>,
     /// Such files that were set aside before, with their lengths.
     pub(crate) aside: Vec<(PathBuf, u64)>,
-    /// Segments with something unreadable behind their last entry, and where that ends.
-    pub(crate) torn: Vec<(PathBuf, u64)>,
+    /// Segments that were read, where their last entry ends, and whether something unreadable is
+    /// behind it. A process that was killed may have written them without a sync.
+    pub(crate) read: Vec<(PathBuf, u64, bool)>,
     /// Numbers given to segments so far.
     pub(crate) numbers: u64,
 }
@@ -76,7 +77,7 @@ pub(crate) fn find(storage: &dyn Storage, folder: &Path) -> io::Result<Found> {
         lost: Vec::new(),
         unreadable: Vec::new(),
         aside: Vec::new(),
-        torn: Vec::new(),
+        read: Vec::new(),
         numbers: 0,
     };
     for lane in Lane::ALL {
@@ -230,9 +231,10 @@ impl Found {
             };
             self.epoch = self.epoch.max(header.epoch);
             let bound = next.map_or(MAX_SEQUENCE, |next| next.first);
-            let told = next
-                .and_then(|next| next.header)
-                .filter(|next| (header.first..=bound).contains(&next.previous_end));
+            let told = next.and_then(|next| next.header).filter(|next| {
+                let first = next.previous_end.checked_sub(next.previous_sequences.into());
+                first == Some(header.first) && next.previous_end <= bound
+            });
             let mut segment = Segment {
                 salt: header.salt,
                 epoch: header.epoch,
@@ -249,13 +251,12 @@ impl Found {
                 });
             } else {
                 let content = read_content(storage, &file.path, &header, bound)?;
-                if content.tail_bytes > 0 {
-                    self.torn.push((file.path.clone(), content.bytes));
-                }
+                self.read.push((file.path.clone(), content.bytes, content.tail_bytes > 0));
                 self.lost.extend(content.missing.iter().map(|range| (lane, range.clone())));
                 segment.end = content.end;
                 segment.bytes = content.bytes;
-                segment.newest_ms = content.newest_ms;
+                // What came later is not older, whatever the clock said.
+                segment.newest_ms = content.newest_ms.max(header.previous_newest_ms);
                 segment.marks = content.marks;
                 segment.missing = content.missing;
             }
@@ -277,4 +278,4 @@ pub(crate) const ASIDE_SUFFIX: &str = ".damaged";
 /// Segments are closed long before; what is longer was not written by an outbox.
 pub(crate) const MAX_SEGMENT_BYTES: usize = 1 << 30;
 /// Two slots.
-const MAX_CURSOR_FILE_BYTES: usize = 1024;
+pub(crate) const MAX_CURSOR_FILE_BYTES: usize = 1024;

@@ -45,6 +45,19 @@ impl State {
         true
     }
 
+    /// Drops what is more than there may be at opening: the bound was larger, or a crash brought back
+    /// what had been removed.
+    pub(crate) fn shrink(&mut self) {
+        while self.exceeds(Room::Disk, 0) {
+            let least = Lane::ALL
+                .into_iter()
+                .rev()
+                .find_map(|lane| Some((lane, self.front(lane, Room::Disk)?.0)));
+            let Some((lane, unit)) = least else { return };
+            self.drop_front(lane, unit, Cause::Shed);
+        }
+    }
+
     /// Drops what is too old. `now_ms` does not leap.
     pub(crate) fn expire(&mut self, now_ms: u64, max_age_ms: u64) {
         let limit = now_ms.saturating_sub(max_age_ms);

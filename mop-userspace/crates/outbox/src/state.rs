@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) bounds: Bounds,
     pub(crate) counts: Counts,
     pub(crate) epoch: u64,
+    /// Time for ages, at the last commit.
+    pub(crate) age_ms: u64,
     /// Begins the checksums of all entries of this opening.
     pub(crate) salt: u32,
     /// Length of all segments.
@@ -101,9 +103,10 @@ impl State {
             return self.refuse(lane);
         }
         let (salt, chunk_bytes) = (self.salt, self.bounds.chunk_bytes);
+        let times = (time_ms, self.age_ms);
         let state = slot(&mut self.lanes, lane);
         let sequence = state.next;
-        match state.push(draft, time_ms, salt, chunk_bytes, &mut self.spare) {
+        match state.push(draft, times, salt, chunk_bytes, &mut self.spare) {
             Some(bytes) => {
                 self.pending_bytes += bytes;
                 Admission::Accepted { sequence }
@@ -197,7 +200,7 @@ impl State {
         if self.degraded.is_none() {
             return Source::Nothing;
         }
-        let found = self.from_memory(state, position, entries, bytes);
+        let found = self.read_memory(state, position, entries, bytes);
         if found.is_empty() { Source::Nothing } else { Source::Memory(found) }
     }
 
@@ -253,7 +256,7 @@ impl State {
         Admission::Shed
     }
 
-    fn from_memory(
+    fn read_memory(
         &self,
         lane: &LaneState,
         position: u64,

@@ -33,7 +33,8 @@ pub struct Stats {
     pub parked: Vec<u64>,
     /// Per sink, records that were set aside and dropped since it was opened, to keep them bounded.
     pub parked_dropped: Vec<u64>,
-    /// Records found to be damaged at opening and since.
+    /// Records found to be damaged at opening and since. After a power failure, some that were being
+    /// written may be among them.
     pub damaged: u64,
     /// Time of the oldest record not yet delivered to every sink, in milliseconds since 1970; some
     /// records too early rather than too late.

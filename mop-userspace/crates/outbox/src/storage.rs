@@ -6,7 +6,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::Path,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 /// What the outbox asks of the machine.
@@ -43,6 +43,9 @@ pub(crate) trait Storage: Debug + Send + Sync {
 
     /// Milliseconds since some moment, never back and never in leaps.
     fn monotonic_ms(&self) -> u64;
+
+    /// The time of day, in milliseconds since 1970; it may leap.
+    fn day_ms(&self) -> u64;
 
     /// A number that nobody can foresee.
     fn random(&self) -> u64;
@@ -156,6 +159,11 @@ impl Storage for Disk {
 
     fn monotonic_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn day_ms(&self) -> u64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn random(&self) -> u64 {
