@@ -10,9 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{
-    Marker, Nginx, Observer, free_port, mop_command, observing, python, skip, tool, until,
-};
+use mop_tests::{Marker, Nginx, Observer, free_port, mop_command, observing, skip, tool, until};
 use serde_json::Value;
 
 #[test]
@@ -84,12 +82,15 @@ fn metrics_obey_the_rules_of_both_text_forms() -> Result<()> {
     let reader = "import sys\n\
         from prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n\
         print(sum(1 for _ in read(sys.stdin.read())))";
-    if with_input(Command::new(python()).args(["-c", "import prometheus_client"]), "").is_ok() {
-        let families = with_input(Command::new(python()).args(["-c", reader]), &open.body)?;
-        ensure!(families.trim().parse::<usize>()? > 40, "OpenMetrics: {families}");
-    } else {
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        with_input(Command::new(python).args(["-c", "import prometheus_client"]), "").is_ok()
+    });
+    let Some(python) = python else {
         skip(TEST, "Python has no prometheus_client (Debian's package python3-prometheus-client)");
-    }
+        return Ok(());
+    };
+    let families = with_input(Command::new(python).args(["-c", reader]), &open.body)?;
+    ensure!(families.trim().parse::<usize>()? > 40, "OpenMetrics: {families}");
     Ok(())
 }
 
