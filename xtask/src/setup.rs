@@ -432,12 +432,12 @@ const PARTS: &[Part] = &[
     // One Python must have both.
     required("python3:jsonschema, yaml", &["python3-jsonschema"]),
     required("python3:jsonschema, yaml", &["python3-yaml"]),
-    // Who read metrics: the linter of Prometheus, and the reader of OpenMetrics.
-    required("promtool", &["prometheus"]),
-    required("python3:prometheus_client", &["python3-prometheus-client"]),
     required("node", &["nodejs"]),
     required("wrk", &["wrk"]),
     required("ab", &["apache2-utils"]),
+    // Who read metrics: the linter of Prometheus, and the reader of OpenMetrics.
+    required("promtool", &["prometheus"]),
+    required("python3:prometheus_client", &["python3-prometheus-client"]),
     required("unshare", &["util-linux"]),
     required("setpriv", &["util-linux"]),
     optional("bpftool", &["bpftool"], UsedBy::Tests, "list of left-over links by bpftool"),
