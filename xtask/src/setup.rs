@@ -470,6 +470,9 @@ const PARTS: &[Part] = &[
     required("node", &["nodejs"]),
     required("wrk", &["wrk"]),
     required("ab", &["apache2-utils"]),
+    // Who read metrics: the linter of Prometheus, and the reader of OpenMetrics.
+    required("promtool", &["prometheus"]),
+    required("python3:prometheus_client", &["python3-prometheus-client"]),
     required("unshare", &["util-linux"]),
     required("setpriv", &["util-linux"]),
     required("rabbitmq-server", &["rabbitmq-server"]),

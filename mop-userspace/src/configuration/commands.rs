@@ -112,7 +112,11 @@ fn mask_all(key: &str, value: &mut Value) {
     }
 }
 
-fn each_leaf(value: &Value, path: &mut Vec<String>, each: &mut dyn FnMut(&[String], &Value)) {
+pub(super) fn each_leaf(
+    value: &Value,
+    path: &mut Vec<String>,
+    each: &mut dyn FnMut(&[String], &Value),
+) {
     match value {
         Value::Object(table) => {
             for (key, value) in table {

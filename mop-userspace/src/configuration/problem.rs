@@ -53,6 +53,15 @@ impl Problem {
         &self.path
     }
 
+    /// The keys that have a meaning, where one has none.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> Option<&'static [&'static str]> {
+        match self.kind {
+            ProblemKind::Unknown { known } => Some(known),
+            ProblemKind::Missing(_) | ProblemKind::Wrong(_) => None,
+        }
+    }
+
     /// The required key that the table at the path misses.
     pub(super) fn missing(&self) -> Option<&'static str> {
         match self.kind {

@@ -1,6 +1,6 @@
 use std::{ffi::OsString, fs};
 
-use super::*;
+use super::{tree::Value, *};
 
 #[test]
 fn layers_lie_over_each_other() {
@@ -116,6 +116,85 @@ fn variables_without_a_key_are_errors() {
         assert!(problems.first().expect("one").to_string().contains(name));
     }
 }
+
+#[test]
+fn the_reference_says_the_defaults() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mop.toml");
+    fs::write(&file, REFERENCE).expect("writable");
+    let read = sourced(Some(&file), &[]).expect("right").configuration;
+    let read = Configuration { is_given: false, ..read };
+    assert_eq!(format!("{read:#?}"), format!("{:#?}", Configuration::default()));
+}
+
+#[test]
+fn the_reference_has_every_key_and_only_those() {
+    let tree = reference_with_examples();
+    decode::decode::<Configuration>(&tree).expect("every key is one");
+    let mut tables = Vec::new();
+    tables_of(&tree, &mut Vec::new(), &mut tables);
+    for table in tables {
+        let mut path = table.clone();
+        path.push("no_such_key".to_owned());
+        let mut wrong = tree.clone();
+        wrong.overlay(Node::of_variable("X", "1").under(&path));
+        // A table without keys of its own, such as one of header fields, takes any.
+        let Err(problems) = decode::decode::<Configuration>(&wrong) else { continue };
+        let known = problems.first().expect("one").known().expect("unknown");
+        let Some(Value::Table(keys)) = tree.at(&table).map(|node| &node.value) else { panic!() };
+        let missing: Vec<_> = known.iter().filter(|key| !keys.contains_key(**key)).collect();
+        assert!(missing.is_empty(), "[{}] of deploy/mop.toml lacks {missing:?}", table.join("."));
+    }
+}
+
+#[test]
+fn examples_of_the_reference_say_the_defaults_of_their_sections() {
+    let tree = reference_with_examples();
+    let with_all = shown(&tree).expect("every key is one");
+    let mut leaves = Vec::new();
+    commands::each_leaf(&with_all, &mut Vec::new(), &mut |path, value| {
+        leaves.push((path.to_vec(), value.clone()));
+    });
+    for (path, value) in leaves {
+        let mut without = tree.clone();
+        // What has no default is an example, and a key that must be there has none.
+        let Some(default) = without.remove(&path).then(|| shown(&without)).flatten() else {
+            continue;
+        };
+        let default = path.iter().try_fold(&default, |value, key| value.get(key));
+        let has_none = default.is_none_or(|value| value.is_null() || value == "");
+        assert!(has_none || default == Some(&value), "{}: {default:?}", path.join("."));
+    }
+}
+
+fn shown(tree: &Node) -> Option<serde_json::Value> {
+    let configuration: Configuration = decode::decode(tree).ok()?;
+    serde_json::to_value(configuration).ok()
+}
+
+/// The reference, with what stands behind a `#` without a blank.
+fn reference_with_examples() -> Node {
+    let is_example = |line: &str| {
+        let rest = line.strip_prefix('#').unwrap_or_default();
+        rest.starts_with(|first: char| first == '[' || first.is_ascii_lowercase())
+    };
+    let lines = REFERENCE.lines().map(|line| if is_example(line) { &line[1..] } else { line });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let table = toml::de::DeTable::parse(&text).expect("TOML");
+    Node::of_file(&std::sync::Arc::new(tree::Source::Merged), &text, table.get_ref())
+}
+
+fn tables_of(node: &Node, path: &mut Vec<String>, tables: &mut Vec<Vec<String>>) {
+    let Value::Table(table) = &node.value else { return };
+    tables.push(path.clone());
+    for (key, node) in table {
+        path.push(key.clone());
+        tables_of(node, path, tables);
+        path.pop();
+    }
+}
+
+const REFERENCE: &str = include_str!("../../../deploy/mop.toml");
 
 fn problems(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
