@@ -231,7 +231,7 @@ impl World {
         let time_ms = self.day_ms();
         let text = id.to_string();
         let draft = Draft { lane, kind: "kind", id: &text, payload: &payload };
-        if self.outbox().append(draft, time_ms) == Admission::Accepted {
+        if matches!(self.outbox().append(draft, time_ms), Admission::Accepted { .. }) {
             self.accepted.insert(id, (lane, payload));
             self.pending.insert(id);
         }
