@@ -9,6 +9,7 @@
 
 mod body;
 mod certificates;
+mod chaos_checker;
 mod contracts;
 mod exchange;
 mod marker;
@@ -24,6 +25,7 @@ mod wait;
 
 pub use body::{Body, sha256_hex};
 pub use certificates::Certificates;
+pub use chaos_checker::{Allowed, Arrival, Attempt, History, Place, Verdict};
 pub use contracts::{
     contract_documents, contract_fixtures, python_with_jsonschema, unpacked_contracts,
 };
