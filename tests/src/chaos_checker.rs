@@ -41,6 +41,8 @@ pub struct Attempt {
 pub struct Arrival {
     /// Its `message_id`.
     pub id: String,
+    /// Where it was read: order is promised within one queue only.
+    pub queue: String,
     /// What it carries is what was attempted, byte for byte as far as it counts.
     pub is_genuine: bool,
     /// The broker says that it gave it before: not the agent's doing.
@@ -92,7 +94,7 @@ pub struct Verdict {
     pub recovered: usize,
     /// Never attempted, or changed on the way.
     pub unexpected: Vec<String>,
-    /// First arrivals after one of the same stream that was attempted later.
+    /// First arrivals behind one of the same stream, in the same queue, that was attempted later.
     pub reordered: usize,
     /// Acknowledged, not arrived, and set aside by the agent with a reason.
     pub parked: usize,
@@ -158,7 +160,7 @@ impl History {
 
     fn arrivals<'a>(&'a self, attempts: &HashMap<&'a str, (usize, &'a str)>) -> Arrivals<'a> {
         let mut arrivals = Arrivals::default();
-        let mut latest: HashMap<&str, usize> = HashMap::new();
+        let mut latest: HashMap<(&str, &str), usize> = HashMap::new();
         let mut places: HashMap<(&str, &str), BTreeMap<u64, HashMap<u64, &str>>> = HashMap::new();
         for arrival in &self.arrivals {
             let id = arrival.id.as_str();
@@ -169,7 +171,7 @@ impl History {
             if !arrivals.ids.insert(id) {
                 arrivals.duplicated += usize::from(!arrival.is_redelivered);
             } else {
-                let latest = latest.entry(stream).or_insert(number);
+                let latest = latest.entry((&arrival.queue, stream)).or_insert(number);
                 arrivals.reordered += usize::from(number < *latest);
                 *latest = number.max(*latest);
             }
@@ -265,7 +267,13 @@ mod tests {
     }
 
     fn arrival(id: &str) -> Arrival {
-        Arrival { id: id.to_owned(), is_genuine: true, is_redelivered: false, place: None }
+        Arrival {
+            id: id.to_owned(),
+            queue: "q".to_owned(),
+            is_genuine: true,
+            is_redelivered: false,
+            place: None,
+        }
     }
 
     fn placed(id: &str, epoch: u64, sequence: u64) -> Arrival {
@@ -348,6 +356,13 @@ mod tests {
             let verdict = history(&all, &all, arrivals).check(NOTHING);
             assert_eq!(verdict.reordered, reordered, "{arrivals:?}");
         }
+    }
+
+    #[test]
+    fn order_is_not_promised_between_queues() {
+        let mut history = history(&["a1", "a2"], &["a1", "a2"], &["a2", "a1"]);
+        history.arrivals[0].queue = "other".to_owned();
+        assert!(history.check(NOTHING).is_valid);
     }
 
     #[test]

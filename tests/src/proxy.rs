@@ -5,7 +5,11 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -23,6 +27,7 @@ use tokio::{
 pub struct Proxy {
     address: SocketAddr,
     setting: watch::Sender<Setting>,
+    connections: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -107,12 +112,14 @@ impl Proxy {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (started, start) = mpsc::channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
         let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => {
                     let _heard = started.send(Ok(()));
-                    runtime.block_on(accept(listener, server, settings));
+                    runtime.block_on(accept(listener, server, settings, &counter));
                 }
                 Err(error) => {
                     let _heard = started.send(Err(error));
@@ -120,13 +127,19 @@ impl Proxy {
             }
         })?;
         start.recv().context("the proxy did not start")??;
-        Ok(Self { address, setting, thread: Some(thread) })
+        Ok(Self { address, setting, connections, thread: Some(thread) })
     }
 
     /// Where clients connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many connections were made through it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Adds a toxic, for this direction; [`Toxic::ResetPeer`] and [`Toxic::Timeout`] with a time end
@@ -194,6 +207,7 @@ async fn accept(
     listener: std::net::TcpListener,
     server: SocketAddr,
     mut settings: watch::Receiver<Setting>,
+    connections: &AtomicUsize,
 ) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
@@ -205,6 +219,7 @@ async fn accept(
             }
             accepted = listener.accept() => {
                 if let Ok((client, _)) = accepted {
+                    connections.fetch_add(1, Ordering::Relaxed);
                     tokio::spawn(serve(client, server, settings.clone()));
                 }
             }
@@ -487,6 +502,7 @@ mod tests {
         proxy.heal();
         let again = TcpStream::connect(proxy.address())?;
         assert_eq!(echoed(again, b"back")?.0, b"back");
+        assert_eq!(proxy.connections(), 3);
         Ok(())
     }
 }

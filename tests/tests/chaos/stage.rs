@@ -1,0 +1,94 @@
+//! What all rounds of a set share: one broker, a proxy before it, and a folder.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context, Result};
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{QueueBindOptions, QueueDeleteOptions, QueueUnbindOptions},
+    types::FieldTable,
+};
+use mop_tests::{Broker, Certificates, Database, Proxy};
+use tempfile::TempDir;
+
+/// A broker and the way to it.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) broker: Broker,
+    pub(crate) certificates: Certificates,
+    database: Option<Database>,
+    folder: TempDir,
+}
+
+impl Stage {
+    pub(crate) fn start() -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let certificates = Certificates::create(folder.path())?;
+        let broker = Broker::builder(folder.path()).tls(&certificates).start()?;
+        broker.add_user(USER, PASSWORD, [".*", ".*", ".*"])?;
+        Ok(Self { broker, certificates, database: None, folder })
+    }
+
+    /// A new way to the broker, that can be disturbed.
+    pub(crate) fn proxy(&self) -> Result<Proxy> {
+        Proxy::start(SocketAddr::from(([127, 0, 0, 1], self.broker.port())))
+    }
+
+    /// The database of the hub: started when it is needed first.
+    pub(crate) fn database(&mut self) -> Result<&mut Database> {
+        if self.database.is_none() {
+            self.database = Some(Database::start()?);
+        }
+        self.database.as_mut().context("invariant: it was just started")
+    }
+
+    /// A folder for one round.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Deletes a queue with all that it holds.
+    pub(crate) fn delete_queue(&self, queue: &str) -> Result<()> {
+        self.administer(async |channel| {
+            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop)
+        })
+    }
+
+    /// Takes the binding of a queue away, or puts it back.
+    pub(crate) fn bind(&self, binding: Binding, is_bound: bool) -> Result<()> {
+        let Binding { queue, routing_key } = binding;
+        self.administer(async |channel| {
+            let (queue, exchange, key) = (queue.into(), "mop".into(), routing_key.into());
+            let arguments = FieldTable::default();
+            if is_bound {
+                let options = QueueBindOptions::default();
+                channel.queue_bind(queue, exchange, key, options, arguments).await
+            } else {
+                channel.queue_unbind(queue, exchange, key, arguments).await
+            }
+        })
+    }
+
+    fn administer(&self, work: impl AsyncFnOnce(&Channel) -> lapin::Result<()>) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let properties = ConnectionProperties::default();
+            let connection = Connection::connect(&self.broker.url(), properties).await?;
+            let channel = connection.create_channel().await?;
+            work(&channel).await?;
+            connection.close(200, "done".into()).await?;
+            Ok(())
+        })
+    }
+}
+
+/// How a queue gets its messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    pub(crate) queue: &'static str,
+    pub(crate) routing_key: &'static str,
+}
+
+/// Who the agent is at the broker.
+pub(crate) const USER: &str = "mop-node";
+pub(crate) const PASSWORD: &str = "first-password";
