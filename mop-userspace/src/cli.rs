@@ -1,13 +1,20 @@
 //! The command line.
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    configuration::commands::ConfigArguments, contracts::ContractsArguments, failure::Failure,
-    forward::ForwardArguments, hub::HubArguments, ledger::LedgerArguments,
-    outbox_commands::OutboxArguments, quality::QualityArguments, validate::ValidateArguments,
+    configuration::{Configuration, ConfigurationArguments, Given, commands::ConfigArguments},
+    contracts::ContractsArguments,
+    failure::Failure,
+    forward::ForwardArguments,
+    hub::HubArguments,
+    ledger::LedgerArguments,
+    outbox_commands::OutboxArguments,
+    quality::QualityArguments,
+    validate::ValidateArguments,
 };
 
 /// Sees the API traffic of this node at the TLS libraries and sockets, without any change to the
@@ -62,13 +69,15 @@ pub(crate) struct ObserveArguments {
     /// Stop after this time, e.g. 500ms, 30s, 5m, 2h. Without it: at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
-    /// Also write records as JSON Lines into files in this folder, at most 512 MiB of them.
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) journal: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) forwarding: ForwardingArguments,
     /// Threads that reassemble calls.
-    #[arg(long, value_name = "COUNT", default_value_t = 1,
-          value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_WORKERS,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]
     pub(crate) workers: u16,
+    /// Which of these were given: they win over the configuration.
+    #[arg(skip)]
+    pub(crate) given: Given,
 }
 
 #[derive(Args, Debug)]
@@ -100,6 +109,19 @@ pub(crate) struct ReplayArguments {
     pub(crate) report: ReportArguments,
     #[command(flatten)]
     pub(crate) quality: QualityArguments,
+    #[command(flatten)]
+    pub(crate) forwarding: ForwardingArguments,
+}
+
+/// Where records go besides the standard output.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ForwardingArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Keep records in an outbox in this folder, from which the configured sinks take them. Without a
+    /// sink they stay, up to the bounds of size and age: `mop outbox export` prints them.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) outbox: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -119,7 +141,7 @@ pub(crate) struct CompletionArguments {
 #[derive(Args, Debug)]
 pub(crate) struct KernelArguments {
     /// Room for data on its way from the kernel, in MiB per CPU; a power of two.
-    #[arg(long, value_name = "MIB", default_value_t = mop_probe::DEFAULT_RING_BYTES >> 20,
+    #[arg(long, value_name = "MIB", default_value_t = DEFAULT_RING_MIB,
           value_parser = parse_ring_mib)]
     pub(crate) ring_mib: u32,
     /// Where probes are put in the functions of TLS libraries.
@@ -137,7 +159,7 @@ pub(crate) struct ReportArguments {
     #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     pub(crate) output: OutputFormat,
     /// Report only calls whose path starts like this; may be given several times.
-    #[arg(long, value_name = "PREFIX", default_value = "/open-insurance/", conflicts_with = "all")]
+    #[arg(long, value_name = "PREFIX", default_value = DEFAULT_PATH_PREFIX, conflicts_with = "all")]
     pub(crate) path_prefix: Vec<String>,
     /// Report every call.
     #[arg(long)]
@@ -150,8 +172,28 @@ pub(crate) struct ReportArguments {
     pub(crate) body_digest: bool,
 }
 
+impl ForwardingArguments {
+    /// The configuration, with what the command line says over it.
+    pub(crate) fn load(&self) -> Result<Configuration, Failure> {
+        let mut configuration = Configuration::load(&self.configuration)?;
+        if let Some(folder) = &self.outbox {
+            configuration.outbox.folder = Some(folder.clone());
+        }
+        Ok(configuration)
+    }
+
+    /// The same, but nothing at all unless the command line asks for it.
+    pub(crate) fn load_if_given(&self) -> Result<Configuration, Failure> {
+        if self.configuration.config.is_none() && self.outbox.is_none() {
+            return Ok(Configuration::default());
+        }
+        self.load()
+    }
+}
+
 /// How records are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum OutputFormat {
     /// A line or two a call, for people.
     Pretty,
@@ -170,6 +212,26 @@ pub(crate) enum ProbeSites {
     Entry,
 }
 
+impl Arguments {
+    /// Reads the command line. For a wrong one clap prints its own message and exits with 2.
+    pub(crate) fn read() -> Self {
+        Self::read_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    pub(crate) fn read_from(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(words)?;
+        let mut arguments = Self::from_arg_matches(&matches)?;
+        if let (Command::Observe(observe), Some((_, matches))) =
+            (&mut arguments.command, matches.subcommand())
+        {
+            observe.given = Given::of(matches);
+        }
+        Ok(arguments)
+    }
+}
+
 /// Prints a completion script.
 pub(crate) fn completions(arguments: &CompletionArguments) -> Result<ExitCode, Failure> {
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "mop", &mut io::stdout());
@@ -177,7 +239,7 @@ pub(crate) fn completions(arguments: &CompletionArguments) -> Result<ExitCode, F
 }
 
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    const FORM: &str = "a number and one of ms, s, m, h is wanted, e.g. 30s";
+    const FORM: &str = "a number and one of ms, s, m, h, d is wanted, e.g. 30s";
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_not_a_number| FORM.to_owned())?;
@@ -186,6 +248,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "s" => number.checked_mul(1_000),
         "m" => number.checked_mul(60_000),
         "h" => number.checked_mul(3_600_000),
+        "d" => number.checked_mul(86_400_000),
         _ => return Err(FORM.to_owned()),
     };
     match milliseconds {
@@ -197,12 +260,27 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 
 fn parse_ring_mib(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
-        Ok(mib) if mib.is_power_of_two() && mib <= MAX_RING_MIB => Ok(mib),
-        _ => Err(format!("a power of two from 1 to {MAX_RING_MIB} is wanted")),
+        Ok(mib) => check_ring_mib(mib).map(|()| mib),
+        Err(_) => check_ring_mib(0).map(|()| 0),
     }
 }
 
+pub(crate) fn check_ring_mib(mib: u32) -> Result<(), String> {
+    if mib.is_power_of_two() && mib <= MAX_RING_MIB {
+        Ok(())
+    } else {
+        Err(format!("a power of two from 1 to {MAX_RING_MIB} is wanted"))
+    }
+}
+
+pub(crate) const DEFAULT_RING_MIB: u32 = mop_probe::DEFAULT_RING_BYTES >> 20;
 const MAX_RING_MIB: u32 = 256;
+
+pub(crate) const DEFAULT_WORKERS: u16 = 1;
+pub(crate) const MAX_WORKERS: u16 = 64;
+
+/// All regulated interfaces of Open Insurance Brasil lie below it.
+pub(crate) const DEFAULT_PATH_PREFIX: &str = "/open-insurance/";
 
 #[cfg(test)]
 mod tests {
@@ -219,6 +297,7 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(604_800)));
         for bad in
             ["", "30", "s", "-1s", "1.5s", "0s", "99999999999999999999s", "18446744073709551615h"]
         {

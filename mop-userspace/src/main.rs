@@ -10,10 +10,11 @@ mod connections;
 mod contracts;
 mod discovery;
 mod doctor;
+mod drafts;
 mod failure;
 mod forward;
+mod forwarding;
 mod hub;
-mod journal;
 mod ledger;
 mod mask;
 mod observe;
@@ -31,6 +32,7 @@ mod rulebook;
 mod selection;
 mod signals;
 mod sinks;
+mod spool;
 mod stdout;
 mod summary;
 mod validate;
@@ -38,8 +40,6 @@ mod vitals;
 mod worker;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use crate::cli::{Arguments, Command};
 
@@ -51,10 +51,9 @@ fn main() -> ExitCode {
         }
         None => eprintln!("mop: internal error; please report it"),
     }));
-    // clap prints its own message for a wrong command line and exits with 2.
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let outcome = match arguments.command {
-        Command::Observe(arguments) => observe::run(&arguments),
+        Command::Observe(arguments) => observe::run(arguments),
         Command::Record(arguments) => recorder::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use mop_common::Counters;
 use mop_probe::{LoadOptions, Observer, environment};
 use mop_wire::Options;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     batch::Batch,
@@ -22,24 +23,33 @@ use crate::{
     connections::{Connections, LibraryNames, Node},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
-    output::{Format, Output},
+    forwarding::Forwarding,
+    ledger::CaptureAccount,
+    output::{Dropped, Format, Output},
     pipeline::{Pipeline, Reporter},
     rulebook::Rules,
     selection::Selection,
     signals::StopRequest,
+    spool::{spooling, unix_ms},
     stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
     worker::{self, EMPTY_BATCHES},
 };
 
 /// Observes until told to stop.
-pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
-    let format = Format::of(&arguments.report, arguments.journal.is_some())?;
+pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
+    let configuration = arguments.forwarding.load()?;
+    arguments.over(&configuration.observe, &configuration.quality);
+    let format = Format::of(&arguments.report, spooling(&configuration))?;
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
-    let output = Output::start(format, arguments.journal.clone())?;
+    let dropped = Arc::new(Dropped::default());
+    let (spool, forwarding) =
+        Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
+            .unzip();
+    let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
-    let run = u32::try_from(clock::monotonic_ns() >> 20 & u64::from(u32::MAX)).unwrap_or(0);
+    let run = run_id(&configuration.node.name());
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = Reporter {
@@ -47,13 +57,9 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
             payload: format.payload(),
             outlet: (!format.is_silent()).then(|| output.outlet()),
             clock: Clock::now(),
-            run,
+            run: run.clone(),
             counts: ExchangeCounts::default(),
-            inspector: rules.inspector(
-                &arguments.quality,
-                LIVE_CLEAN,
-                format!("{run:08x}/{number}"),
-            ),
+            inspector: rules.inspector(&arguments.quality, LIVE_CLEAN, format!("{run}/{number}")),
         };
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
@@ -89,9 +95,22 @@ pub(crate) fn run(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
         }
     }
     rules.stop()?;
-    totals.output_dropped_bytes = output.finish()?;
+    let spool = output.finish()?;
+    totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
+    if let (Some(spool), Some(forwarding)) = (spool, forwarding) {
+        forwarding.stop(spool);
+    }
     finish(arguments.report.output, &Summary::new(totals))
 }
+
+/// Begins the identifiers of a run: no other run, of this node or another, has the same.
+fn run_id(node: &str) -> String {
+    let digest = Sha256::digest(format!("{node}/{}/{}", unix_ms(), clock::monotonic_ns()));
+    digest.iter().take(RUN_ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Enough for every run of every node there will ever be.
+pub(crate) const RUN_ID_BYTES: usize = 8;
 
 /// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
 /// judging goes on, at no cost.

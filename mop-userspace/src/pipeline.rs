@@ -50,7 +50,7 @@ pub(crate) struct Reporter {
     pub(crate) outlet: Option<Outlet>,
     pub(crate) clock: Clock,
     /// Begins the identifier of every exchange of this run.
-    pub(crate) run: u32,
+    pub(crate) run: String,
     pub(crate) counts: ExchangeCounts,
     /// `None`: calls are not judged.
     pub(crate) inspector: Option<Inspector>,
@@ -204,7 +204,7 @@ impl Reporter {
             return;
         }
         self.counts.reported += 1;
-        let id = format!("{:08x}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
+        let id = format!("{}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
         let record = ExchangeRecord::new(id, exchange, facts, self.clock, self.payload);
         self.deliver(&record, exchange);
     }

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use mop_outbox::Lane;
+
 use crate::{
+    drafts::Envelope,
     output::Record,
     record::{ExchangeRecord, MessageRecord, SeenRecord, library_name},
 };
@@ -17,6 +20,10 @@ pub(crate) enum Style {
 }
 
 impl Record for ExchangeRecord<'_> {
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope { lane: Lane::Local, kind: self.kind, id: &self.exchange }
+    }
+
     fn write_pretty(&self, out: &mut String, style: Style) {
         write(out, self, style);
     }

@@ -5,7 +5,8 @@ mod records;
 mod window;
 
 pub(crate) use inspector::{
-    Inspector, InspectorCounts, Outcome, QualityArguments, apply_rules, operation_record,
+    DEFAULT_WINDOW, Inspector, InspectorCounts, Outcome, QualityArguments, apply_rules,
+    check_window, operation_record,
 };
 pub(crate) use mop_contract::rules::RuleViolation;
 pub(crate) use records::{

@@ -24,7 +24,7 @@ pub(crate) enum Payload {
 /// One exchange, as it is reported.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExchangeRecord<'a> {
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Identifier in this run, or the one of the replayed file.
     pub(crate) exchange: String,
     /// When the first byte was seen.

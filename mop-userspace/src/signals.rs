@@ -31,10 +31,15 @@ impl StopRequest {
         Ok(Self { flag })
     }
 
+    /// True once the process was asked to stop.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+
     /// Waits for a request, or until `duration` has passed, or until `done` says so.
     pub(crate) fn wait(&self, duration: Option<Duration>, done: impl Fn() -> bool) {
         let end = duration.and_then(|duration| Instant::now().checked_add(duration));
-        while !self.flag.load(Ordering::Acquire) && !done() {
+        while !self.is_requested() && !done() {
             match end.map(|end| end.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return,
                 Some(left) => std::thread::sleep(left.min(LOOK_EVERY)),

@@ -17,11 +17,16 @@ pub(crate) struct SinkVitals {
     pub(crate) passed: AtomicU64,
     /// Records sent again, after a trouble or a nack.
     pub(crate) resent: AtomicU64,
+    /// Records that were set aside and taken later.
+    pub(crate) unparked: AtomicU64,
     /// Troubles.
     pub(crate) troubles: AtomicU64,
     /// Records on their way.
     pub(crate) in_flight: AtomicU64,
     pub(crate) is_connected: AtomicBool,
+    /// Held while records are counted and acknowledged to the outbox: who holds it sees both or
+    /// neither.
+    pub(crate) books: Mutex<()>,
     /// Why it does not send at the moment.
     trouble: Mutex<Option<crate::sinks::Trouble>>,
 }

@@ -149,10 +149,10 @@ fn secrets_and_bodies_are_masked_in_every_output() -> Result<()> {
         &["observe", "--output", "pretty", "--show-payload"],
     ];
     for arguments in outputs {
-        let journal = folder.path().join(arguments.join(""));
+        let outbox = folder.path().join(arguments.join(""));
         let printed = folder.path().join("printed");
         let mut command = mop_command();
-        command.args(arguments).arg("--journal").arg(&journal).stdin(Stdio::null());
+        command.args(arguments).arg("--outbox").arg(&outbox).stdin(Stdio::null());
         command.stdout(fs::File::create(&printed)?);
         let errors = folder.path().join("errors");
         command.stderr(fs::File::create(&errors)?);
@@ -180,7 +180,7 @@ fn secrets_and_bodies_are_masked_in_every_output() -> Result<()> {
         for file in [printed.as_path(), errors.as_path()].into_iter().map(fs::read) {
             leaks_nothing(&file?)?;
         }
-        for file in files_below(&journal)? {
+        for file in files_below(&outbox)? {
             leaks_nothing(&fs::read(file)?)?;
         }
     }

@@ -1,105 +1,108 @@
-//! Skeleton: the one configuration of `mop`.
+//! The one configuration of `mop`: built-in defaults, below a file, below its drop-ins, below
+//! environment variables, below flags.
+//!
+//! It is read once, at the start; a change needs a restart. Contracts and rules are not part of it
+//! and are read again when their files change. Unknown keys are errors, and so is every value that
+//! makes no sense: nothing of a configuration is ever passed over.
 
 pub(crate) mod commands;
+mod decode;
+pub(crate) mod duration;
+mod flags;
+mod layers;
+mod mask;
+mod problem;
+mod sections;
+mod tree;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    failure::Failure,
-    sinks::{
-        mop_server::MopServerConfiguration, otlp::OtlpConfiguration,
-        rabbitmq::RabbitMqConfiguration, webhook::WebhookConfiguration,
-    },
+pub(crate) use flags::Given;
+pub(crate) use problem::Problem;
+pub(crate) use sections::{
+    NodeConfiguration, ObserveConfiguration, OutboxConfiguration, QualityConfiguration,
+    SinksConfiguration,
 };
 
+use self::{layers::Layers, tree::Node};
+use crate::failure::Failure;
+
 /// Where the configuration is read from.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct ConfigurationArguments {
-    /// Configuration file (TOML). Without it: /etc/mop/mop.toml, where there is one.
+    /// Configuration file (TOML), and beside it a folder of drop-ins: `mop.d/*.toml` for
+    /// `mop.toml`. Without it: /etc/mop/mop.toml, where there is one.
     #[arg(long, value_name = "FILE", env = "MOP_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 }
 
 /// All that can be configured.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Configuration {
     pub(crate) node: NodeConfiguration,
+    pub(crate) observe: ObserveConfiguration,
+    pub(crate) quality: QualityConfiguration,
     pub(crate) outbox: OutboxConfiguration,
     pub(crate) admin: crate::admin::AdminConfiguration,
     pub(crate) sinks: SinksConfiguration,
     pub(crate) hub: crate::hub::HubConfiguration,
     pub(crate) privileges: crate::privileges::PrivilegesConfiguration,
+    /// True when a file or a variable was read: somebody wants what needs a configuration.
+    #[serde(skip)]
+    pub(crate) is_given: bool,
 }
 
-/// Which node this is.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct NodeConfiguration {
-    /// Names the node in records and on the broker. Empty: the host name.
-    pub(crate) name: String,
-    /// The participant's organisation id.
-    pub(crate) organisation: String,
-}
-
-/// The outbox.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct OutboxConfiguration {
-    /// Where it lies. Without it there is no outbox and nothing is forwarded.
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) max_mib: u64,
-    #[serde(with = "seconds")]
-    pub(crate) max_age: Duration,
-    pub(crate) segment_mib: u64,
-    pub(crate) memory_mib: u64,
-    #[serde(with = "seconds")]
-    pub(crate) commit_every: Duration,
-    /// Keep what was delivered until the bounds are reached.
-    pub(crate) keep_delivered: bool,
-}
-
-/// Where records go.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct SinksConfiguration {
-    pub(crate) rabbitmq: Option<RabbitMqConfiguration>,
-    pub(crate) mop_server: Option<MopServerConfiguration>,
-    pub(crate) webhook: Option<WebhookConfiguration>,
-    pub(crate) otlp: Option<OtlpConfiguration>,
-}
-
-impl Default for OutboxConfiguration {
-    fn default() -> Self {
-        Self {
-            folder: None,
-            max_mib: 1024,
-            max_age: Duration::from_secs(7 * 86_400),
-            segment_mib: 16,
-            memory_mib: 64,
-            commit_every: Duration::from_millis(50),
-            keep_delivered: false,
-        }
-    }
+/// A configuration, and where its values are from.
+#[derive(Debug)]
+struct Sourced {
+    configuration: Configuration,
+    tree: Node,
+    files: Vec<PathBuf>,
+    variables: Vec<String>,
 }
 
 impl Configuration {
     /// Reads and merges: defaults, file, drop-ins, environment.
-    pub(crate) fn load(_arguments: &ConfigurationArguments) -> Result<Self, Failure> {
-        Ok(Self::default())
+    pub(crate) fn load(arguments: &ConfigurationArguments) -> Result<Self, Failure> {
+        let read = Sourced::read(arguments.config.as_deref(), std::env::vars_os());
+        read.map(|sourced| sourced.configuration).map_err(|problems| {
+            let first = problems.first().map(Problem::to_string).unwrap_or_default();
+            Failure::configuration(match problems.len() {
+                0 | 1 => first,
+                count => format!("{first} (and {} more: see `mop config check`)", count - 1),
+            })
+        })
+    }
+
+    /// What makes no sense although it can be read.
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.node.check(&mut problems);
+        self.observe.check(&mut problems);
+        self.quality.check(&mut problems);
+        self.outbox.check(&mut problems);
+        problems
     }
 }
 
-/// Skeleton: durations as text.
-mod seconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        crate::cli::parse_duration(&text).map_err(serde::de::Error::custom)
+impl Sourced {
+    fn read(
+        named: Option<&Path>,
+        environment: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    ) -> Result<Self, Vec<Problem>> {
+        let Layers { tree, files, variables } = Layers::read(named, environment)?;
+        let mut configuration: Configuration = decode::decode(&tree)?;
+        let problems = configuration.check();
+        if !problems.is_empty() {
+            return Err(problems.into_iter().map(|problem| tree.place(problem)).collect());
+        }
+        configuration.is_given = !files.is_empty() || !variables.is_empty();
+        Ok(Self { configuration, tree, files, variables })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{configuration::ConfigurationArguments, failure::Failure};
 
 /// Its section of the configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HubConfiguration {}
 

@@ -35,7 +35,7 @@ pub(crate) struct QualityArguments {
     #[command(flatten)]
     pub(crate) rules: RuleArguments,
     /// Stretch of time over which calls and attributes are counted: whole seconds, at most a day.
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_window)]
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_WINDOW_TEXT, value_parser = parse_window)]
     pub(crate) window: Duration,
     /// Of the calls with nothing wrong, report every so many of each operation; 0 for none.
     /// Without it: each in a replay, every hundredth of live traffic.
@@ -322,11 +322,19 @@ fn counterpart_of(exchange: &Exchange) -> Option<String> {
 
 fn parse_window(text: &str) -> Result<Duration, String> {
     let window = parse_duration(text)?;
+    check_window(window).map(|()| window)
+}
+
+pub(crate) fn check_window(window: Duration) -> Result<(), String> {
     if window.subsec_nanos() != 0 || window > MAX_WINDOW {
         return Err("whole seconds are wanted, 24h at most".to_owned());
     }
-    Ok(window)
+    Ok(())
 }
+
+/// Long enough that counts mean something, short enough to be seen on the same day.
+pub(crate) const DEFAULT_WINDOW: Duration = Duration::from_secs(30 * 60);
+const DEFAULT_WINDOW_TEXT: &str = "30m";
 
 /// Counts that nobody sees for longer are of no use.
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);

@@ -13,9 +13,12 @@ use mop_contract::{
     violation::{Severity, Violation},
     window::{Counterpart, Tally},
 };
+use mop_outbox::Lane;
 use serde::Serialize;
 
+use super::inspector::Outcome;
 use crate::{
+    drafts::Envelope,
     output::Record,
     pretty::{Style, paint_severity},
     record::timestamp,
@@ -264,6 +267,15 @@ pub(super) fn counterpart(counterpart: &Counterpart) -> Option<&str> {
 }
 
 impl Record for QualityReport<'_> {
+    fn envelope(&self) -> Envelope<'_> {
+        let lane = if self.verdict == Outcome::Violating.name() {
+            Lane::Violations
+        } else {
+            Lane::Samples
+        };
+        Envelope { lane, kind: self.kind, id: &self.id }
+    }
+
     fn write_pretty(&self, out: &mut String, style: Style) {
         write_findings(
             out,
@@ -347,6 +359,10 @@ pub(crate) fn write_findings(
 }
 
 impl Record for QualitySummary<'_> {
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope { lane: Lane::Data, kind: self.kind, id: &self.id }
+    }
+
     fn write_pretty(&self, out: &mut String, _style: Style) {
         let what = match &self.operation {
             Some(operation) => format!("{} {}", operation.method, operation.template),
@@ -369,6 +385,10 @@ impl Record for QualitySummary<'_> {
 }
 
 impl Record for QualityFill<'_> {
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope { lane: Lane::Data, kind: self.kind, id: &self.id }
+    }
+
     /// Hundreds of numbers: for machines only.
     fn write_pretty(&self, _out: &mut String, _style: Style) {}
 }

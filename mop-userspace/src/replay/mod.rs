@@ -3,17 +3,28 @@
 mod capture_file;
 mod exchange_lines;
 
-use std::{fs::File, io::BufReader, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
     failure::Failure,
-    observe,
-    output::{Format, Output},
+    forwarding::Forwarding,
+    ledger::CaptureAccount,
+    observe::{self, RUN_ID_BYTES},
+    output::{Dropped, Format, Output},
     pipeline::Reporter,
     rulebook::Rules,
     selection::Selection,
+    spool::spooling,
     summary::{ExchangeCounts, Summary},
 };
 
@@ -31,30 +42,59 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             path.display()
         )));
     };
-    let format = Format::of(&arguments.report, false)?;
+    // A replay on a node that forwards is not to be taken for its traffic, unless that is asked for.
+    let configuration = arguments.forwarding.load_if_given()?;
+    let format = Format::of(&arguments.report, spooling(&configuration))?;
     let file = File::open(path)
         .map_err(|error| Failure::runtime(format!("cannot open {}: {error}", path.display())))?;
+    let (run, mut file) = identify(BufReader::with_capacity(READ_BYTES, file))
+        .map_err(|error| Failure::runtime(format!("cannot read {}: {error}", path.display())))?;
     let rules = Rules::load(&arguments.quality)?;
-    let output = Output::start(format, None)?;
+    let dropped = Arc::new(Dropped::default());
+    let (spool, forwarding) =
+        Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
+            .unzip();
+    let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
         outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
         clock: Clock { offset_ns: 0 },
-        run: 0,
+        run: run.clone(),
         counts: ExchangeCounts::default(),
-        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, "replay".to_owned()),
+        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, run),
     };
-    let mut file = BufReader::with_capacity(READ_BYTES, file);
     let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.
-    let dropped = output.finish();
+    let spool = output.finish()?;
+    if let (Some(mut spool), Some(forwarding)) = (spool, forwarding) {
+        if !forwarding.drain(&mut spool, DRAIN_LIMIT, || false) {
+            eprintln!("mop: some records are still in the outbox; they are sent by the next run");
+        }
+        forwarding.stop(spool);
+    }
     let mut totals = read.map_err(|failure| failure.in_context(&path.display().to_string()))?;
-    totals.output_dropped_bytes = dropped?;
+    totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     observe::finish(arguments.report.output, &Summary::new(totals))
 }
 
+/// Gives what begins the identifiers of a replay — the same whenever the same file is replayed, and
+/// another for another file — and the file as it was.
+fn identify<R: Read>(mut file: R) -> io::Result<(String, impl Read)> {
+    let mut start = Vec::new();
+    file.by_ref().take(IDENTIFIED_BYTES).read_to_end(&mut start)?;
+    let digest = Sha256::digest(&start);
+    let run = digest.iter().take(RUN_ID_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    Ok((run, io::Cursor::new(start).chain(file)))
+}
+
+/// Captures differ from their first record on: it has the time of the machine in nanoseconds.
+const IDENTIFIED_BYTES: u64 = 64 << 10;
+
 /// Whoever replays a file wants to know of every call in it.
 const EACH_CLEAN: u32 = 1;
+
+/// The sinks may take so long for what a file gives.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 const READ_BYTES: usize = 256 << 10;

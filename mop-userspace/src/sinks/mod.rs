@@ -4,9 +4,13 @@
 //! window of deliveries in flight, order, retries, what is set aside, how far the outbox is read —
 //! is the pump's, the same for every sink.
 
+mod backoff;
+pub(crate) mod configured;
+pub(crate) mod forwarder;
 pub(crate) mod mop_server;
 pub(crate) mod otlp;
-pub(crate) mod pump;
+mod progress;
+mod pump;
 pub(crate) mod rabbitmq;
 pub(crate) mod trouble;
 pub(crate) mod webhook;

@@ -1,8 +1,8 @@
 //! Skeleton.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Its section of the configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OtlpConfiguration {}

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::Path,
     process::Stdio,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use mop_tests::{
-    Certificates, Exchange, Marker, Nginx, Observation, Observer, Process, Script, curl,
+    Certificates, Exchange, Marker, Nginx, Observation, Observer, Process, Script, curl, exported,
     mop_command, observing, run, until,
 };
 use rustix::process::Signal;
@@ -237,8 +236,8 @@ fn rules_are_replaced_while_calls_are_judged() -> Result<()> {
 }
 
 #[test]
-fn no_secret_is_in_what_is_observed_or_in_the_journal() -> Result<()> {
-    if !observing("no_secret_is_in_what_is_observed_or_in_the_journal") {
+fn no_secret_is_in_what_is_observed_or_in_the_outbox() -> Result<()> {
+    if !observing("no_secret_is_in_what_is_observed_or_in_the_outbox") {
         return Ok(());
     }
     let _alone = alone();
@@ -260,11 +259,11 @@ fn no_secret_is_in_what_is_observed_or_in_the_journal() -> Result<()> {
     let rules = folder.path().join("rules");
     write_own(&rules, &marker.to_string(), "name")?;
     for output in ["jsonl", "pretty"] {
-        let [journal, printed, errors] = ["journal", "printed", "errors"]
+        let [outbox, printed, errors] = ["outbox", "printed", "errors"]
             .map(|name| folder.path().join(format!("{output}-{name}")));
         let mut command = mop_command();
         command.args(["observe", "--output", output, "--report-clean", "1", "--rules"]).arg(&rules);
-        command.arg("--journal").arg(&journal).stdin(Stdio::null());
+        command.arg("--outbox").arg(&outbox).stdin(Stdio::null());
         command.stdout(fs::File::create(&printed)?).stderr(fs::File::create(&errors)?);
         let mut process = Process::start("mop", &mut command)?;
         until("observation", CALL_LIMIT, || {
@@ -303,16 +302,16 @@ fn no_secret_is_in_what_is_observed_or_in_the_journal() -> Result<()> {
             holds_no_secret(line, is_of_a_call).with_context(|| format!("{output} output"))?;
         }
         holds_no_secret(&fs::read_to_string(&errors)?, false).context("messages")?;
-        let journalled = lines_below(&journal)?;
-        let records: Vec<Value> = journalled
+        let kept = exported(&outbox)?;
+        let records: Vec<Value> = kept
             .iter()
             .map(|line| serde_json::from_str(line))
             .collect::<serde_json::Result<_>>()?;
         hold_to_schemas(&records)?;
-        ensure!(of_kind(&records, "quality.report").len() >= 2, "the journal lacks the reports");
-        ensure!(!of_kind(&records, "quality.fill").is_empty(), "the journal lacks the fill");
-        for (record, line) in records.iter().zip(&journalled) {
-            holds_no_secret(line, record["kind"] == "exchange").context("the journal")?;
+        ensure!(of_kind(&records, "quality.report").len() >= 2, "the outbox lacks the reports");
+        ensure!(!of_kind(&records, "quality.fill").is_empty(), "the outbox lacks the fill");
+        for (record, line) in records.iter().zip(&kept) {
+            holds_no_secret(line, record["kind"] == "exchange").context("the outbox")?;
         }
     }
     Ok(())
@@ -345,19 +344,6 @@ fn all_ids_differ(observation: &Observation) -> Result<()> {
     }
     ensure!(!ids.is_empty());
     Ok(())
-}
-
-fn lines_below(folder: &Path) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            lines.extend(lines_below(&path)?);
-        } else {
-            lines.extend(fs::read_to_string(&path)?.lines().map(str::to_owned));
-        }
-    }
-    Ok(lines)
 }
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);

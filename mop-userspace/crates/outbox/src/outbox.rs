@@ -40,7 +40,10 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It will be committed.
-    Accepted,
+    Accepted {
+        /// Its place in its lane.
+        sequence: u64,
+    },
     /// There is no room, and nothing less important to drop for it. It was counted.
     Shed,
 }
@@ -119,6 +122,11 @@ impl Outbox {
     /// Writes and syncs what waits, drops what is too old or too much, heals a disk that works again. Gives
     /// the records that are durable now and were not before.
     pub fn commit(&mut self, _now_ms: u64) -> u64 {
+        unimplemented!()
+    }
+
+    /// The last record of a lane that is safe on disk; 0 when none is.
+    pub fn durable(&self, _lane: Lane) -> u64 {
         unimplemented!()
     }
 
