@@ -17,6 +17,15 @@ pub struct Certificates {
     folder: PathBuf,
 }
 
+/// Files of one client.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 impl Certificates {
     /// Makes them in a folder; they are valid for a day.
     pub fn create(folder: &Path) -> Result<Self> {
@@ -37,6 +46,29 @@ impl Certificates {
             run(&mut command, Duration::from_secs(20))?;
         }
         Ok(Self { folder })
+    }
+
+    /// Makes a client's certificate with this common name, or replaces the one it has.
+    pub fn issue_client(&self, name: &str) -> Result<ClientCertificate> {
+        let commands = [
+            format!(
+                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+                 -keyout {name}.key -out {name}.csr -subj /CN={name}"
+            ),
+            format!(
+                "x509 -req -in {name}.csr -CA authority.pem -CAkey authority.key -CAcreateserial \
+                 -days 1 -out {name}.pem"
+            ),
+        ];
+        for arguments in commands {
+            let mut command = Command::new("openssl");
+            command.current_dir(&self.folder).args(arguments.split_ascii_whitespace());
+            run(&mut command, Duration::from_secs(20))?;
+        }
+        Ok(ClientCertificate {
+            certificate: self.folder.join(format!("{name}.pem")),
+            key: self.folder.join(format!("{name}.key")),
+        })
     }
 
     /// The certificate that clients trust.

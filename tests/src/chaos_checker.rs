@@ -161,7 +161,7 @@ impl History {
     fn arrivals<'a>(&'a self, attempts: &HashMap<&'a str, (usize, &'a str)>) -> Arrivals<'a> {
         let mut arrivals = Arrivals::default();
         let mut latest: HashMap<(&str, &str), usize> = HashMap::new();
-        let mut places: HashMap<(&str, &str), BTreeMap<u64, HashMap<u64, &str>>> = HashMap::new();
+        let mut places: HashMap<(&str, &str), Sequences<'_>> = HashMap::new();
         for arrival in &self.arrivals {
             let id = arrival.id.as_str();
             let Some(&(number, stream)) = attempts.get(id).filter(|_| arrival.is_genuine) else {
@@ -234,6 +234,9 @@ impl Verdict {
         })
     }
 }
+
+/// Who stood at each sequence of a stream, by epoch.
+type Sequences<'a> = BTreeMap<u64, HashMap<u64, &'a str>>;
 
 #[derive(Default)]
 struct Arrivals<'a> {

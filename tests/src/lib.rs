@@ -7,10 +7,16 @@
 //! MOP observes the whole machine. A test therefore marks its own calls with a [`Marker`] in the
 //! path and looks only at the exchanges that carry it.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod body;
+mod broker;
+mod broker_node;
 mod certificates;
 mod chaos_checker;
 mod contracts;
+mod database;
+mod database_cluster;
 mod exchange;
 mod marker;
 mod nginx;
@@ -18,18 +24,25 @@ mod observer;
 mod outbox;
 mod port;
 mod process;
+#[cfg(feature = "proxy")]
 mod proxy;
 mod script;
 mod skip;
 mod verify;
 mod wait;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{Amqp, Message as AmqpMessage};
 pub use body::{Body, sha256_hex};
-pub use certificates::Certificates;
+pub use broker::{Broker, BrokerBuilder};
+pub use broker_node::{BrokerNode, BrokerPorts};
+pub use certificates::{Certificates, ClientCertificate};
 pub use chaos_checker::{Allowed, Arrival, Attempt, History, Place, Verdict};
 pub use contracts::{
     contract_documents, contract_fixtures, python_with_jsonschema, unpacked_contracts,
 };
+pub use database::Database;
+pub use database_cluster::DatabaseCluster;
 pub use exchange::{Exchange, Message};
 pub use marker::Marker;
 pub use nginx::{Nginx, NginxBuilder};
@@ -37,6 +50,7 @@ pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_comma
 pub use outbox::exported;
 pub use port::free_port;
 pub use process::{Process, bound, curl, curl_options, run, tool};
+#[cfg(feature = "proxy")]
 pub use proxy::{Direction, Proxy, Toxic};
 pub use script::{Script, python};
 pub use skip::{observing, skip};

@@ -125,8 +125,13 @@ impl Drop for Process {
 /// that is killed.
 #[must_use]
 pub fn bound(program: impl AsRef<OsStr>) -> Command {
+    bound_by("TERM", program)
+}
+
+/// As [`bound`], with the signal that tells it to end.
+pub(crate) fn bound_by(signal: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(BINDER);
-    command.args(BINDER_OPTIONS).arg(program);
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     command
 }
 
@@ -186,7 +191,7 @@ pub fn tool(program: &str) -> Option<PathBuf> {
 /// The program that a command is about.
 fn program_of(command: &Command) -> String {
     let program = if command.get_program() == BINDER {
-        command.get_args().nth(BINDER_OPTIONS.len()).unwrap_or_default()
+        command.get_args().nth(BINDER_OPTIONS).unwrap_or_default()
     } else {
         command.get_program()
     };
@@ -207,4 +212,5 @@ const END_LIMIT: Duration = Duration::from_secs(3);
 const MS_PER_TICK: u64 = 10;
 /// Has the kernel end a process together with the thread that started it.
 const BINDER: &str = "setpriv";
-const BINDER_OPTIONS: [&str; 3] = ["--pdeathsig", "TERM", "--"];
+/// Arguments of it before the program.
+const BINDER_OPTIONS: usize = 3;

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use mop_tests::{Process, mop_command};
 use rustix::process::Signal;
 
-use crate::records::Records;
+use crate::records::{Records, Series};
 
 /// What one round asked of all its agents, and what they promised.
 #[derive(Clone, Debug)]
@@ -31,9 +31,9 @@ pub(crate) struct State {
 }
 
 impl Promises {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(series: Series) -> Self {
         let state =
-            State { records: Records::new(seed), acknowledged: Vec::new(), said: Vec::new() };
+            State { records: Records::new(series), acknowledged: Vec::new(), said: Vec::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 

@@ -19,7 +19,7 @@ use lapin::{
 };
 use mop_tests::{Arrival, Place};
 
-use crate::records::{Origin, origin};
+use crate::records::{Origin, Series};
 
 /// Everything that arrived.
 #[derive(Debug, Default)]
@@ -49,15 +49,16 @@ impl SharedInbox {
 
 impl Consumer {
     /// Begins to take what the queues hold.
-    pub(crate) fn start(url: &str, seed: u64, inbox: &SharedInbox) -> Result<Self> {
+    pub(crate) fn start(url: &str, series: &Series, inbox: &SharedInbox) -> Result<Self> {
         let is_over = Arc::new(AtomicBool::new(false));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("no runtime")?;
         let thread = thread::Builder::new().name("consumer".to_owned()).spawn({
-            let (url, inbox, is_over) = (url.to_owned(), inbox.clone(), Arc::clone(&is_over));
-            move || runtime.block_on(consume(&url, seed, &inbox, &is_over))
+            let (url, series) = (url.to_owned(), series.clone());
+            let (inbox, is_over) = (inbox.clone(), Arc::clone(&is_over));
+            move || runtime.block_on(consume(&url, &series, &inbox, &is_over))
         })?;
         Ok(Self { is_over, thread: Some(thread) })
     }
@@ -72,14 +73,14 @@ impl Drop for Consumer {
     }
 }
 
-async fn consume(url: &str, seed: u64, inbox: &SharedInbox, is_over: &AtomicBool) {
+async fn consume(url: &str, series: &Series, inbox: &SharedInbox, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Acquire) {
         let connected = tokio::time::timeout(
             PATIENCE,
             Connection::connect(url, ConnectionProperties::default()),
         );
         if let Ok(Ok(connection)) = connected.await {
-            let queues = QUEUES.map(|queue| read(&connection, queue, seed, inbox, is_over));
+            let queues = QUEUES.map(|queue| read(&connection, queue, series, inbox, is_over));
             join_all(queues).await;
             if connection.status().connected() {
                 let _closed = connection.close(200, "done".into()).await;
@@ -93,13 +94,13 @@ async fn consume(url: &str, seed: u64, inbox: &SharedInbox, is_over: &AtomicBool
 async fn read(
     connection: &Connection,
     queue: &str,
-    seed: u64,
+    series: &Series,
     inbox: &SharedInbox,
     is_over: &AtomicBool,
 ) {
     while connection.status().connected() && !is_over.load(Ordering::Acquire) {
         if let Ok(channel) = connection.create_channel().await {
-            let _ended = read_channel(&channel, queue, seed, inbox, is_over).await;
+            let _ended = read_channel(&channel, queue, series, inbox, is_over).await;
             if channel.status().connected() {
                 let _closed = channel.close(200, "done".into()).await;
             }
@@ -111,7 +112,7 @@ async fn read(
 async fn read_channel(
     channel: &Channel,
     queue: &str,
-    seed: u64,
+    series: &Series,
     inbox: &SharedInbox,
     is_over: &AtomicBool,
 ) -> Result<()> {
@@ -129,16 +130,16 @@ async fn read_channel(
         let Ok(next) = tokio::time::timeout(STEP, deliveries.next()).await else { continue };
         let Some(delivery) = next else { break };
         let delivery = delivery?;
-        take(queue, &delivery, seed, &mut inbox.lock());
+        take(queue, &delivery, series, &mut inbox.lock());
         delivery.ack(BasicAckOptions::default()).await?;
     }
     Ok(())
 }
 
-fn take(queue: &str, delivery: &Delivery, seed: u64, inbox: &mut Inbox) {
+fn take(queue: &str, delivery: &Delivery, series: &Series, inbox: &mut Inbox) {
     let properties = &delivery.properties;
     let id = properties.message_id().as_ref().map_or("", |id| id.as_str()).to_owned();
-    match origin(seed, &id, &delivery.data) {
+    match series.origin(&id, &delivery.data) {
         Origin::Before => {}
         Origin::Elsewhere => inbox.own.push((id, delivery.data.clone())),
         Origin::Here { is_genuine } => inbox.arrivals.push(Arrival {

@@ -8,6 +8,7 @@
 mod agent;
 mod configuration;
 mod fault;
+mod hub;
 mod inbox;
 mod journal;
 mod random;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -17,9 +17,11 @@ use crate::{
     agent::{Agent, Promises, Setup},
     configuration::Forwarding,
     fault::{self, Fault, Needs, Scenario},
+    hub::{self, Hub},
     inbox::{Consumer, SharedInbox},
     journal,
     random::Random,
+    records::Series,
     small_disk::SmallDisk,
     stage::Stage,
 };
@@ -27,7 +29,7 @@ use crate::{
 /// What is alive in a round.
 pub(crate) struct Round<'a> {
     pub(crate) stage: &'a mut Stage,
-    pub(crate) seed: u64,
+    pub(crate) series: Series,
     pub(crate) random: Random,
     pub(crate) promises: Promises,
     pub(crate) inbox: SharedInbox,
@@ -35,6 +37,8 @@ pub(crate) struct Round<'a> {
     pub(crate) setup: Setup,
     pub(crate) agent: Option<Agent>,
     pub(crate) consumer: Option<Consumer>,
+    /// Takes the place of the consumer.
+    pub(crate) hub: Option<Hub>,
     pub(crate) disk: Option<SmallDisk>,
     /// Faults in which the broker refuses single messages.
     pub(crate) refusals: usize,
@@ -124,17 +128,25 @@ impl<'a> Round<'a> {
         };
         fs::write(&configuration, forwarding.text())?;
         let inbox = SharedInbox::default();
-        let consumer = Consumer::start(&stage.broker.url(), seed, &inbox)?;
+        let series = Series::new(seed)?;
+        let (mut consumer, mut hub) = (None, None);
+        if scenario.needs == Needs::Hub {
+            stage.start_database()?;
+            hub = Some(stage.hub(folder.path())?);
+        } else {
+            consumer = Some(Consumer::start(&stage.broker.url(), &series, &inbox)?);
+        }
         let mut round = Self {
             stage,
-            seed,
+            promises: Promises::new(series.clone()),
+            series,
             random,
-            promises: Promises::new(seed),
             inbox,
             proxy,
             setup: Setup { configuration, clock },
             agent: None,
-            consumer: Some(consumer),
+            consumer,
+            hub,
             disk,
             refusals: 0,
             folder,
@@ -146,10 +158,6 @@ impl<'a> Round<'a> {
     /// Where the records lie.
     pub(crate) fn outbox(&self) -> PathBuf {
         self.folder.path().join("outbox")
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub(crate) fn start_agent(&mut self) -> Result<()> {
@@ -174,26 +182,37 @@ impl<'a> Round<'a> {
     pub(crate) fn settle(&mut self, limit: Duration) -> Result<()> {
         self.agent()?.pause(true);
         let deadline = Instant::now() + limit;
-        while !self.missing().is_empty() {
+        loop {
+            let missing = self.missing()?.len();
+            if missing == 0 {
+                return Ok(());
+            }
             if Instant::now() >= deadline {
-                bail!("{} records have not arrived within {limit:?}", self.missing().len());
+                bail!("{missing} records have not arrived within {limit:?}");
             }
             thread::sleep(Duration::from_millis(50));
         }
-        Ok(())
     }
 
     /// Acknowledged, and not arrived yet.
-    pub(crate) fn missing(&self) -> HashSet<String> {
+    pub(crate) fn missing(&mut self) -> Result<HashSet<String>> {
+        if self.hub.is_some() {
+            let arrivals = hub::arrivals(self.stage.database()?, &self.series)?;
+            self.inbox.lock().arrivals = arrivals;
+        }
         let mut missing: HashSet<String> =
             self.promises.lock().acknowledged.iter().cloned().collect();
         for arrival in &self.inbox.lock().arrivals {
             missing.remove(&arrival.id);
         }
-        missing
+        Ok(missing)
     }
 
-    fn check_alive(&mut self) -> Result<()> {
+    /// Nothing ends by itself, whatever is wrong around it.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        if self.hub.as_mut().is_some_and(|hub| !hub.is_running()) {
+            bail!("the hub ended by itself");
+        }
         if !self.agent()?.is_running() {
             bail!("the agent ended by itself; it said: {}", self.said());
         }
@@ -218,8 +237,9 @@ impl<'a> Round<'a> {
             complaints.push(format!("{error:#}; it said: {}", self.said()));
         }
         let parked = journal::parked(&self.outbox())?;
-        self.await_arrivals(&parked);
+        self.await_arrivals(&parked)?;
         self.consumer = None;
+        let is_hub = self.hub.take().is_some();
         let inbox = std::mem::take(&mut *self.inbox.lock());
         let state = self.promises.lock();
         let history = History {
@@ -230,10 +250,11 @@ impl<'a> Round<'a> {
             counted: journal::damaged(&state.said)?,
         };
         let in_last = history.attempts.len() - last_attempts;
-        complaints.extend(journal::ledger(self.folder(), &inbox.own, in_last)?);
+        complaints.extend(journal::ledger(&self.outbox(), &inbox.own, in_last)?);
         let verdict = history.check(Allowed {
             // Each connection that ended may have left a window without answers.
-            duplicated: WINDOW * self.proxy.connections(),
+            // A hub keeps one of each.
+            duplicated: if is_hub { 0 } else { WINDOW * self.proxy.connections() },
             reordered: WINDOW * self.refusals,
             counted_in_vain: false,
         });
@@ -243,14 +264,14 @@ impl<'a> Round<'a> {
 
     /// Waits until nothing is missing and nothing more comes. What does not come is lost: the verdict
     /// says so.
-    fn await_arrivals(&self, parked: &HashSet<String>) {
+    fn await_arrivals(&mut self, parked: &HashSet<String>) -> Result<()> {
         let deadline = Instant::now() + ARRIVAL_LIMIT;
         let mut before = 0;
         loop {
+            let is_whole = self.missing()?.is_subset(parked);
             let arrived = self.inbox.lock().arrivals.len();
-            let is_whole = self.missing().is_subset(parked);
             if (is_whole && arrived == before) || Instant::now() >= deadline {
-                return;
+                return Ok(());
             }
             before = arrived;
             thread::sleep(QUIET);

@@ -5,11 +5,13 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result};
 use lapin::{
     Channel, Connection, ConnectionProperties,
-    options::{QueueBindOptions, QueueDeleteOptions, QueueUnbindOptions},
+    options::{QueueBindOptions, QueueDeleteOptions},
     types::FieldTable,
 };
 use mop_tests::{Broker, Certificates, Database, Proxy};
 use tempfile::TempDir;
+
+use crate::hub::Hub;
 
 /// A broker and the way to it.
 #[derive(Debug)]
@@ -35,11 +37,21 @@ impl Stage {
     }
 
     /// The database of the hub: started when it is needed first.
-    pub(crate) fn database(&mut self) -> Result<&mut Database> {
+    pub(crate) fn start_database(&mut self) -> Result<()> {
         if self.database.is_none() {
             self.database = Some(Database::start()?);
         }
-        self.database.as_mut().context("invariant: it was just started")
+        Ok(())
+    }
+
+    pub(crate) fn database(&mut self) -> Result<&mut Database> {
+        self.database.as_mut().context("invariant: it was started with the hub")
+    }
+
+    /// Puts a hub between broker and database.
+    pub(crate) fn hub(&self, folder: &Path) -> Result<Hub> {
+        let database = self.database.as_ref().context("invariant: it was started with the hub")?;
+        Hub::start(folder, &self.broker, database)
     }
 
     /// A folder for one round.

@@ -3,7 +3,7 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{Direction, Process, Toxic, mop_command};
+use mop_tests::{Certificates, Direction, Process, Toxic, mop_command};
 use rustix::process::Signal;
 
 use crate::{
@@ -42,7 +42,10 @@ impl Round<'_> {
             Fault::DatabaseRestarted => self.stage.database()?.restart(),
             Fault::DiskFull => self.fill_disk(),
             Fault::FolderReadOnly => self.refuse_writes(),
-            Fault::HubKilled => self.kill_hub(),
+            Fault::HubKilled => {
+                let hub = self.hub.as_mut().context("invariant: the scenario has a hub")?;
+                hub.kill9_and_restart()
+            }
             Fault::MemoryAlarm => self.raise_memory_alarm(),
             Fault::NetworkDown => {
                 self.proxy.take_down();
@@ -150,7 +153,7 @@ impl Round<'_> {
         self.go_on(500, 1_500);
         self.stage.broker.ctl(&["clear_policy", "full"])?;
         let url = self.stage.broker.url();
-        self.consumer = Some(Consumer::start(&url, self.seed, &self.inbox)?);
+        self.consumer = Some(Consumer::start(&url, &self.series, &self.inbox)?);
         Ok(())
     }
 
@@ -171,9 +174,9 @@ impl Round<'_> {
         self.stage.broker.ctl(&["change_password", USER, PASSWORD]).map(drop)
     }
 
-    /// The broker gets another certificate of the same authority, and forgets the old one.
+    /// The authority is made anew, with the broker's certificate; both lie where the old ones lay.
     fn rotate_certificate(&mut self) -> Result<()> {
-        self.stage.certificates.renew()?;
+        self.stage.certificates = Certificates::create(self.stage.folder())?;
         let broker = &self.stage.broker;
         broker.ctl(&["eval", "ssl:clear_pem_cache()."])?;
         broker.ctl(&["close_all_user_connections", USER, "renewed"]).map(drop)
@@ -209,7 +212,7 @@ impl Round<'_> {
         self.disk.as_ref().context(NO_DISK)?.set_read_only(true)?;
         self.start_agent()?;
         self.go_on(500, 1_200);
-        self.check_running()?;
+        self.check_alive()?;
         self.disk.as_ref().context(NO_DISK)?.set_read_only(false)
     }
 
