@@ -98,7 +98,8 @@ fn random_segment(outbox: &Path, random: &mut Random) -> Result<(PathBuf, Vec<u8
     Ok(found.swap_remove(number))
 }
 
-fn export(outbox: &Path, options: &[&str]) -> Result<Vec<Value>> {
+/// Its records, by `mop outbox export`.
+pub(crate) fn export(outbox: &Path, options: &[&str]) -> Result<Vec<Value>> {
     let mut command = mop_command();
     command.args(["outbox", "export", "--folder"]).arg(outbox).args(options);
     let output = run(&mut command, LIMIT)?;

@@ -11,6 +11,7 @@ mod fault;
 mod hub;
 mod inbox;
 mod journal;
+mod observe;
 mod random;
 mod records;
 mod round;
@@ -18,9 +19,10 @@ mod settings;
 mod small_disk;
 mod stage;
 mod strike;
+mod traffic;
 
 use anyhow::{Result, bail};
-use mop_tests::{skip, tool};
+use mop_tests::{observing, skip, tool};
 
 use crate::{
     fault::{Needs, SCENARIOS, Scenario},
@@ -56,7 +58,10 @@ fn what_was_acknowledged_survives_every_fault() -> Result<()> {
                 skipped.push(scenario.name);
                 continue;
             }
-            let outcome = round::run(&mut stage, scenario, count, seed);
+            let outcome = match scenario.needs {
+                Needs::Observer => observe::round(&stage, scenario, count, seed),
+                _ => round::run(&mut stage, scenario, count, seed),
+            };
             let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(error) => bail!("scenario {} with seed {seed}: {error:#}", scenario.name),
@@ -91,6 +96,7 @@ fn obstacle(scenario: &Scenario) -> Option<&'static str> {
         Needs::Hub => tool("initdb").is_none().then_some("PostgreSQL is not installed"),
         Needs::Mount => (!is_root).then_some("mounting needs root"),
         Needs::Nothing | Needs::Tls => None,
-        Needs::Observer => (!is_root).then_some("loading kernel programs needs root"),
+        Needs::Observer => (!observing("chaos scenario observer") || tool("bpftool").is_none())
+            .then_some("kernel programs cannot be loaded or listed (bpftool)"),
     }
 }
