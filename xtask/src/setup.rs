@@ -437,6 +437,7 @@ const PARTS: &[Part] = &[
     required("ab", &["apache2-utils"]),
     required("unshare", &["util-linux"]),
     required("setpriv", &["util-linux"]),
+    optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
     optional("bpftool", &["bpftool"], UsedBy::Tests, "list of left-over links by bpftool"),
     optional("hey", &["hey"], UsedBy::Bench, "fixed-rate figure in bench"),
     optional("bpftrace", &["bpftrace"], UsedBy::Bench, "comparison with bpftrace in bench"),

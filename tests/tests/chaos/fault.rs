@@ -226,3 +226,19 @@ pub(crate) fn plan(scenario: &Scenario, count: usize, random: &mut Random) -> Ve
     }
     each
 }
+
+#[test]
+fn a_plan_follows_from_its_seed_and_begins_with_each_kind_of_fault() {
+    for scenario in SCENARIOS {
+        let kinds = scenario.faults.len();
+        for seed in 0..20 {
+            let first = plan(scenario, scenario.long, &mut Random::new(seed));
+            let again = plan(scenario, scenario.long, &mut Random::new(seed));
+            assert_eq!(first, again, "{} {seed}", scenario.name);
+            assert_eq!(first.len(), scenario.long);
+            let planned = |fault| first.contains(&fault);
+            let there = scenario.faults.iter().filter(|(fault, _)| planned(*fault)).count();
+            assert_eq!(there, kinds.min(scenario.long), "{} {seed}: {first:?}", scenario.name);
+        }
+    }
+}
