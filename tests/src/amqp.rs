@@ -6,14 +6,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use futures_util::StreamExt as _;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
-    message::BasicGetMessage,
+    message::Delivery,
     options::{
-        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-        QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+        QueuePurgeOptions,
     },
-    types::{AMQPValue, FieldTable},
+    types::{AMQPValue, FieldTable, ShortString},
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -22,7 +24,7 @@ use tokio::runtime::Runtime;
 #[derive(Debug)]
 pub struct Amqp {
     channel: Channel,
-    _connection: Connection,
+    connection: Connection,
     // After the connection, which is served by it.
     runtime: Runtime,
 }
@@ -68,7 +70,7 @@ impl Amqp {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             anyhow::Ok((connection, channel))
         })?;
-        Ok(Self { channel, _connection: connection, runtime })
+        Ok(Self { channel, connection, runtime })
     }
 
     /// Declares a durable queue with arguments: text, numbers and truth values.
@@ -149,45 +151,50 @@ impl Amqp {
         })
     }
 
-    /// Takes the next message out of a queue, acknowledged, when there is one.
-    pub fn get(&self, queue: &str) -> Result<Option<Message>> {
-        self.runtime.block_on(async {
-            let got = self.channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
-            let Some(got) = got else { return Ok(None) };
-            got.ack(BasicAckOptions::default()).await?;
-            Ok(Some(Message::from_amqp(got)))
-        })
-    }
-
-    /// Takes all messages out of a queue.
+    /// Takes all messages that are ready out of a queue.
     pub fn drain(&self, queue: &str) -> Result<Vec<Message>> {
-        let mut messages = Vec::new();
-        while let Some(message) = self.get(queue)? {
-            messages.push(message);
-        }
-        Ok(messages)
+        let count = usize::try_from(self.depth(queue)?)?;
+        self.receive(queue, count, DRAIN_LIMIT)
     }
 
-    /// Takes so many messages out of a queue, waiting for them.
+    /// Takes so many messages out of a queue, waiting for them. They are acknowledged.
     pub fn receive(&self, queue: &str, count: usize, limit: Duration) -> Result<Vec<Message>> {
-        let deadline = Instant::now() + limit;
-        let mut messages = Vec::with_capacity(count);
-        while messages.len() < count {
-            match self.get(queue)? {
-                Some(message) => messages.push(message),
-                None if Instant::now() < deadline => std::thread::sleep(STEP),
-                None => bail!("{} of {count} messages came within {limit:?}", messages.len()),
+        self.runtime.block_on(async {
+            let mut messages = Vec::with_capacity(count);
+            // Closing it gives back what was given out beyond the count.
+            let channel = self.connection.create_channel().await?;
+            channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+            let mut consumer = channel
+                .basic_consume(
+                    queue.into(),
+                    ShortString::default(),
+                    BasicConsumeOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+            let deadline = Instant::now() + limit;
+            while messages.len() < count {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match tokio::time::timeout(left, consumer.next()).await {
+                    Ok(Some(delivery)) => {
+                        let delivery = delivery?;
+                        delivery.ack(BasicAckOptions::default()).await?;
+                        messages.push(Message::from_amqp(delivery));
+                    }
+                    Ok(None) => bail!("the queue {queue} was deleted"),
+                    Err(_) => bail!("{} of {count} messages came within {limit:?}", messages.len()),
+                }
             }
-        }
-        Ok(messages)
+            channel.close(200, "done".into()).await?;
+            Ok(messages)
+        })
     }
 }
 
 impl Message {
-    fn from_amqp(got: BasicGetMessage) -> Self {
-        let BasicGetMessage { delivery, message_count: _ } = got;
+    fn from_amqp(delivery: Delivery) -> Self {
         let properties = &delivery.properties;
-        let text = |value: &Option<lapin::types::ShortString>| {
+        let text = |value: &Option<ShortString>| {
             value.as_ref().map(ToString::to_string).unwrap_or_default()
         };
         let headers = properties
@@ -237,4 +244,6 @@ fn plain(value: &AMQPValue) -> Value {
     }
 }
 
-const STEP: Duration = Duration::from_millis(20);
+/// Messages given out ahead of their acknowledgements.
+const PREFETCH: u16 = 500;
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);

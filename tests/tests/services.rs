@@ -20,6 +20,7 @@ fn a_broker_keeps_what_it_confirmed_over_a_kill() -> Result<()> {
     for number in 0..20 {
         client.publish("", "kept", &format!("id-{number}"), &json!({"n": number}), b"{}")?;
     }
+    broker.settle()?;
     broker.kill9()?;
     ensure!(client.depth("kept").is_err(), "a killed broker still answered");
     broker.restart()?;

@@ -9,6 +9,7 @@ mod chaos;
 mod demo;
 mod lint;
 mod rules;
+mod services;
 mod setup;
 mod shell;
 mod test;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// RabbitMQ and PostgreSQL to work with, on loopback: up, down, status.
+    Services(services::Options),
     /// Makes this machine able to build and, with --with-tests, to test MOP.
     Setup(setup::Options),
     /// Runs every test: unit, property, fuzz smoke and end-to-end against real servers.
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Lint { deny } => lint::run(deny),
         Command::Rules(options) => rules::run(&options),
         Command::Run { arguments } => build::run(&arguments),
+        Command::Services(options) => services::run(&options),
         Command::Setup(options) => setup::run(&options),
         Command::Test(options) => test::run(&options),
     }

@@ -418,6 +418,7 @@ const LINKER_VERSION: &str = "0.13.0";
 const NIGHTLY_LINKER: &str = "nightly";
 /// The one that packages install modules for.
 const SYSTEM_PYTHON: &str = "/usr/bin/python3";
+const POSTGRESQL: &str = "postgresql";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_ROUTE: &str = "a compiler for kernel programs: either rustup's nightly with rust-src \
     and bpf-linker (rustup toolchain install nightly --component rust-src; cargo binstall \
@@ -437,6 +438,8 @@ const PARTS: &[Part] = &[
     required("ab", &["apache2-utils"]),
     required("unshare", &["util-linux"]),
     required("setpriv", &["util-linux"]),
+    required("rabbitmq-server", &["rabbitmq-server"]),
+    required(POSTGRESQL, &["postgresql"]),
     optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
     optional("bpftool", &["bpftool"], UsedBy::Tests, "list of left-over links by bpftool"),
     optional("hey", &["hey"], UsedBy::Bench, "fixed-rate figure in bench"),
@@ -445,8 +448,14 @@ const PARTS: &[Part] = &[
 
 impl Part {
     /// A program is there when it is on the search path, modules (`python3:NAMES`) when a Python
-    /// on it, or the system's own, can import them.
+    /// on it, or the system's own, can import them. The server of PostgreSQL lies in a folder of its
+    /// version.
     fn is_present(&self) -> bool {
+        if self.program == POSTGRESQL {
+            return fs::read_dir("/usr/lib/postgresql").is_ok_and(|versions| {
+                versions.flatten().any(|version| version.path().join("bin/postgres").is_file())
+            });
+        }
         match self.program.split_once(':') {
             None => shell::which(self.program).is_some(),
             Some((python, modules)) => {
