@@ -3,12 +3,8 @@
 use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result};
-use lapin::{
-    Channel, Connection, ConnectionProperties,
-    options::{QueueBindOptions, QueueDeleteOptions},
-    types::FieldTable,
-};
-use mop_tests::{Broker, Certificates, Database, Proxy};
+use lapin::{Connection, ConnectionProperties, options::QueueBindOptions, types::FieldTable};
+use mop_tests::{Amqp, Broker, Certificates, Database, Proxy};
 use tempfile::TempDir;
 
 use crate::hub::Hub;
@@ -19,6 +15,8 @@ pub(crate) struct Stage {
     pub(crate) broker: Broker,
     pub(crate) certificates: Certificates,
     database: Option<Database>,
+    /// The queues of the agent are there, and the broker has written down that they are.
+    is_settled: bool,
     folder: TempDir,
 }
 
@@ -28,12 +26,22 @@ impl Stage {
         let certificates = Certificates::create(folder.path())?;
         let broker = Broker::builder(folder.path()).tls(&certificates).start()?;
         broker.add_user(USER, PASSWORD, [".*", ".*", ".*"])?;
-        Ok(Self { broker, certificates, database: None, folder })
+        Ok(Self { broker, certificates, database: None, is_settled: false, folder })
     }
 
     /// A new way to the broker, that can be disturbed.
     pub(crate) fn proxy(&self) -> Result<Proxy> {
         Proxy::start(SocketAddr::from(([127, 0, 0, 1], self.broker.port())))
+    }
+
+    /// Called when the agent has made its queues: a broker that is killed right after would not
+    /// remember them, and that is not the agent's doing.
+    pub(crate) fn settle_queues(&mut self) -> Result<()> {
+        if !self.is_settled {
+            self.broker.settle()?;
+            self.is_settled = true;
+        }
+        Ok(())
     }
 
     /// The database of the hub: started when it is needed first.
@@ -60,36 +68,28 @@ impl Stage {
     }
 
     /// Deletes a queue with all that it holds.
-    pub(crate) fn delete_queue(&self, queue: &str) -> Result<()> {
-        self.administer(async |channel| {
-            channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.map(drop)
-        })
+    pub(crate) fn delete_queue(&mut self, queue: &str) -> Result<()> {
+        self.is_settled = false;
+        Amqp::connect(&self.broker.url())?.delete_queue(queue)
     }
 
     /// Takes the binding of a queue away, or puts it back.
     pub(crate) fn bind(&self, binding: Binding, is_bound: bool) -> Result<()> {
         let Binding { queue, routing_key } = binding;
-        self.administer(async |channel| {
-            let (queue, exchange, key) = (queue.into(), "mop".into(), routing_key.into());
-            let arguments = FieldTable::default();
-            if is_bound {
-                let options = QueueBindOptions::default();
-                channel.queue_bind(queue, exchange, key, options, arguments).await
-            } else {
-                channel.queue_unbind(queue, exchange, key, arguments).await
-            }
-        })
-    }
-
-    fn administer(&self, work: impl AsyncFnOnce(&Channel) -> lapin::Result<()>) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let properties = ConnectionProperties::default();
             let connection = Connection::connect(&self.broker.url(), properties).await?;
             let channel = connection.create_channel().await?;
-            work(&channel).await?;
-            connection.close(200, "done".into()).await?;
-            Ok(())
+            let (queue, exchange, key) = (queue.into(), EXCHANGE.into(), routing_key.into());
+            let arguments = FieldTable::default();
+            if is_bound {
+                let options = QueueBindOptions::default();
+                channel.queue_bind(queue, exchange, key, options, arguments).await?;
+            } else {
+                channel.queue_unbind(queue, exchange, key, arguments).await?;
+            }
+            Ok(connection.close(200, "done".into()).await?)
         })
     }
 }
@@ -101,6 +101,7 @@ pub(crate) struct Binding {
     pub(crate) routing_key: &'static str,
 }
 
+const EXCHANGE: &str = "mop";
 /// Who the agent is at the broker.
 pub(crate) const USER: &str = "mop-node";
 pub(crate) const PASSWORD: &str = "first-password";

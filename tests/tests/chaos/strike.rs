@@ -3,7 +3,7 @@
 use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{Certificates, Direction, Process, Toxic, mop_command};
+use mop_tests::{Certificates, Direction, Process, Toxic, mop_command, until};
 use rustix::process::Signal;
 
 use crate::{
@@ -24,10 +24,7 @@ impl Round<'_> {
             Fault::AgentKilled => self.kill_agent(),
             Fault::AgentTerminated => self.terminate_agent(),
             Fault::BitFlipped => self.damage(journal::flip_bit),
-            Fault::BrokerKilled => {
-                self.stage.broker.kill9()?;
-                self.stage.broker.restart()
-            }
+            Fault::BrokerKilled => self.kill_broker(),
             Fault::BrokerStopped => {
                 self.stage.broker.stop()?;
                 self.go_on(500, 2_500);
@@ -88,6 +85,16 @@ impl Round<'_> {
             Fault::TailTruncated => self.damage(journal::truncate),
             Fault::Unroutable => self.unbind_queue(),
         }
+    }
+
+    fn kill_broker(&mut self) -> Result<()> {
+        if self.consumer.is_some() {
+            // What has arrived went through queues that are there.
+            until("a first arrival", SETTLE_LIMIT, || !self.inbox.lock().arrivals.is_empty())?;
+            self.stage.settle_queues()?;
+        }
+        self.stage.broker.kill9()?;
+        self.stage.broker.restart()
     }
 
     fn kill_agent(&mut self) -> Result<()> {
