@@ -2,17 +2,17 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mop_common::{ControlEvent, ControlKind, HoleCause, SegmentHead};
+use mop_common::{ControlEvent, ControlKind, Counters, HoleCause, SegmentHead};
 use mop_probe::{RecordSink, Rings};
 
-use crate::{batch::Batch, clock, discovery::Find};
+use crate::{batch::Batch, clock, discovery::Find, vitals::Heartbeat};
 
 /// Where the capture thread sends what it reads.
 pub(crate) struct Destinations {
@@ -35,6 +35,22 @@ pub(crate) struct CaptureCounters {
     pub(crate) queue_dropped_segments: AtomicU64,
     /// Processes and files that were not looked into because discovery was behind.
     pub(crate) dropped_finds: AtomicU64,
+    /// Beats each time that the lanes are looked at.
+    pub(crate) alive: Heartbeat,
+    /// Counters of the kernel side, as of a few seconds ago; `None` before they were first read.
+    kernel: Mutex<Option<Counters>>,
+}
+
+impl CaptureCounters {
+    /// Stores what the kernel side counted so far.
+    pub(crate) fn set_kernel(&self, counters: Counters) {
+        *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) = Some(counters);
+    }
+
+    /// What the kernel side had counted when it was last asked.
+    pub(crate) fn kernel(&self) -> Option<Counters> {
+        *self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Reads the lanes until `stop` is set, then once more until they are empty.
@@ -53,6 +69,7 @@ pub(crate) fn run(
     loop {
         let stopping = stop.load(Ordering::Acquire);
         let began_ns = clock::monotonic_ns();
+        counters.alive.beat_at(began_ns);
         let drained = rings.drain(&mut router, DRAIN_LIMIT);
         if drained.emptied
             && let Some(ktime_ns) = watermark.after_drain(began_ns, drained.records > 0)
@@ -63,6 +80,7 @@ pub(crate) fn run(
         if stopping {
             last_rounds = if drained.records > 0 { 0 } else { last_rounds + 1 };
             if drained.emptied || last_rounds > LAST_ROUNDS {
+                counters.alive.rest();
                 router.finish();
                 return;
             }

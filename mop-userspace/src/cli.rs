@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,10 @@ pub(crate) struct ObserveArguments {
     pub(crate) duration: Option<Duration>,
     #[command(flatten)]
     pub(crate) forwarding: ForwardingArguments,
+    /// Serve metrics and health there, e.g. 127.0.0.1:9464. Without it: as the configuration says,
+    /// and not at all without one.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
     /// Threads that reassemble calls.
     #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_WORKERS,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]

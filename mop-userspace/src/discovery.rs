@@ -1,11 +1,11 @@
 //! The discovery thread: finds TLS libraries as processes begin to use them.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mop_probe::{Discovery, LibraryId, Observer};
 
-use crate::connections::LibraryNames;
+use crate::{capture::CaptureCounters, connections::LibraryNames};
 
 /// Something to look into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,8 +30,18 @@ pub(crate) fn run(
     mut observer: Observer,
     finds: &Receiver<Find>,
     names: &Arc<LibraryNames>,
+    counters: &CaptureCounters,
 ) -> Observer {
-    while let Ok(first) = finds.recv() {
+    loop {
+        // Those who watch the losses of the kernel side cannot ask it themselves.
+        if let Ok(kernel) = observer.cpu_counters() {
+            counters.set_kernel(kernel);
+        }
+        let first = match finds.recv_timeout(COUNTERS_EVERY) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return observer,
+        };
         // A process that starts maps many files; they are one look.
         let batch: BTreeSet<Find> = std::iter::once(first).chain(finds.try_iter()).collect();
         let mut looked_into = None;
@@ -52,7 +62,6 @@ pub(crate) fn run(
             }
         }
     }
-    observer
 }
 
 /// Notes the names of new libraries, and says what could not be observed.
@@ -66,6 +75,9 @@ pub(crate) fn learn(names: &LibraryNames, discovery: Discovery) {
         eprintln!("mop: {error}; calls through it are not seen");
     }
 }
+
+/// More often than anybody scrapes; it costs one system call.
+const COUNTERS_EVERY: Duration = Duration::from_secs(5);
 
 /// Finds that wait. When more come, some are lost, and counted: the kernel reports a file once, so
 /// its library is then found by the next process that maps another new file.

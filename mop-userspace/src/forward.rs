@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, BufRead as _, Read as _},
+    net::SocketAddr,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -13,15 +14,16 @@ use mop_outbox::{Admission, Draft, Lane};
 use serde::Deserialize;
 
 use crate::{
+    admin::Admin,
     configuration::{Configuration, ConfigurationArguments},
     failure::Failure,
     forwarding::Forwarding,
-    ledger::CaptureAccount,
     observe::spawn,
     output::Dropped,
     signals::StopRequest,
     spool::{Spool, unix_ms},
     stdout,
+    vitals::Vitals,
 };
 
 /// Arguments of `mop forward`.
@@ -32,6 +34,10 @@ use crate::{
 pub(crate) struct ForwardArguments {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArguments,
+    /// Serve metrics and health there, e.g. 127.0.0.1:9465. Without it: nowhere, since the observer
+    /// of this node does.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
     /// Print the id of each record, one a line, once it is safe on disk.
     #[arg(long)]
     pub(crate) acknowledge: bool,
@@ -53,16 +59,15 @@ struct Head {
 pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     let configuration = Configuration::load(&arguments.configuration)?;
     let stop = StopRequest::listen()?;
-    let started = Forwarding::start(
-        &configuration,
-        Arc::new(Dropped::default()),
-        Box::new(CaptureAccount::default),
-    )?;
+    let numbers = Vitals::new();
+    let started = Forwarding::start(&configuration, Arc::new(Dropped::default()), &numbers)?;
     let Some((mut spool, forwarding)) = started else {
         return Err(Failure::configuration(
             "nothing says where records go: configure [outbox] and a sink",
         ));
     };
+    let admin = configuration.admin.asked_for(arguments.admin, false);
+    let admin = Admin::start_if_enabled(&admin, &numbers, axum::Router::new())?;
     let (lines, incoming) = bounded(QUEUE_LINES);
     // The reader may be waiting for input when the program ends: nobody waits for it.
     spawn("mop-input", move || read(&lines))?;
@@ -84,6 +89,9 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     let is_drained = forwarding.drain(&mut spool, arguments.drain_for, is_stopped);
     let vitals = Arc::clone(&forwarding.vitals);
     forwarding.stop(spool);
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     read?;
     if refused_lines > 0 {
         return Err(Failure::runtime(format!(
@@ -180,11 +188,13 @@ fn read(lines: &Sender<io::Result<Vec<u8>>>) {
 /// Ids that are printed once their records are safe.
 struct Acknowledgements {
     lanes: Option<[VecDeque<(u64, String)>; Lane::ALL.len()]>,
+    /// Records that each lane had dropped when it was looked at last.
+    shed: [u64; Lane::ALL.len()],
 }
 
 impl Acknowledgements {
     fn new(is_wanted: bool) -> Self {
-        Self { lanes: is_wanted.then(Default::default) }
+        Self { lanes: is_wanted.then(Default::default), shed: [0; Lane::ALL.len()] }
     }
 
     fn expect(&mut self, lane: Lane, sequence: u64, id: String) {
@@ -196,7 +206,18 @@ impl Acknowledgements {
     fn print(&mut self, spool: &Spool) {
         let Some(lanes) = &mut self.lanes else { return };
         let mut text = String::new();
-        for (lane, waiting) in Lane::ALL.into_iter().zip(lanes) {
+        for (lane, (waiting, shed_before)) in
+            Lane::ALL.into_iter().zip(lanes.iter_mut().zip(&mut self.shed))
+        {
+            if waiting.is_empty() {
+                continue;
+            }
+            // Records were dropped before they were safe: which ones is not known, so nothing is
+            // promised of any that wait.
+            let shed = spool.shed(lane);
+            if std::mem::replace(shed_before, shed) < shed {
+                waiting.clear();
+            }
             let durable = spool.durable(lane);
             while let Some((_, id)) = waiting.pop_front_if(|(sequence, _)| *sequence <= durable) {
                 text.push_str(&id);

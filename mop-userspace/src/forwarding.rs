@@ -1,24 +1,29 @@
 //! Outbox and sinks together, as every command that forwards has them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     configuration::Configuration,
     failure::Failure,
     ledger::CaptureAccount,
+    official::message::{OfficialMessages, OfficialSource},
     output::Dropped,
     sinks::{
-        configured,
+        configured::Configured,
         forwarder::{Bells, Connected, Forwarder},
     },
     spool::{Spool, SpoolVitals},
-    vitals::SinkVitals,
+    vitals::{SinkVitals, Vitals},
 };
 
 /// The running sinks.
 pub(crate) struct Forwarding {
     forwarder: Option<Forwarder>,
     pub(crate) vitals: Arc<SpoolVitals>,
+    official: Option<Arc<OfficialSource>>,
 }
 
 impl Forwarding {
@@ -27,16 +32,23 @@ impl Forwarding {
     pub(crate) fn start(
         configuration: &Configuration,
         dropped: Arc<Dropped>,
-        capture: Box<dyn Fn() -> CaptureAccount + Send + Sync>,
+        vitals: &Arc<Vitals>,
     ) -> Result<Option<(Spool, Self)>, Failure> {
-        let sinks = configured::sinks(configuration)?;
+        let Configured { sinks, official } = Configured::new(configuration)?;
         if configuration.outbox.folder.is_none() && sinks.is_empty() {
             return Ok(None);
         }
         let sink_vitals: Vec<_> = sinks.iter().map(|sink| SinkVitals::new(sink.name())).collect();
-        let vitals = SpoolVitals::new(sink_vitals.clone(), dropped, capture);
+        let captured = Arc::clone(vitals);
+        let capture = Box::new(move || CaptureAccount::from(captured.captured()));
+        let numbers = SpoolVitals::new(sink_vitals.clone(), dropped, capture);
+        vitals.set_sinks(sink_vitals.clone());
+        vitals.set_outbox({
+            let numbers = Arc::clone(&numbers);
+            move || numbers.published()
+        });
         let bells = Bells::new(sinks.len());
-        let spool = Spool::open(configuration, bells.clone(), Arc::clone(&vitals))?;
+        let spool = Spool::open(configuration, bells.clone(), Arc::clone(&numbers))?;
         let connected: Vec<Connected> = sinks
             .into_iter()
             .zip(sink_vitals)
@@ -46,7 +58,26 @@ impl Forwarding {
             .collect();
         let forwarder =
             if connected.is_empty() { None } else { Some(Forwarder::start(connected, bells)?) };
-        Ok(Some((spool, Self { forwarder, vitals })))
+        Ok(Some((spool, Self { forwarder, vitals: numbers, official })))
+    }
+
+    /// What messages for the official server are made with.
+    pub(crate) fn official_source(&self) -> Option<Arc<OfficialSource>> {
+        self.official.clone()
+    }
+
+    /// What makes messages for the official server, one for each thread that judges.
+    pub(crate) fn official(&self) -> Option<OfficialMessages> {
+        self.official.clone().map(OfficialMessages::new)
+    }
+
+    /// Waits, a little, until messages for the official server can be made.
+    pub(crate) fn wait_for_fields(&self, limit: Duration) {
+        let Some(source) = &self.official else { return };
+        let end = Instant::now() + limit;
+        while source.policies.current().is_none() && Instant::now() < end {
+            std::thread::sleep(FIELDS_LOOK);
+        }
     }
 
     /// Waits until the sinks have all that is committed, or the time is over, or `is_stopped`. False
@@ -79,3 +110,6 @@ impl Forwarding {
 
 /// Of the ten seconds that a stop may take. What is left is sent by the next run.
 const LAST_DRAIN: Duration = Duration::from_secs(2);
+
+/// The lists are there after one round trip.
+const FIELDS_LOOK: Duration = Duration::from_millis(20);

@@ -61,7 +61,8 @@ fn may_be_personal(segment: &str) -> bool {
     segment.bytes().filter(u8::is_ascii_digit).count() >= PERSONAL_DIGITS
 }
 
-fn is_uuid(segment: &str) -> bool {
+/// True for the usual form of a UUID.
+pub(crate) fn is_uuid(segment: &str) -> bool {
     segment.len() == 36
         && segment.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',

@@ -16,6 +16,7 @@ use mop_wire::Options;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    admin::Admin,
     batch::Batch,
     capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
     cli::{KernelArguments, ObserveArguments, OutputFormat, ProbeSites},
@@ -24,15 +25,17 @@ use crate::{
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
-    ledger::CaptureAccount,
+    official::{self, door::Door},
     output::{Dropped, Format, Output},
     pipeline::{Pipeline, Reporter},
+    quality::{Inspector, QualityArguments},
     rulebook::Rules,
     selection::Selection,
     signals::StopRequest,
     spool::{spooling, unix_ms},
     stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
+    vitals::Vitals,
     worker::{self, EMPTY_BATCHES},
 };
 
@@ -41,15 +44,41 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let configuration = arguments.forwarding.load()?;
     arguments.over(&configuration.observe, &configuration.quality);
     let format = Format::of(&arguments.report, spooling(&configuration))?;
+    let vitals = Vitals::new();
+    vitals.wants(PROBES, "the probes are not attached yet");
+    let run = run_id(&configuration.node.name());
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
-        Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
-            .unzip();
+        Forwarding::start(&configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
+    let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
+    let mut routes = axum::Router::new();
+    let mut door = None;
+    if admin.enabled && admin.door {
+        let reporter = Reporter {
+            selection: Selection::of(&arguments.report),
+            payload: format.payload(),
+            outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
+            clock: Clock::now(),
+            run: run.clone(),
+            counts: ExchangeCounts::default(),
+            inspector: inspector(
+                &rules,
+                &arguments.quality,
+                LIVE_CLEAN,
+                format!("{run}/door"),
+                forwarding.as_ref(),
+            ),
+        };
+        let official = forwarding.as_ref().and_then(Forwarding::official_source);
+        let opened = Door::start(reporter, official)?;
+        routes = official::door::routes(Arc::clone(&opened.0));
+        door = Some(opened);
+    }
+    let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
     let mut session = Session::start(&arguments.kernel, usize::from(arguments.workers))?;
-    let run = run_id(&configuration.node.name());
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = Reporter {
@@ -59,13 +88,26 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
             clock: Clock::now(),
             run: run.clone(),
             counts: ExchangeCounts::default(),
-            inspector: rules.inspector(&arguments.quality, LIVE_CLEAN, format!("{run}/{number}")),
+            inspector: inspector(
+                &rules,
+                &arguments.quality,
+                LIVE_CLEAN,
+                format!("{run}/{number}"),
+                forwarding.as_ref(),
+            ),
         };
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
-        workers.push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties))?);
+        let worked = vitals.worker();
+        workers
+            .push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties, &worked))?);
+    }
+    vitals.set_capture(Arc::clone(&session.counters), Arc::clone(&session.libraries));
+    vitals.has(PROBES);
+    if let Some(books) = rules.books() {
+        vitals.set_rules(books);
     }
     rules.watch(&arguments.quality.rules)?;
     eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
@@ -74,6 +116,7 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         output.is_finished() || workers.iter().any(JoinHandle::is_finished)
     });
 
+    vitals.wants(PROBES, "the observer is stopping");
     let stopped = session.stop()?;
     let mut totals = Totals {
         kernel: Some(stopped.kernel),
@@ -95,12 +138,37 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
         }
     }
     rules.stop()?;
+    if let Some(admin) = admin {
+        admin.stop();
+    }
+    if let Some((door, reporter)) = door {
+        door.close();
+        let reporter =
+            reporter.join().map_err(|_panic| Failure::runtime("the door's thread panicked"))?;
+        totals.counts.absorb(&reporter.counts);
+        if let Some(inspector) = reporter.inspector {
+            totals.inspected.get_or_insert_default().absorb(inspector.counts);
+        }
+    }
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     if let (Some(spool), Some(forwarding)) = (spool, forwarding) {
         forwarding.stop(spool);
     }
     finish(arguments.report.output, &Summary::new(totals))
+}
+
+/// The judge of one worker, which also makes messages for the official server when there is one.
+pub(crate) fn inspector(
+    rules: &Rules,
+    arguments: &QualityArguments,
+    report_clean: u32,
+    worker: String,
+    forwarding: Option<&Forwarding>,
+) -> Option<Inspector> {
+    let mut inspector = rules.inspector(arguments, report_clean, worker)?;
+    inspector.official = forwarding.and_then(Forwarding::official);
+    Some(inspector)
 }
 
 /// Begins the identifiers of a run: no other run, of this node or another, has the same.
@@ -111,6 +179,8 @@ fn run_id(node: &str) -> String {
 
 /// Enough for every run of every node there will ever be.
 pub(crate) const RUN_ID_BYTES: usize = 8;
+/// What an observer needs before it is ready.
+const PROBES: &str = "probes";
 
 /// Of the calls with nothing wrong, the part of live traffic that is reported: enough to see that
 /// judging goes on, at no cost.
@@ -135,7 +205,7 @@ pub(crate) struct Session {
     /// Where workers put emptied batches.
     pub(crate) empties: Sender<Batch>,
     pub(crate) libraries: Arc<LibraryNames>,
-    counters: Arc<CaptureCounters>,
+    pub(crate) counters: Arc<CaptureCounters>,
     stop: Arc<AtomicBool>,
     finds: Sender<discovery::Find>,
     discovery: JoinHandle<Observer>,
@@ -180,8 +250,10 @@ impl Session {
         };
         discovery::learn(&libraries, observer.discover_all());
         let discovery = {
-            let libraries = Arc::clone(&libraries);
-            spawn("mop-discovery", move || discovery::run(observer, &to_find, &libraries))?
+            let (libraries, counters) = (Arc::clone(&libraries), Arc::clone(&counters));
+            spawn("mop-discovery", move || {
+                discovery::run(observer, &to_find, &libraries, &counters)
+            })?
         };
         Ok(Self { batches, empties, libraries, counters, stop, finds, discovery, capture })
     }

@@ -121,6 +121,13 @@ pub(crate) struct Dropped {
     pub(crate) records: [AtomicU64; Lane::ALL.len()],
 }
 
+impl Dropped {
+    /// Records for the outbox, by lane.
+    pub(crate) fn by_lane(&self) -> [u64; Lane::ALL.len()] {
+        self.records.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
 /// What happens to a record when the writer is far behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WhenFull {

@@ -12,11 +12,13 @@ use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
+    official::{door::Judged, message::Source},
     output::Outlet,
     quality::{Inspector, InspectorCounts},
     record::{ExchangeRecord, Payload},
     selection::Selection,
     summary::ExchangeCounts,
+    vitals::WorkerVitals,
 };
 
 /// All that happens to the connections of one worker.
@@ -149,6 +151,23 @@ impl<S: ProcessSource> Pipeline<S> {
         }
     }
 
+    /// Lets others know what was counted so far.
+    pub(crate) fn publish(&self, vitals: &WorkerVitals) {
+        let mut flows = self.flows.stats();
+        crate::summary::add_flows(&mut flows, &self.past_flows);
+        let Reporter { counts, inspector, .. } = &self.reporter;
+        let judged = inspector.as_ref().map(|inspector| &inspector.counts);
+        vitals.store(counts, &flows, judged, self.http2_connections);
+    }
+
+    /// The same as [`Self::finish`], and lets others know.
+    pub(crate) fn finish_publishing(self, vitals: &WorkerVitals) -> PipelineTotals {
+        let totals = self.finish();
+        let PipelineTotals { counts, flows, http2_connections, inspected } = &totals;
+        vitals.store(counts, flows, inspected.as_ref(), *http2_connections);
+        totals
+    }
+
     /// Reports what is left, and what was counted.
     pub(crate) fn finish(mut self) -> PipelineTotals {
         self.guarded(0, |flows, out| flows.finish(out));
@@ -225,6 +244,19 @@ impl Reporter {
             inspector.reset();
             self.counts.panics += 1;
         }
+    }
+
+    /// Judges a copy that an application handed over, and reports what is found. `None` when calls
+    /// are not judged, and after a panic.
+    pub(crate) fn deliver_copy(&mut self, source: Source<'_>) -> Option<Judged> {
+        let inspector = self.inspector.as_mut()?;
+        let outlet = self.outlet.as_mut();
+        let judged = catch_unwind(AssertUnwindSafe(|| inspector.inspect_copy(source, outlet)));
+        if judged.is_err() {
+            inspector.reset();
+            self.counts.panics += 1;
+        }
+        judged.ok().flatten()
     }
 
     /// The time has come this far, whether calls were seen or not.

@@ -18,15 +18,15 @@ use crate::{
     ledger::{Account, CaptureAccount, Ledger, OutboxAccount, RecordsAccount, SinkAccount},
     output::{Dropped, Spooling},
     sinks::forwarder::Bells,
-    vitals::SinkVitals,
+    vitals::{OutboxVitals, SinkVitals},
 };
 
 /// An open outbox with what is counted around it.
 pub(crate) struct Spool {
     outbox: Outbox,
     ledger: Ledger,
-    /// What lay in it when it was opened.
-    at_start: Stats,
+    /// Records that lay in it when it was opened.
+    held_at_start: u64,
     /// Records that the outbox had no room for, by lane.
     refused: [u64; Lane::ALL.len()],
     vitals: Arc<SpoolVitals>,
@@ -63,6 +63,16 @@ impl SpoolVitals {
     /// What the outbox held a moment ago.
     pub(crate) fn stats(&self) -> Stats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All numbers, for whoever watches.
+    pub(crate) fn published(&self) -> OutboxVitals {
+        OutboxVitals {
+            stats: self.stats(),
+            refused: self.refused.load(Ordering::Relaxed),
+            dropped_records: self.dropped.by_lane(),
+            dropped_bytes: self.dropped.bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Records that no sink has yet, of the sink that is furthest behind.
@@ -126,7 +136,7 @@ impl Spool {
         Ok(Self {
             outbox,
             ledger,
-            at_start,
+            held_at_start: at_start.held.iter().sum(),
             refused: [0; Lane::ALL.len()],
             vitals,
             stats_due: Instant::now(),
@@ -161,6 +171,11 @@ impl Spool {
     /// The last record of a lane that is safe on disk.
     pub(crate) fn durable(&self, lane: Lane) -> u64 {
         self.outbox.durable(lane)
+    }
+
+    /// Records of a lane that were dropped to make room.
+    pub(crate) fn shed(&self, lane: Lane) -> u64 {
+        self.outbox.stats().shed.get(lane as usize).copied().unwrap_or(0)
     }
 
     /// Does what is due. Gives how long until something is due again.
@@ -223,31 +238,45 @@ impl Spool {
             .map(|sink| sink.books.lock().unwrap_or_else(PoisonError::into_inner))
             .collect();
         let stats = self.outbox.stats();
+        let refused: u64 = Lane::ALL
+            .into_iter()
+            .zip(self.refused)
+            .filter(|(lane, _)| lane.is_forwarded())
+            .map(|(_, count)| count)
+            .sum();
         let sinks = self
             .vitals
             .sinks
             .iter()
             .enumerate()
-            .map(|(number, sink)| SinkAccount {
-                name: sink.name.to_owned(),
-                spooled_at_start: self.at_start.spooled.get(number).copied().unwrap_or(0),
-                delivered: sink.delivered.load(Ordering::Relaxed),
-                parked: sink.parked.load(Ordering::Relaxed),
-                passed: sink.passed.load(Ordering::Relaxed),
-                spooled: stats.spooled.get(number).copied().unwrap_or(0),
-                dropped: stats.undelivered_drops.get(number).copied().unwrap_or(0),
+            .map(|(number, sink)| {
+                let of = |counts: &[u64]| counts.get(number).copied().unwrap_or(0);
+                let parked = sink.parked.load(Ordering::Relaxed);
+                let passed = sink.passed.load(Ordering::Relaxed);
+                // The outbox counts what it refused among the drops of every sink.
+                let dropped = of(&stats.undelivered_drops) + of(&stats.undelivered_damage);
+                SinkAccount {
+                    name: sink.name.to_owned(),
+                    spooled_at_start: of(&stats.opened_with),
+                    delivered: of(&stats.acknowledged).saturating_sub(parked + passed),
+                    parked,
+                    passed,
+                    spooled: of(&stats.spooled),
+                    dropped: dropped.saturating_sub(refused),
+                }
             })
             .collect();
         drop(books);
-        let dropped = std::array::from_fn(|lane| {
-            self.vitals.dropped.records.get(lane).map_or(0, |count| count.load(Ordering::Relaxed))
-        });
+        let mut accepted = stats.appended;
+        for (accepted, refused) in accepted.iter_mut().zip(self.refused) {
+            *accepted = accepted.saturating_sub(refused);
+        }
         Account {
-            records: RecordsAccount::new(stats.appended, self.refused, dropped),
+            records: RecordsAccount::new(accepted, self.refused, self.vitals.dropped.by_lane()),
             outbox: OutboxAccount {
-                held_at_start: self.at_start.held.iter().sum(),
+                held_at_start: self.held_at_start,
                 held: stats.held.iter().sum(),
-                shed: stats.shed.iter().sum(),
+                shed: stats.shed.iter().sum::<u64>().saturating_sub(self.refused.iter().sum()),
                 expired: stats.expired.iter().sum(),
                 damaged: stats.damaged,
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mop_common::{COUNTER_NAMES, Counters, HoleCause};
-use mop_wire::{Ending, Exchange, FlowStats};
+use mop_wire::{Ending, Exchange, FlowStats, Role};
 use serde::Serialize;
 
 use crate::{quality::InspectorCounts, record::role_name};
@@ -17,32 +17,49 @@ pub(crate) struct ExchangeCounts {
     pub(crate) reported: u64,
     /// Panics in the processing of a connection: it was given up.
     pub(crate) panics: u64,
-    by_role: BTreeMap<&'static str, u64>,
-    by_ending: BTreeMap<&'static str, u64>,
+    /// In the order of [`Role::ALL`] and [`Ending::ALL`].
+    pub(crate) by_role_and_ending: [[u64; Ending::ALL.len()]; Role::ALL.len()],
 }
 
 impl ExchangeCounts {
     pub(crate) fn count(&mut self, exchange: &Exchange) {
         self.exchanges += 1;
         self.complete += u64::from(exchange.completeness.is_complete());
-        *self.by_role.entry(role_name(exchange.role)).or_default() += 1;
-        let ending: Ending = exchange.completeness.ending;
-        *self.by_ending.entry(ending.name()).or_default() += 1;
+        let of_role = self.by_role_and_ending.get_mut(exchange.role as usize);
+        let ending = exchange.completeness.ending as usize;
+        if let Some(count) = of_role.and_then(|of_role| of_role.get_mut(ending)) {
+            *count += 1;
+        }
+    }
+
+    fn by_role(&self) -> BTreeMap<&'static str, u64> {
+        let counts = self.by_role_and_ending.iter().map(|endings| endings.iter().sum());
+        named(Role::ALL.into_iter().map(role_name).zip(counts))
+    }
+
+    fn by_ending(&self) -> BTreeMap<&'static str, u64> {
+        named(Ending::ALL.into_iter().enumerate().map(|(number, ending)| {
+            let of_roles = self.by_role_and_ending.iter().filter_map(|endings| endings.get(number));
+            (ending.name(), of_roles.sum())
+        }))
     }
 
     pub(crate) fn absorb(&mut self, other: &Self) {
-        let Self { exchanges, complete, reported, panics, by_role, by_ending } = other;
+        let Self { exchanges, complete, reported, panics, by_role_and_ending } = other;
         self.exchanges += exchanges;
         self.complete += complete;
         self.reported += reported;
         self.panics += panics;
-        for (role, count) in by_role {
-            *self.by_role.entry(role).or_default() += count;
-        }
-        for (ending, count) in by_ending {
-            *self.by_ending.entry(ending).or_default() += count;
+        let sums = self.by_role_and_ending.iter_mut().flatten();
+        for (sum, count) in sums.zip(by_role_and_ending.iter().flatten()) {
+            *sum += count;
         }
     }
+}
+
+/// Counts that are not zero, by name.
+fn named(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// The last record of a run.
@@ -144,8 +161,8 @@ impl Summary {
             complete: counts.complete,
             incomplete: counts.exchanges - counts.complete,
             reported: counts.reported,
-            by_role: counts.by_role,
-            by_ending: counts.by_ending,
+            by_role: counts.by_role(),
+            by_ending: counts.by_ending(),
             missing_bytes,
             kernel: kernel
                 .map(|counters| COUNTER_NAMES.into_iter().zip(counters.values).collect())

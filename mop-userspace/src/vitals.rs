@@ -1,9 +1,23 @@
 //! What runs, in numbers that any thread may read: for the metrics, the ledger and the summary.
 
+mod bounded;
+mod family;
+mod heartbeat;
+mod process;
+mod shared;
+mod worker;
+
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
+
+pub(crate) use bounded::BoundedCounts;
+pub(crate) use family::{Family, FamilyKind, FamilyUnit, Number};
+pub(crate) use heartbeat::Heartbeat;
+pub(crate) use process::OwnProcess;
+pub(crate) use shared::{Captured, Check, OutboxVitals, Vitals};
+pub(crate) use worker::{FlowNumber, Worked, WorkerVitals};
 
 /// The numbers of one sink.
 #[derive(Debug, Default)]
@@ -29,6 +43,8 @@ pub(crate) struct SinkVitals {
     pub(crate) books: Mutex<()>,
     /// Why it does not send at the moment.
     trouble: Mutex<Option<crate::sinks::Trouble>>,
+    /// Troubles by their reason.
+    pub(crate) reasons: BoundedCounts,
 }
 
 impl SinkVitals {
@@ -38,8 +54,9 @@ impl SinkVitals {
 
     /// Notes what is wrong, or that nothing is.
     pub(crate) fn set_trouble(&self, trouble: Option<crate::sinks::Trouble>) {
-        if trouble.is_some() {
+        if let Some(trouble) = &trouble {
             self.troubles.fetch_add(1, Ordering::Relaxed);
+            self.reasons.add(trouble.reason, 1);
         }
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }

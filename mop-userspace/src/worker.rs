@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     connections::Node,
     pipeline::{Pipeline, PipelineTotals},
+    vitals::WorkerVitals,
 };
 
 /// Works until the capture thread is gone.
@@ -17,9 +18,11 @@ pub(crate) fn run(
     mut pipeline: Pipeline<Node>,
     batches: &Receiver<Batch>,
     empties: &Sender<Batch>,
+    vitals: &WorkerVitals,
 ) -> PipelineTotals {
     let mut clock_taken = Instant::now();
     for mut batch in batches {
+        vitals.alive.beat();
         if clock_taken.elapsed() > CLOCK_EVERY {
             pipeline.set_clock(Clock::now());
             pipeline.advance(Timestamp::now());
@@ -33,11 +36,13 @@ pub(crate) fn run(
             }
         }
         pipeline.flush();
+        pipeline.publish(vitals);
+        vitals.alive.rest();
         batch.clear();
         // When enough empties wait already, this one is not needed.
         let _ = empties.try_send(batch);
     }
-    pipeline.finish()
+    pipeline.finish_publishing(vitals)
 }
 
 /// A system clock that is set shows in reports after this long.

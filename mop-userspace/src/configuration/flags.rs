@@ -103,7 +103,6 @@ mod tests {
             RING_MIB,
             WORKERS,
             OUTPUT,
-            JOURNAL,
             PATH_PREFIX,
             ALL,
             NO_QUALITY,

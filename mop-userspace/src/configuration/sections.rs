@@ -115,6 +115,23 @@ impl NodeConfiguration {
 }
 
 impl SinksConfiguration {
+    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        let mut wrong = |key: &str, text: String| problems.push(Problem::new(key, text));
+        if let Some(Err(text)) = rabbitmq.as_ref().map(RabbitMqConfiguration::check) {
+            wrong("sinks.rabbitmq", text);
+        }
+        if let Some(Err(failure)) = mop_server.as_ref().map(MopServerConfiguration::check) {
+            wrong("sinks.mop_server", failure.to_string());
+        }
+        if let Some(Err(failure)) = webhook.as_ref().map(WebhookConfiguration::check) {
+            wrong("sinks.webhook", failure.to_string());
+        }
+        if let Some(Err(failure)) = otlp.as_ref().map(OtlpConfiguration::check) {
+            wrong("sinks.otlp", failure.to_string());
+        }
+    }
+
     /// True when records stay where they are.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { rabbitmq, mop_server, webhook, otlp } = self;

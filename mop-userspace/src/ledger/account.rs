@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use mop_outbox::Lane;
 use serde::{Deserialize, Serialize};
 
+use crate::vitals::Captured;
+
 /// All counts of one moment, since the outbox was opened.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Account {
@@ -84,6 +86,15 @@ impl RecordsAccount {
             refused: by_lane(refused),
             dropped: by_lane(dropped),
         }
+    }
+}
+
+impl From<Captured> for CaptureAccount {
+    fn from(captured: Captured) -> Self {
+        let Captured { segments, bytes, lost_bytes, exchanges, incomplete_exchanges } = captured;
+        let lost_bytes =
+            lost_bytes.into_iter().map(|(cause, bytes)| (cause.to_owned(), bytes)).collect();
+        Self { segments, bytes, lost_bytes, exchanges, incomplete_exchanges }
     }
 }
 

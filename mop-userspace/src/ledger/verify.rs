@@ -213,7 +213,7 @@ mod tests {
             .iter()
             .map(|line| {
                 // As a database gives it back: sorted otherwise, with blanks.
-                let tree: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                let tree: Value = serde_json::from_str(line).expect("JSON");
                 serde_json::to_string(&tree).expect("JSON").replace(',', ", ")
             })
             .collect();

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use clap::Args;
 use jiff::Timestamp;
 use mop_contract::{
-    Call, Contract, Judge, JudgedBody, Judgement, Visitor,
+    Call, Contract, Judge, JudgedBody, Judgement, Message, Visitor,
     json::Value,
     operation::{Operation, OperationId},
     route::path_of,
     rules::{CallFacts, MessageFacts, RuleViolation},
-    violation::Severity,
+    violation::{Direction, Severity},
     window::{AttributeTrees, Counterpart},
 };
 use mop_wire::{Exchange, Role};
@@ -24,6 +24,11 @@ use super::{
 };
 use crate::{
     cli::parse_duration,
+    official::{
+        door::Judged,
+        message::{OfficialMessages, Source},
+        validations::Validations,
+    },
     output::Outlet,
     record::role_name,
     rulebook::{RuleArguments, RuleBook, RuleBooks},
@@ -66,6 +71,8 @@ pub(crate) struct Inspector {
     window: OpenWindow,
     report_clean: u32,
     clean: HashMap<Option<OperationId>, u32>,
+    /// Makes messages for the official server, when it is configured.
+    pub(crate) official: Option<OfficialMessages>,
     pub(crate) counts: InspectorCounts,
 }
 
@@ -98,6 +105,7 @@ impl Inspector {
             window: OpenWindow::new(arguments.window, worker),
             report_clean: arguments.report_clean.unwrap_or(report_clean),
             clean: HashMap::new(),
+            official: None,
             counts: InspectorCounts::default(),
         }
     }
@@ -108,9 +116,42 @@ impl Inspector {
         id: &str,
         ts: Timestamp,
         exchange: &Exchange,
-        mut outlet: Option<&mut Outlet>,
+        outlet: Option<&mut Outlet>,
     ) {
         let Some(call) = Call::of(exchange) else { return };
+        self.inspect_call(Source { exchange, id, ts, told: None }, call, outlet);
+    }
+
+    /// Judges the one message of which an application handed a copy over, and reports it.
+    pub(crate) fn inspect_copy(
+        &mut self,
+        source: Source<'_>,
+        outlet: Option<&mut Outlet>,
+    ) -> Option<Judged> {
+        let exchange = source.exchange;
+        let request = exchange.request.as_ref()?;
+        let message = Message { headers: &request.headers, body: &request.body };
+        let response = exchange.response.as_ref().map(|response| {
+            (response.status, Message { headers: &response.headers, body: &response.body })
+        });
+        let call = Call {
+            method: &request.method,
+            target: &request.target,
+            request: (exchange.role == Role::Client).then_some(message),
+            response: response.filter(|_| exchange.role == Role::Server),
+            incomplete: false,
+        };
+        self.inspect_call(source, call, outlet)
+    }
+
+    fn inspect_call(
+        &mut self,
+        source: Source<'_>,
+        call: Call<'_>,
+        mut outlet: Option<&mut Outlet>,
+    ) -> Option<Judged> {
+        let Source { exchange, id, ts, told } = source;
+        let is_copy = told.is_some();
         self.advance(ts, outlet.as_deref_mut());
         let book = Arc::clone(&self.book);
         let host = counterpart_of(exchange);
@@ -121,12 +162,18 @@ impl Inspector {
             counterpart: &counterpart,
             window: &mut self.window,
             trees: &mut self.trees,
+            is_copy,
             findings: Vec::new(),
         };
-        let judgement = self.judge.judge(&book.contract, call, &mut looks);
+        let judgement = if is_copy {
+            self.judge.judge_copy(&book.contract, call, &mut looks)
+        } else {
+            self.judge.judge(&book.contract, call, &mut looks)
+        };
         let findings = looks.findings;
-        if judgement.operation.is_err() && !path_of(call.target).starts_with(REGULATED_PREFIX) {
-            return;
+        let is_regulated = path_of(call.target).starts_with(REGULATED_PREFIX);
+        if judgement.operation.is_err() && !is_regulated && !is_copy {
+            return None;
         }
         self.window.counts().call(
             &counterpart,
@@ -138,10 +185,30 @@ impl Inspector {
         );
         let outcome = Outcome::of(&judgement, &findings);
         self.count(&judgement, outcome);
-        let Some(outlet) = outlet else { return };
+        let mut message = Ok(false);
+        if let (Some(official), Some(outlet)) = (&mut self.official, outlet.as_deref_mut()) {
+            message = official.make(source, &judgement, &findings).map(|made| {
+                if let Some(record) = &made {
+                    outlet.push(record);
+                }
+                made.is_some()
+            });
+        }
+        let judged = is_copy.then(|| Judged {
+            validations: Validations::of(
+                &judgement,
+                &findings,
+                match exchange.role {
+                    Role::Client => Direction::Request,
+                    Role::Server => Direction::Response,
+                },
+            ),
+            message,
+        });
+        let Some(outlet) = outlet else { return judged };
         let nothing_wrong = outcome == Outcome::Conforming || judgement.operation.is_err();
         if nothing_wrong && !self.is_sampled(judgement.operation.ok()) {
-            return;
+            return judged;
         }
         let operation = operation_record(&book.contract, &judgement);
         outlet.push(&QualityReport {
@@ -161,6 +228,7 @@ impl Inspector {
             rules: findings.iter().map(ViolationRecord::from).collect(),
             unjudged: UnjudgedRecord::all(&judgement.unjudged),
         });
+        judged
     }
 
     /// The time has come this far: a window that is over is reported, and a new generation of
@@ -182,6 +250,9 @@ impl Inspector {
     pub(crate) fn reset(&mut self) {
         self.judge = Judge::default();
         self.trees = AttributeTrees::default();
+        if let Some(official) = &mut self.official {
+            official.reset();
+        }
     }
 
     /// Reports the window that is open.
@@ -235,6 +306,14 @@ impl Outcome {
 }
 
 impl InspectorCounts {
+    /// What is counted, in the order of [`Self::values`].
+    pub(crate) const NAMES: [&'static str; 4] = ["conforming", "violating", "unjudged", "unrouted"];
+
+    pub(crate) fn values(&self) -> [u64; Self::NAMES.len()] {
+        let Self { conforming, violating, unjudged, unrouted } = *self;
+        [conforming, violating, unjudged, unrouted]
+    }
+
     pub(crate) fn absorb(&mut self, other: Self) {
         let Self { conforming, violating, unjudged, unrouted } = other;
         self.conforming += conforming;
@@ -251,6 +330,8 @@ struct Looks<'l, 'b> {
     counterpart: &'l Counterpart,
     window: &'l mut OpenWindow,
     trees: &'l mut AttributeTrees,
+    /// The message is a copy, without the header fields that it had.
+    is_copy: bool,
     findings: Vec<RuleViolation<'b>>,
 }
 
@@ -265,7 +346,12 @@ impl Visitor for Looks<'_, '_> {
         request: Option<Value<'_>>,
         response: Option<Value<'_>>,
     ) {
-        apply_rules(self.book, self.call, operation, (request, response), &mut self.findings);
+        let facts = call_facts(self.book, self.call, operation, (request, response));
+        if self.is_copy {
+            self.book.rules.evaluate_copy(&facts, &mut self.findings);
+        } else {
+            self.book.rules.evaluate(&facts, &mut self.findings);
+        }
     }
 }
 
@@ -277,8 +363,17 @@ pub(crate) fn apply_rules<'b>(
     (request, response): (Option<Value<'_>>, Option<Value<'_>>),
     findings: &mut Vec<RuleViolation<'b>>,
 ) {
+    book.rules.evaluate(&call_facts(book, call, operation, (request, response)), findings);
+}
+
+fn call_facts<'a>(
+    book: &'a RuleBook,
+    call: Call<'a>,
+    operation: &'a Operation,
+    (request, response): (Option<Value<'a>>, Option<Value<'a>>),
+) -> CallFacts<'a> {
     let document = book.contract.document(operation.document);
-    let facts = CallFacts {
+    CallFacts {
         method: call.method,
         target: call.target,
         template: &operation.template,
@@ -289,8 +384,7 @@ pub(crate) fn apply_rules<'b>(
         response: call.response.map(|(status, message)| {
             (status, MessageFacts { headers: message.headers, body: response })
         }),
-    };
-    book.rules.evaluate(&facts, findings);
+    }
 }
 
 /// What a record says of the operation of a judgement.

@@ -18,7 +18,6 @@ use crate::{
     clock::Clock,
     failure::Failure,
     forwarding::Forwarding,
-    ledger::CaptureAccount,
     observe::{self, RUN_ID_BYTES},
     output::{Dropped, Format, Output},
     pipeline::Reporter,
@@ -26,6 +25,7 @@ use crate::{
     selection::Selection,
     spool::spooling,
     summary::{ExchangeCounts, Summary},
+    vitals::Vitals,
 };
 
 /// Reads the file in the format that its name says.
@@ -52,8 +52,11 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let rules = Rules::load(&arguments.quality)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
-        Forwarding::start(&configuration, Arc::clone(&dropped), Box::new(CaptureAccount::default))?
-            .unzip();
+        Forwarding::start(&configuration, Arc::clone(&dropped), &Vitals::new())?.unzip();
+    if let Some(forwarding) = &forwarding {
+        // A replay does not last long enough for them to come meanwhile.
+        forwarding.wait_for_fields(FIELDS_LIMIT);
+    }
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
@@ -62,7 +65,13 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         clock: Clock { offset_ns: 0 },
         run: run.clone(),
         counts: ExchangeCounts::default(),
-        inspector: rules.inspector(&arguments.quality, EACH_CLEAN, run),
+        inspector: observe::inspector(
+            &rules,
+            &arguments.quality,
+            EACH_CLEAN,
+            run,
+            forwarding.as_ref(),
+        ),
     };
     let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.
@@ -93,6 +102,9 @@ const IDENTIFIED_BYTES: u64 = 64 << 10;
 
 /// Whoever replays a file wants to know of every call in it.
 const EACH_CLEAN: u32 = 1;
+
+/// Without the lists of the official server no message for it can be made.
+const FIELDS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The sinks may take so long for what a file gives.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);

@@ -50,6 +50,11 @@ impl Rules {
         Ok(())
     }
 
+    /// The rules in use; `None`: calls are not judged.
+    pub(crate) fn books(&self) -> Option<Arc<RuleBooks>> {
+        self.books.clone()
+    }
+
     /// A judge for one worker.
     pub(crate) fn inspector(
         &self,

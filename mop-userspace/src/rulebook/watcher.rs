@@ -33,6 +33,11 @@ impl RuleBooks {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Generations that were refused because of a bad file.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// The generation in use.
     pub(crate) fn current(&self) -> Arc<RuleBook> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))

@@ -7,11 +7,13 @@
 mod backoff;
 pub(crate) mod configured;
 pub(crate) mod forwarder;
+pub(crate) mod http;
 pub(crate) mod mop_server;
 pub(crate) mod otlp;
 mod progress;
 mod pump;
 pub(crate) mod rabbitmq;
+pub(crate) mod task;
 pub(crate) mod trouble;
 pub(crate) mod webhook;
 

@@ -308,22 +308,23 @@ impl Pump {
     /// Tries what was set aside: whatever was wrong may have been mended.
     async fn try_parked(&mut self) -> Result<(), Trouble> {
         loop {
-            let entries = self.feed.next_parked(self.sink.batch());
-            if entries.is_empty() {
+            let parked = self.feed.next_parked(self.sink.batch());
+            if parked.is_empty() {
                 return Ok(());
             }
-            let sequences: Vec<u64> = entries.iter().map(|entry| entry.sequence).collect();
+            let (places, entries): (Vec<u64>, Vec<Entry>) =
+                parked.into_iter().map(|parked| (parked.place, parked.entry)).unzip();
             let verdicts = self.sink.send(entries).await?.await?;
             let mut taken = 0;
-            for (sequence, verdict) in sequences.iter().zip(&verdicts) {
+            for (place, verdict) in places.iter().zip(&verdicts) {
                 if *verdict != Verdict::Delivered {
                     break;
                 }
-                self.feed.acknowledge_parked(*sequence);
+                self.feed.acknowledge_parked(*place);
                 taken += 1;
             }
             self.vitals.unparked.fetch_add(taken as u64, Ordering::Relaxed);
-            if taken < sequences.len() || *self.stop.borrow() {
+            if taken < places.len() || *self.stop.borrow() {
                 return Ok(());
             }
         }
@@ -370,3 +371,6 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// Saying goodbye is a courtesy.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

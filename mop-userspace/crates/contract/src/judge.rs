@@ -93,6 +93,8 @@ pub enum UnjudgedReason {
     DuplicateName,
     /// Some bytes of the call were not seen.
     Incomplete,
+    /// A copy of the message was handed over, without the header fields that it had.
+    HeadersNotSeen,
     /// Half a surrogate pair in a string.
     LoneSurrogate,
     /// Not JSON, where the contract describes JSON.
@@ -161,6 +163,28 @@ impl Judge {
         call: Call<'_>,
         visitor: &mut impl Visitor,
     ) -> Judgement {
+        self.judge_seen(contract, call, Seen::Wire, visitor)
+    }
+
+    /// Judges messages that an application handed over as copies. The header fields that come with
+    /// a copy are not those of the message: nothing is said about fields, media type and cookies,
+    /// nor about a query that the copied target does not have.
+    pub fn judge_copy(
+        &mut self,
+        contract: &Contract,
+        call: Call<'_>,
+        visitor: &mut impl Visitor,
+    ) -> Judgement {
+        self.judge_seen(contract, call, Seen::Copy, visitor)
+    }
+
+    fn judge_seen(
+        &mut self,
+        contract: &Contract,
+        call: Call<'_>,
+        seen: Seen,
+        visitor: &mut impl Visitor,
+    ) -> Judgement {
         let (route, operation) = match contract.route(call.method, call.target) {
             Ok(found) => found,
             Err(unrouted) => return Judgement::unrouted(unrouted),
@@ -187,7 +211,7 @@ impl Judge {
             plain_response.as_ref().map(|plain| content::read(plain, response_json));
         if let (Some(message), Some(body)) = (call.request, &request_body) {
             let judged = |rules: &Rules| {
-                let mut found = Found::new(contract, parameter, Direction::Request);
+                let mut found = Found::new(contract, parameter, Direction::Request, seen);
                 found.request(rules, &route.parameters, call.target, message);
                 found.request_body(rules, message, body);
                 found.finish()
@@ -196,7 +220,7 @@ impl Judge {
         }
         if let (Some((status, message)), Some(body)) = (call.response, &response_body) {
             let judged = |rules: &Rules| {
-                let mut found = Found::new(contract, parameter, Direction::Response);
+                let mut found = Found::new(contract, parameter, Direction::Response, seen);
                 found.response(rules, call.method, status, message, body);
                 found.finish()
             };
@@ -303,6 +327,7 @@ impl UnjudgedReason {
         match self {
             Self::ContentCoding => "content_coding",
             Self::DuplicateName => "duplicate_name",
+            Self::HeadersNotSeen => "headers_not_seen",
             Self::Incomplete => "incomplete",
             Self::LoneSurrogate => "lone_surrogate",
             Self::NotJson => "not_json",
@@ -332,11 +357,21 @@ impl From<UnreadableKind> for UnjudgedReason {
     }
 }
 
+/// How messages came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// From whoever received or sent them: method, target and body only.
+    Copy,
+    /// As they were on the wire.
+    Wire,
+}
+
 /// What one reading finds in one message, while it is being judged.
 struct Found<'c, 'r> {
     contract: &'c Contract,
     parameter: &'r mut Reader,
     direction: Direction,
+    seen: Seen,
     parts: FoundParts,
 }
 
@@ -350,8 +385,17 @@ struct FoundParts {
 }
 
 impl<'c, 'r> Found<'c, 'r> {
-    fn new(contract: &'c Contract, parameter: &'r mut Reader, direction: Direction) -> Self {
-        Self { contract, parameter, direction, parts: FoundParts::default() }
+    fn new(
+        contract: &'c Contract,
+        parameter: &'r mut Reader,
+        direction: Direction,
+        seen: Seen,
+    ) -> Self {
+        let mut parts = FoundParts::default();
+        if seen == Seen::Copy {
+            parts.unjudged.push(UnjudgedReason::HeadersNotSeen);
+        }
+        Self { contract, parameter, direction, seen, parts }
     }
 
     fn finish(self) -> FoundParts {

@@ -183,10 +183,26 @@ impl RuleSet {
 
     /// Adds the rules that a call breaks to `out`.
     pub fn evaluate<'r>(&'r self, facts: &CallFacts<'_>, out: &mut Vec<RuleViolation<'r>>) {
+        let mut found = Found::NONE;
+        self.evaluate_in(facts, Findings::new(&self.operands, *facts, &mut found), out);
+    }
+
+    /// The same for messages that an application handed over as copies: rules about header fields,
+    /// and about a query that the copied target does not have, are silent.
+    pub fn evaluate_copy<'r>(&'r self, facts: &CallFacts<'_>, out: &mut Vec<RuleViolation<'r>>) {
+        let mut found = Found::NONE;
+        let findings = Findings::new(&self.operands, *facts, &mut found).of_copy();
+        self.evaluate_in(facts, findings, out);
+    }
+
+    fn evaluate_in<'r>(
+        &'r self,
+        facts: &CallFacts<'_>,
+        mut findings: Findings<'_, '_>,
+        out: &mut Vec<RuleViolation<'r>>,
+    ) {
         let class = facts.response.map_or(0, |(status, _)| usize::from(status / 100));
         let places = self.groups_by_class.get(class).into_iter().flatten();
-        let mut found = Found::NONE;
-        let mut findings = Findings::new(&self.operands, *facts, &mut found);
         let mut on_paths = [None; MAX_PATHS];
         for group in places.filter_map(|place| self.groups.get(*place)) {
             let is_on = |place: &usize| match (on_paths.get_mut(*place), self.paths.get(*place)) {

@@ -4,8 +4,11 @@
 use std::io::Write as _;
 
 use mop_contract::{
-    Call, Contract, ContractBuilder, Document, Judge, JudgedBody, Judgement, Message, Visitor,
-    attributes::AttributeTree, fill::Fill,
+    Call, Contract, ContractBuilder, Document, Judge, JudgedBody, Judgement, Message, Unjudged,
+    UnjudgedReason, Visitor,
+    attributes::AttributeTree,
+    fill::Fill,
+    violation::{Direction, Violation},
 };
 use mop_wire::{Body, Headers};
 
@@ -322,5 +325,33 @@ impl Visitor for Counts<'_> {
     fn body(&mut self, body: JudgedBody<'_>) {
         let tree = AttributeTree::new(self.0.schemas(), body.schema);
         Fill::default().add(&tree, body.value, body.violations);
+    }
+}
+
+#[test]
+fn copies_are_judged_without_the_header_fields_that_they_lack() {
+    let judged_copy = |status: Option<u16>, body: &[u8]| {
+        let headers = Headers::default();
+        let body = Body::whole(body.to_vec(), false);
+        let message = Message { headers: &headers, body: &body };
+        let call = Call {
+            method: if status.is_some() { "GET" } else { "POST" },
+            target: GET.target,
+            request: status.is_none().then_some(message),
+            response: status.map(|status| (status, message)),
+            incomplete: false,
+        };
+        Judge::default().judge_copy(&contract(), call, &mut ())
+    };
+    let codes = |judgement: &Judgement| -> Vec<String> {
+        judgement.corrected.violations.iter().map(Violation::code).collect()
+    };
+    for (status, direction) in [(None, Direction::Request), (Some(200), Direction::Response)] {
+        let right = judged_copy(status, br#"{"name":"abc"}"#);
+        assert_eq!(codes(&right), Vec::<String>::new(), "{status:?}");
+        let reason = UnjudgedReason::HeadersNotSeen;
+        assert_eq!(right.unjudged, [Unjudged { direction, reason }]);
+        let wrong = judged_copy(status, b"{}");
+        assert_eq!(codes(&wrong), ["body.required"], "{status:?}");
     }
 }

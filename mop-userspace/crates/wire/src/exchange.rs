@@ -38,6 +38,11 @@ pub enum Role {
     Server,
 }
 
+impl Role {
+    /// Both roles, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Client, Self::Server];
+}
+
 /// A request as it stood on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -163,6 +168,19 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Every ending, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Complete,
+        Self::Upgraded,
+        Self::RequestCut,
+        Self::ResponseCut,
+        Self::RequestUnseen,
+        Self::LostInHole,
+        Self::Malformed,
+        Self::LimitReached,
+        Self::ObserverStopped,
+    ];
+
     /// The name that records and metrics use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mop_wire::content::{self, DecodeLimits};
 
-use super::{Found, Message, UnjudgedReason};
+use super::{Found, Message, Seen, UnjudgedReason};
 use crate::{
     check::{Checker, Collector},
     json::{Json, Reader, Value},
@@ -138,11 +138,14 @@ impl Found<'_, '_> {
         message: Message<'_>,
         body: &Content<'_>,
     ) {
-        let content_type = message.headers.first("content-type").map(String::from_utf8_lossy);
+        let content_type = match self.seen {
+            Seen::Copy => None,
+            Seen::Wire => message.headers.first("content-type").map(String::from_utf8_lossy),
+        };
         let chosen = content_type
             .as_ref()
             .and_then(|content_type| forms.iter().find(|form| form.range.matches(content_type)));
-        if chosen.is_none() && !forms.is_empty() {
+        if chosen.is_none() && !forms.is_empty() && self.seen == Seen::Wire {
             let keyword =
                 if content_type.is_some() { Keyword::Undeclared } else { Keyword::Required };
             self.push(Violation {

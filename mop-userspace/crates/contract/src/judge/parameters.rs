@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mop_wire::Headers;
 
-use super::{Found, Message, UnjudgedReason};
+use super::{Found, Message, Seen, UnjudgedReason};
 use crate::{
     check::{Checker, Collector},
     json::{Json, Kind, Reader},
@@ -24,7 +24,13 @@ impl Found<'_, '_> {
         message: Message<'_>,
     ) {
         let query = pairs(query_of(target).unwrap_or_default());
-        for parameter in &rules.parameters {
+        let seen = self.seen;
+        let is_known = |place: Place| match place {
+            Place::Header | Place::Cookie => seen == Seen::Wire,
+            Place::Query => seen == Seen::Wire || query_of(target).is_some(),
+            Place::Path => true,
+        };
+        for parameter in rules.parameters.iter().filter(|known| is_known(known.place)) {
             let name = &*parameter.name;
             let value = match parameter.place {
                 Place::Header => header(message.headers, name),
@@ -51,6 +57,9 @@ impl Found<'_, '_> {
             let name = self.known_name(&name);
             self.undeclared(Location::Query(name.into()), name, Severity::Warning);
         }
+        if self.seen == Seen::Copy {
+            return;
+        }
         for (name, _) in message.headers.iter().take(MAX_UNDECLARED) {
             let name = name.to_ascii_lowercase();
             if name.starts_with("x-")
@@ -65,6 +74,9 @@ impl Found<'_, '_> {
 
     /// Declared header fields of a response.
     pub(super) fn headers(&mut self, declared: &[Parameter], headers: &Headers) {
+        if self.seen == Seen::Copy {
+            return;
+        }
         for parameter in declared {
             self.parameter(parameter, header(headers, &parameter.name));
         }

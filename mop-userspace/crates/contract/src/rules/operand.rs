@@ -85,6 +85,26 @@ impl Operand {
         }
     }
 
+    /// Whether a copy of a message does not tell it: see [`super::RuleSet::evaluate_copy`].
+    pub(super) fn is_unseen_in_copies(&self, facts: &CallFacts<'_>) -> bool {
+        match self {
+            Self::Header(..) => true,
+            Self::RequestQuery(_) => query_of(facts.target).is_none(),
+            Self::Count(operand)
+            | Self::Default(operand, _)
+            | Self::PathOf(operand)
+            | Self::QueryOf(operand, _) => operand.is_unseen_in_copies(facts),
+            Self::Pages(operands) => {
+                operands.0.is_unseen_in_copies(facts) || operands.1.is_unseen_in_copies(facts)
+            }
+            Self::Body(..)
+            | Self::Constant(_)
+            | Self::Method
+            | Self::RequestPath
+            | Self::Status => false,
+        }
+    }
+
     /// What it is in a call.
     pub(super) fn of<'a>(&'a self, facts: &CallFacts<'a>) -> Fact<'a> {
         match self {

@@ -24,6 +24,8 @@ pub(super) struct Findings<'a, 'f> {
     operands: &'a Operands,
     /// Borrowed, since it is too large to be moved for every call.
     found: &'f mut Found<'a>,
+    /// The messages are copies: what a copy does not tell is unknown.
+    is_copy: bool,
 }
 
 /// Room for what operands are found to be.
@@ -52,13 +54,22 @@ impl<'a, 'f> Findings<'a, 'f> {
         call: CallFacts<'a>,
         found: &'f mut Found<'a>,
     ) -> Self {
-        Self { call, operands, found }
+        Self { call, operands, found, is_copy: false }
+    }
+
+    /// The same for messages that were handed over as copies.
+    pub(super) fn of_copy(self) -> Self {
+        Self { is_copy: true, ..self }
     }
 
     /// What an operand is.
     pub(super) fn of(&mut self, id: OperandId) -> Fact<'a> {
-        let Self { call, operands, found } = self;
-        let look = || operands.operands.get(id.0).map_or(Fact::Unknown, |known| known.of(call));
+        let Self { call, operands, found, is_copy } = self;
+        let look = || match operands.operands.get(id.0) {
+            Some(known) if *is_copy && known.is_unseen_in_copies(call) => Fact::Unknown,
+            Some(known) => known.of(call),
+            None => Fact::Unknown,
+        };
         match found.0.get_mut(id.0) {
             Some(found) => *found.get_or_insert_with(look),
             None => look(),

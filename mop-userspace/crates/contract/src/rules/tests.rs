@@ -101,6 +101,25 @@ fn an_ordinary_call_breaks_no_shipped_rule() {
             "pagination.pages_too_few",
         ]
     );
+    // A copy tells no header field, and, without a query, nothing of the page that was asked for.
+    let copied = |target| {
+        let mut found = Vec::new();
+        rules.evaluate_copy(&CallFacts { target, ..facts }, &mut found);
+        let mut ids: Vec<&str> = found.iter().map(|found| found.rule.id.as_str()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(
+        copied("/open-insurance/resources/v3/resources?page=3&page-size=1"),
+        [
+            "links.next_not_ahead",
+            "links.next_on_last_page",
+            "links.self_of_another_page",
+            "pagination.more_items_than_page_size",
+            "pagination.pages_too_few",
+        ]
+    );
+    assert_eq!(copied("/open-insurance/resources/v3/resources"), Vec::<&str>::new());
 }
 
 /// A file of one rule.

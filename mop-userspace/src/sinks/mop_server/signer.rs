@@ -1,0 +1,173 @@
+//! Signs the claims of a message: a compact JWS (RFC 7515) with PS256 (RFC 7518).
+
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use serde::Serialize;
+
+use super::super::http::read_small;
+
+/// Has the key, and takes another one when its file changes. Never shows it.
+pub(super) struct Signer {
+    file: PathBuf,
+    key: RwLock<Arc<EncodingKey>>,
+    seen: Mutex<Version>,
+    /// Encoded already.
+    header: String,
+    organisation_id: String,
+}
+
+/// Which version of the file the key is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    length: u64,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'static str,
+    kid: &'a str,
+    typ: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Added<'a> {
+    org_id: &'a str,
+    iat: i64,
+    exp: i64,
+}
+
+impl Signer {
+    pub(super) fn new(file: &Path, kid: &str, organisation_id: &str) -> Result<Self, String> {
+        let seen = Version::of(file)?;
+        let key = read_key(file)?;
+        let header = Header { alg: "PS256", kid: kid.trim(), typ: "JWT" };
+        let header = serde_json::to_vec(&header).map_err(|_| "the kid is no text".to_owned())?;
+        Ok(Self {
+            file: file.to_owned(),
+            key: RwLock::new(Arc::new(key)),
+            seen: Mutex::new(seen),
+            header: URL_SAFE_NO_PAD.encode(header),
+            organisation_id: organisation_id.trim().to_owned(),
+        })
+    }
+
+    /// Takes the key of the file, if that changed.
+    pub(super) fn reload(&self) -> Result<(), String> {
+        let mut seen = lock(&self.seen);
+        let now = Version::of(&self.file)?;
+        if now == *seen {
+            return Ok(());
+        }
+        let key = Arc::new(read_key(&self.file)?);
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        *seen = now;
+        Ok(())
+    }
+
+    /// The token of a message, which is an object of JSON; `None` when it is not.
+    pub(super) fn sign(&self, message: &str, now: Timestamp) -> Result<Option<String>, String> {
+        let issued = now.as_second();
+        let added = Added {
+            org_id: &self.organisation_id,
+            iat: issued,
+            exp: issued.saturating_add(VALID_SECONDS),
+        };
+        let added =
+            serde_json::to_string(&added).map_err(|_| "claims cannot be written".to_owned())?;
+        let Some(claims) = joined(message, &added) else { return Ok(None) };
+        let mut token = self.header.clone();
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let key = Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner));
+        let signature = crypto::sign(token.as_bytes(), &key, Algorithm::PS256)
+            .map_err(|_| "the key does not sign with PS256".to_owned())?;
+        token.push('.');
+        token.push_str(&signature);
+        Ok(Some(token))
+    }
+}
+
+impl Version {
+    fn of(file: &Path) -> Result<Self, String> {
+        let metadata = std::fs::metadata(file)
+            .map_err(|error| format!("cannot read the key {}: {error}", file.display()))?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            length: metadata.len(),
+        })
+    }
+}
+
+/// Two objects as one: the members of the first, then those of the second.
+fn joined(first: &str, second: &str) -> Option<String> {
+    let first = first.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let second = second.strip_prefix('{')?;
+    let comma = if first.trim().is_empty() { "" } else { "," };
+    Some(format!("{{{first}{comma}{second}"))
+}
+
+fn read_key(file: &Path) -> Result<EncodingKey, String> {
+    let pem = read_small(&file.to_owned())?;
+    let key = EncodingKey::from_rsa_pem(&pem).map_err(|_| {
+        format!(
+            "{} has no private RSA key in PEM (PKCS#8 or PKCS#1, not encrypted)",
+            file.display()
+        )
+    })?;
+    // A key that cannot sign is found now, not with the first message.
+    crypto::sign(b"", &key, Algorithm::PS256).map_err(|_| {
+        format!(
+            "the key in {} cannot sign with PS256: RSA of 2048 bits or more is wanted",
+            file.display()
+        )
+    })?;
+    Ok(key)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the official client gives.
+const VALID_SECONDS: i64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_added_behind_those_of_the_message() {
+        let added = r#"{"orgId":"o"}"#;
+        assert_eq!(joined(r#" {"a":1} "#, added).as_deref(), Some(r#"{"a":1,"orgId":"o"}"#));
+        assert_eq!(joined("{ }", added).as_deref(), Some(r#"{ "orgId":"o"}"#));
+        assert_eq!(joined("[1]", added), None);
+        assert_eq!(joined("{", added), None);
+    }
+
+    #[test]
+    fn what_is_no_key_says_so_without_quoting_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key.pem");
+        for text in
+            ["", "secret", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"]
+        {
+            std::fs::write(&file, text).expect("written");
+            let Err(problem) = Signer::new(&file, "kid", "org") else { panic!("a key: {text}") };
+            assert!(!problem.contains("secret") && !problem.contains("c2Vj"), "{problem}");
+        }
+        assert!(Signer::new(&folder.path().join("none"), "kid", "org").is_err());
+    }
+}
