@@ -45,6 +45,7 @@ pub(crate) fn round(
         port: proxy.address().port(),
         tls_port: None,
         authority: &stage.certificates.authority(),
+        password_file: &stage.password_file(),
     };
     fs::write(&configuration, forwarding.text())?;
     let inbox = SharedInbox::default();

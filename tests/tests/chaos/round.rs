@@ -125,6 +125,7 @@ impl<'a> Round<'a> {
             port: proxy.address().port(),
             tls_port: (scenario.needs == Needs::Tls).then(|| stage.broker.tls_port()),
             authority: &stage.certificates.authority(),
+            password_file: &stage.password_file(),
         };
         fs::write(&configuration, forwarding.text())?;
         let inbox = SharedInbox::default();

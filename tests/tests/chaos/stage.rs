@@ -1,6 +1,10 @@
 //! What all rounds of a set share: one broker, a proxy before it, and a folder.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use lapin::{Connection, ConnectionProperties, options::QueueBindOptions, types::FieldTable};
@@ -26,7 +30,13 @@ impl Stage {
         let certificates = Certificates::create(folder.path())?;
         let broker = Broker::builder(folder.path()).tls(&certificates).start()?;
         broker.add_user(USER, PASSWORD, [".*", ".*", ".*"])?;
+        fs::write(folder.path().join(PASSWORD_FILE), PASSWORD)?;
         Ok(Self { broker, certificates, database: None, is_settled: false, folder })
+    }
+
+    /// Holds the password of the agent.
+    pub(crate) fn password_file(&self) -> PathBuf {
+        self.folder.path().join(PASSWORD_FILE)
     }
 
     /// A new way to the broker, that can be disturbed.
@@ -101,6 +111,7 @@ pub(crate) struct Binding {
     pub(crate) routing_key: &'static str,
 }
 
+const PASSWORD_FILE: &str = "broker.password";
 const EXCHANGE: &str = "mop";
 /// Who the agent is at the broker.
 pub(crate) const USER: &str = "mop-node";
