@@ -13,6 +13,7 @@ mod body;
 mod broker;
 mod broker_node;
 mod certificates;
+mod chaos_checker;
 mod contracts;
 mod database;
 mod database_cluster;
@@ -24,6 +25,8 @@ mod observer;
 mod outbox;
 mod port;
 mod process;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod script;
 mod skip;
 mod verify;
@@ -35,6 +38,7 @@ pub use body::{Body, sha256_hex};
 pub use broker::{Broker, BrokerBuilder};
 pub use broker_node::{BrokerNode, BrokerPorts};
 pub use certificates::{Certificates, ClientCertificate};
+pub use chaos_checker::{Allowed, Arrival, Attempt, History, Place, Verdict};
 pub use contracts::{
     contract_documents, contract_fixtures, python_with_jsonschema, unpacked_contracts,
 };
@@ -48,6 +52,8 @@ pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_comma
 pub use outbox::exported;
 pub use port::free_port;
 pub use process::{Process, bound, curl, curl_options, run, status_field, tool};
+#[cfg(feature = "proxy")]
+pub use proxy::{Direction, Proxy, Toxic};
 pub use script::{Script, python};
 pub use skip::{observing, skip};
 pub use verify::{carried, complete, seen_at};

@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod demo;
 mod lint;
 mod rules;
@@ -37,6 +38,8 @@ enum Command {
     },
     /// Builds the kernel programs only, into target/ebpf/mop.bpf.o.
     BuildEbpf,
+    /// Kills agent, broker and hub by the hundred and judges what became of the records.
+    Chaos(chaos::Options),
     /// Shows the main job on real traffic: nginx with TLS, an OPIN API, curl and MOP.
     Demo(demo::Options),
     /// Checks formatting, lints and, with --deny, the dependencies.
@@ -77,6 +80,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(options) => bench::run(&options),
         Command::Build { release } => build::mop(release).map(drop),
         Command::BuildEbpf => build::ebpf(),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Lint { deny } => lint::run(deny),
         Command::Rules(options) => rules::run(&options),

@@ -477,6 +477,7 @@ const PARTS: &[Part] = &[
     required("setpriv", &["util-linux"]),
     required("rabbitmq-server", &["rabbitmq-server"]),
     required(POSTGRESQL, &["postgresql"]),
+    optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
     optional("bpftool", &["bpftool"], UsedBy::Tests, "list of left-over links by bpftool"),
     optional("hey", &["hey"], UsedBy::Bench, "fixed-rate figure in bench"),
     optional("bpftrace", &["bpftrace"], UsedBy::Bench, "comparison with bpftrace in bench"),
