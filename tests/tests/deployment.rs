@@ -71,7 +71,7 @@ fn the_configuration_of_the_pod_is_right_and_fits_its_probes() -> Result<()> {
     let listen = shown["admin"]["listen"].as_str().context("an address")?;
     let port = listen.rsplit_once(':').context("a port")?.1;
     let named = &container["ports"][0];
-    ensure!(named["name"] == "admin" && named["containerPort"].to_string() == port);
+    ensure!(named["name"] == "admin" && named["containerPort"] == port.parse::<u64>()?);
     for (probe, path) in
         [("startupProbe", "/readyz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]
     {

@@ -23,7 +23,7 @@ struct Official {
 
 impl Official {
     /// With these bodies by correlation id, and more settings of `server.py`.
-    fn start(bodies: Map<String, Value>, more: &Value) -> Result<Self> {
+    fn start(bodies: &Map<String, Value>, more: &Value) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("key.pem");
         openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], Some(&key))?;
@@ -196,7 +196,7 @@ fn calls(count: usize) -> (Vec<Value>, Map<String, Value>) {
 #[test]
 fn a_thousand_calls_reach_the_server_once_while_a_third_of_its_answers_are_errors() -> Result<()> {
     let (lines, bodies) = calls(1000);
-    let official = Official::start(bodies, &json!({ "errors": 0.3, "seed": 20_261_124 }))?;
+    let official = Official::start(&bodies, &json!({ "errors": 0.3, "seed": 20_261_124 }))?;
     let replayed = official.replay(&lines)?;
     ensure!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
     // What is left after the time of a replay is sent by the next run.
@@ -217,7 +217,7 @@ fn a_thousand_calls_reach_the_server_once_while_a_third_of_its_answers_are_error
 #[test]
 fn records_are_as_their_schema_says() -> Result<()> {
     let (lines, bodies) = calls(6);
-    let official = Official::start(bodies, &json!({}))?;
+    let official = Official::start(&bodies, &json!({}))?;
     let replayed = official.replay_to("jsonl", &lines)?;
     ensure!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
     let schema =
@@ -240,7 +240,7 @@ fn records_are_as_their_schema_says() -> Result<()> {
 #[test]
 fn a_key_that_the_directory_does_not_know_costs_nothing_but_time() -> Result<()> {
     let (lines, bodies) = calls(20);
-    let mut official = Official::start(bodies, &json!({}))?;
+    let mut official = Official::start(&bodies, &json!({}))?;
     let keys = official.settings["keys"].clone();
     official.tell("keys", json!({}))?;
     // Put in and not delivered: the replay ends, and says that something is left.
@@ -261,7 +261,7 @@ fn a_key_that_the_directory_does_not_know_costs_nothing_but_time() -> Result<()>
 fn a_message_that_is_refused_is_set_aside_and_holds_up_no_other() -> Result<()> {
     let (lines, mut bodies) = calls(10);
     bodies.remove(&interaction(4));
-    let official = Official::start(bodies, &json!({}))?;
+    let official = Official::start(&bodies, &json!({}))?;
     let replayed = official.replay(&lines)?;
     ensure!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
     let state = official.state()?;
@@ -276,7 +276,7 @@ fn a_message_that_is_refused_is_set_aside_and_holds_up_no_other() -> Result<()> 
 fn silence_and_a_request_for_time_end_with_delivery() -> Result<()> {
     for script in [json!(["silent", 201]), json!([[429, 1], [503, 1], 201])] {
         let (lines, bodies) = calls(3);
-        let official = Official::start(bodies, &json!({ "script": script }))?;
+        let official = Official::start(&bodies, &json!({ "script": script }))?;
         official.configure("request_timeout = \"2s\"\n")?;
         let replayed = official.replay(&lines)?;
         ensure!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
@@ -293,7 +293,7 @@ fn silence_and_a_request_for_time_end_with_delivery() -> Result<()> {
 #[test]
 fn without_lists_of_fields_nothing_is_made_and_the_last_ones_outlive_the_server() -> Result<()> {
     let (lines, bodies) = calls(4);
-    let mut official = Official::start(bodies, &json!({}))?;
+    let mut official = Official::start(&bodies, &json!({}))?;
     official.tell("lists_down", json!(true))?;
     let _waited_in_vain = official.replay(&lines[..1])?;
     assert_eq!(official.state()?["posts"], 0);

@@ -72,7 +72,7 @@ impl Family {
     }
 
     /// Its only sample, where it is known.
-    pub(crate) fn is_maybe(self, value: Option<impl Into<Number>>) -> Self {
+    pub(crate) fn maybe(self, value: Option<impl Into<Number>>) -> Self {
         match value {
             Some(value) => self.is(value),
             None => self,

@@ -119,11 +119,11 @@ fn calls(vitals: &Vitals, worked: &Worked) -> Vec<Family> {
         Family::counter("mop_quality_calls", "Calls judged against their contract, by verdict")
             .by("verdict", InspectorCounts::NAMES.into_iter().zip(worked.judged)),
         Family::gauge("mop_rules_generation", "Times that contracts and rules were replaced")
-            .is_maybe(rules.map(|rules| rules.generation())),
+            .maybe(rules.map(|rules| rules.generation())),
         Family::gauge("mop_rules_operations", "Operations that have a contract")
-            .is_maybe(rules.map(|rules| rules.current().contract.operations().len() as u64)),
+            .maybe(rules.map(|rules| rules.current().contract.operations().len() as u64)),
         Family::counter("mop_rules_refused", "Contracts and rules that were refused as bad")
-            .is_maybe(rules.map(|rules| rules.refused())),
+            .maybe(rules.map(|rules| rules.refused())),
     ]
 }
 

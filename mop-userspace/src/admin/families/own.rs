@@ -22,15 +22,15 @@ pub(super) fn families(vitals: &Vitals) -> Vec<Family> {
         Family::gauge("mop_alive", "1 when every thread goes about its work").is(is_alive),
         Family::gauge("mop_self_start_time", "When the process began, since 1970")
             .in_seconds()
-            .is_maybe(started.map(|since| since.as_secs_f64())),
+            .maybe(started.map(|since| since.as_secs_f64())),
         Family::counter("mop_self_cpu", "CPU time used by the process, in user and kernel mode")
             .in_seconds()
-            .is_maybe(vitals.process.cpu_seconds()),
+            .maybe(vitals.process.cpu_seconds()),
         Family::gauge("mop_self_resident_memory", "Memory held by the process")
             .in_bytes()
-            .is_maybe(vitals.process.resident_bytes()),
+            .maybe(vitals.process.resident_bytes()),
         Family::gauge("mop_self_open_files", "File descriptors that the process has open")
-            .is_maybe(vitals.process.open_files()),
+            .maybe(vitals.process.open_files()),
         Family::counter(
             "mop_series_dropped",
             "Counts that went to the label value other because there were too many values",
