@@ -1,7 +1,8 @@
-//! `mop outbox ls|verify|export|repair`: for those who look after an outbox.
+//! `mop outbox ls|verify|export|drain|repair`: for those who look after an outbox.
 //!
-//! All but `repair` read beside a writer that is at work, without its lock.
+//! All but `drain` and `repair` read beside a writer that is at work, without its lock.
 
+mod drain;
 mod export;
 mod list;
 mod repair;
@@ -37,6 +38,9 @@ enum OutboxCommand {
     Verify(verify::VerifyArguments),
     /// Print records, one JSON document a line.
     Export(export::ExportArguments),
+    /// Deliver what is left, then end: before a node is taken away. Nobody may use the outbox
+    /// meanwhile. Exit code 1 when something is left.
+    Drain(drain::DrainArguments),
     /// Set damaged files aside and keep what can be read of them. Nobody may use the outbox meanwhile.
     Repair(repair::RepairArguments),
 }
@@ -56,6 +60,7 @@ pub(crate) fn run(arguments: &OutboxArguments) -> Result<ExitCode, Failure> {
         OutboxCommand::Ls(arguments) => list::run(arguments),
         OutboxCommand::Verify(arguments) => verify::run(arguments),
         OutboxCommand::Export(arguments) => export::run(arguments),
+        OutboxCommand::Drain(arguments) => drain::run(arguments),
         OutboxCommand::Repair(arguments) => repair::run(arguments),
     }
 }
