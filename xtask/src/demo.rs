@@ -1,5 +1,7 @@
 //! The main job on real traffic: nginx with TLS before a small OPIN API, curl, and MOP observing.
 
+mod forwarding;
+
 use std::{
     fmt,
     io::{BufRead, BufReader},
@@ -36,7 +38,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("loading kernel programs needs root: run it with sudo");
     }
-    let folder = tempfile::tempdir().context("no temporary folder")?;
+    // MOP's core is another user: it must be able to pass.
+    let folder = mop_tests::shared_folder()?;
     let certificates = Certificates::create(folder.path())?;
 
     let api = Script::serve("opin_api.py", [] as [&str; 0])?;
@@ -48,7 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     // One observer is for the reader, the other one, of the same traffic, for the verdict.
     let shown = Shown::start()?;
-    let judged = Observer::start()?;
+    let outbox = folder.path().join("outbox");
+    let judged = Observer::builder().args(&["--outbox", &outbox.to_string_lossy()]).start()?;
     let mut statuses = Vec::new();
     for journey in 0..options.journeys {
         statuses.extend(make_journey(&certificates, gateway.port(), journey)?);
@@ -100,7 +104,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "demo     every call was reported once, complete, at each of the {} views",
         views.len()
     );
-    Ok(())
+    println!();
+    forwarding::show(folder.path())
 }
 
 /// Where a call can be seen on its way.
