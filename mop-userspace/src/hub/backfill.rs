@@ -16,7 +16,8 @@ use clap::Args;
 use super::{
     configuration::HubConfiguration,
     consumer::count,
-    message::{Arrival, Refusal},
+    message::Arrival,
+    refusal::Refusal,
     run::{configuration, runtime, stores, sum},
     store::{Batch, Fate, Store},
     vitals::{HubVitals, add},

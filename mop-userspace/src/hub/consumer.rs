@@ -8,27 +8,25 @@
 //! as a delivery for each, and quorum queues set aside what was delivered too often.
 
 use std::{
-    collections::BTreeMap,
     pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::{Stream, StreamExt as _};
-use lapin::{
-    Acker,
-    options::{BasicAckOptions, BasicRejectOptions},
-};
+use lapin::Acker;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
 use super::{
+    acknowledgement::acknowledge,
     backoff::Backoff,
     broker::{self, Broker, Event, Source, SourceKind},
     configuration::HubConfiguration,
-    message::{Arrival, Refusal},
+    message::Arrival,
+    refusal::Refusal,
     store::{Batch, Fate, Store},
     vitals::{HubVitals, add},
 };
@@ -352,27 +350,6 @@ impl Reader<'_> {
             Arrival::from_message(queue, &properties, data, self.max_bytes)
         });
         Message { source, tag: delivery_tag, acker, offset, read }
-    }
-}
-
-/// Rejects what is refused, and acknowledges all else with one word a queue. A connection that was
-/// lost meanwhile acknowledges nothing, and everything comes again.
-async fn acknowledge(acks: &[(usize, u64, Acker)], refused: impl Iterator<Item = usize>) {
-    let mut is_refused = vec![false; acks.len()];
-    for at in refused {
-        if let (Some((_, _, acker)), Some(flag)) = (acks.get(at), is_refused.get_mut(at)) {
-            *flag = true;
-            let _lost = acker.reject(BasicRejectOptions { requeue: false }).await;
-        }
-    }
-    let mut last: BTreeMap<usize, (u64, &Acker)> = BTreeMap::new();
-    for ((source, tag, acker), is_refused) in acks.iter().zip(is_refused) {
-        if !is_refused && last.get(source).is_none_or(|(newest, _)| newest < tag) {
-            last.insert(*source, (*tag, acker));
-        }
-    }
-    for (_, acker) in last.values() {
-        let _lost = acker.ack(BasicAckOptions { multiple: true }).await;
     }
 }
 

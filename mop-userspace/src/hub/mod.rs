@@ -1,5 +1,6 @@
 //! `mop hub`: takes records from the broker into a database, each once.
 
+mod acknowledgement;
 mod aggregates;
 mod backfill;
 mod backoff;
@@ -16,7 +17,9 @@ mod mongodb;
 mod partitions;
 mod positions;
 mod postgres;
+mod refusal;
 mod run;
+mod server_url;
 mod status;
 mod store;
 mod summary;

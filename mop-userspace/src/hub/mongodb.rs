@@ -16,8 +16,9 @@ use mongodb::{
 
 use super::{
     configuration::{MongoDbConfiguration, RetentionConfiguration, read_secret},
-    message::{Arrival, Refusal},
+    message::Arrival,
     partitions::KeptDays,
+    refusal::Refusal,
     store::{Batch, Fate, Store},
 };
 use crate::{failure::Failure, sinks::Trouble};

@@ -23,10 +23,11 @@ use super::{
     aggregates,
     configuration::RetentionConfiguration,
     database::{Database, Problem, problem, trouble},
-    message::{Arrival, Refusal},
+    message::Arrival,
     migrations,
     partitions::{KeptDays, Partitions},
     positions,
+    refusal::Refusal,
     store::{Batch, Fate, Store},
     vitals::{HubVitals, add},
 };

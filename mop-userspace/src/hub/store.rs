@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 
-use super::message::{Arrival, Refusal};
+use super::{message::Arrival, refusal::Refusal};
 use crate::sinks::Trouble;
 
 /// Keeps records, each once, however often it is stored.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::message::Refusal;
+use super::refusal::Refusal;
 
 /// Counters since the start.
 #[derive(Debug, Default)]

@@ -206,7 +206,7 @@ impl Place<'_> {
             let [hour, template, sums @ ..] = &*columns else { bail!("a row of {row}") };
             let sums: Vec<i64> = sums.iter().map(|sum| sum.parse()).collect::<Result<_, _>>()?;
             let sums =
-                sums.try_into().map_err(|_wrong_length| anyhow::anyhow!("a row of {row}"))?;
+                sums.try_into().map_err(|_other_length| anyhow::anyhow!("a row of {row}"))?;
             counts.insert(((*hour).to_owned(), (*template).to_owned()), sums);
         }
         Ok(counts)
