@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use mop_tests::{
-    Certificates, Marker, Nginx, Observer, curl, mop_command, observing, run, shared_folder, skip,
-    status_field, tool, until,
+    Certificates, Marker, Nginx, Observer, Process, bound, curl, mop_command, observing, run,
+    shared_folder, skip, status_field, tool, until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -207,6 +207,24 @@ fn a_signal_to_either_ends_both_in_order() -> Result<()> {
         ensure!(observation.kernel("tls_entries") > 0, "{}", observation.summary);
         ensure!(!Path::new(&format!("/proc/{core}")).exists());
     }
+    Ok(())
+}
+
+#[test]
+fn a_signal_is_not_lost_among_processes_that_start() -> Result<()> {
+    if !observing("a_signal_is_not_lost_among_processes_that_start") {
+        return Ok(());
+    }
+    // Each of them is a request of the core, so the prober never comes to rest.
+    let mut storm = bound("sh");
+    storm.args(["-c", "while :; do /bin/true; done"]).stdin(Stdio::null());
+    let storm = Process::start("sh", &mut storm)?;
+    for signal in [Signal::INT, Signal::TERM, Signal::INT, Signal::TERM] {
+        let mut observer = Observer::start()?;
+        observer.process().signal(signal);
+        observer.finish()?;
+    }
+    drop(storm);
     Ok(())
 }
 

@@ -129,7 +129,7 @@ impl Prober {
                     self.allowance.take();
                 }
             }
-            if finds.len() >= MAX_BATCH || !self.wait(true, Duration::ZERO)?.core {
+            if finds.len() >= MAX_BATCH || !self.has_more()? {
                 break;
             }
         }
@@ -199,6 +199,17 @@ impl Prober {
             // Its end is seen, and told, where the channel is read.
             Err(error) if is_closed(&error) => Ok(()),
             other => other,
+        }
+    }
+
+    /// Whether the core has said more. Looks at nothing else: a signal that is seen here would be
+    /// lost.
+    fn has_more(&self) -> io::Result<bool> {
+        let mut wait = [PollFd::from_borrowed_fd(self.channel.as_fd(), PollFlags::IN)];
+        match poll(&mut wait, Some(&Timespec::default())) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
