@@ -109,7 +109,8 @@ fn lane_line(report: &LogReport) -> Option<LaneLine> {
 
 fn sink_line(sink: SinkReport, logs: &[LogReport]) -> SinkLine {
     let SinkReport { name, acknowledged } = sink;
-    let forwarded = || Lane::ALL.into_iter().zip(acknowledged).filter(|(lane, _)| lane.is_forwarded());
+    let forwarded =
+        || Lane::ALL.into_iter().zip(acknowledged).filter(|(lane, _)| lane.is_forwarded());
     let lag = |lane: Lane, cursor: u64| {
         let log = logs.iter().find(|log| log.log == Log::Lane(lane));
         log.map_or(0, |log| log.records_after(cursor))

@@ -42,7 +42,8 @@ pub(super) fn run(arguments: &RepairArguments) -> Result<ExitCode, Failure> {
         }
         if let Some(aside) = aside {
             let aside = relative(aside, &folder);
-            let _ = writeln!(text, "{file}: {kept} entries kept, {lost} lost; the old file is {aside}");
+            let _ =
+                writeln!(text, "{file}: {kept} entries kept, {lost} lost; the old file is {aside}");
         }
     }
     let lost: u64 = repairs.iter().map(|repair| repair.lost).sum();

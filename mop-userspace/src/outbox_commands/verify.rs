@@ -58,9 +58,7 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
         bytes: logs.iter().map(LogReport::bytes).sum(),
         lost: segments().map(|segment| segment.lost).sum(),
         damage: segments()
-            .flat_map(|segment| {
-                segment.damage.iter().map(|damage| line(segment, *damage, &folder))
-            })
+            .flat_map(|segment| segment.damage.iter().map(|damage| line(segment, *damage, &folder)))
             .collect(),
         unfinished: segments()
             .filter(|segment| segment.unfinished_bytes > 0)
