@@ -6,6 +6,7 @@
 
 mod contract;
 mod load;
+mod outbox;
 mod report;
 mod subject;
 
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// Only reading and judging of bodies, with Python's and Node's validators beside it.
     #[arg(long, conflicts_with = "wire_only")]
     contract_only: bool,
+    /// Only putting and draining records, with SQLite and redb beside it.
+    #[arg(long, conflicts_with_all = ["wire_only", "contract_only"])]
+    outbox_only: bool,
 }
 
 /// Runs the bench.
@@ -48,13 +52,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.contract_only {
         return contract::run(options.quick);
     }
+    if options.outbox_only {
+        return outbox::run(options.quick);
+    }
     if !options.wire_only {
         setup::ensure_parts(UsedBy::Bench)?;
         build::mop(true)?;
         Bench::new(options)?.run()?;
     }
     wire_rate(options.quick)?;
-    if options.wire_only { Ok(()) } else { contract::run(options.quick) }
+    if options.wire_only {
+        return Ok(());
+    }
+    contract::run(options.quick)?;
+    outbox::run(options.quick)
 }
 
 struct Bench {

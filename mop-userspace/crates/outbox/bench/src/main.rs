@@ -92,7 +92,12 @@ fn timed(place: &Path, records: u64, payload: &[u8]) -> Result<(), Box<dyn Error
     Ok(())
 }
 
-fn outbox(folder: &Path, records: u64, group: u64, payload: &[u8]) -> Result<Figures, Box<dyn Error>> {
+fn outbox(
+    folder: &Path,
+    records: u64,
+    group: u64,
+    payload: &[u8],
+) -> Result<Figures, Box<dyn Error>> {
     let mut outbox = Outbox::open(options(folder, Duration::from_secs(3600)))?;
     let mut feed = outbox.feed("bench").ok_or("a feed")?;
     let before = written_bytes()?;
@@ -122,7 +127,12 @@ fn outbox(folder: &Path, records: u64, group: u64, payload: &[u8]) -> Result<Fig
     Ok(Figures { put, drain, written_bytes, left_bytes: size_of(folder)? })
 }
 
-fn sqlite(folder: &Path, records: u64, group: u64, payload: &[u8]) -> Result<Figures, Box<dyn Error>> {
+fn sqlite(
+    folder: &Path,
+    records: u64,
+    group: u64,
+    payload: &[u8],
+) -> Result<Figures, Box<dyn Error>> {
     let mut store = Connection::open(folder.join("records.sqlite"))?;
     store.pragma_update(None, "journal_mode", "WAL")?;
     store.pragma_update(None, "synchronous", "FULL")?;
@@ -148,8 +158,8 @@ fn sqlite(folder: &Path, records: u64, group: u64, payload: &[u8]) -> Result<Fig
     loop {
         let batch = store.transaction()?;
         let taken: Vec<(u64, Vec<u8>)> = {
-            let mut select =
-                batch.prepare_cached("SELECT number, payload FROM record ORDER BY number LIMIT 1024")?;
+            let mut select = batch
+                .prepare_cached("SELECT number, payload FROM record ORDER BY number LIMIT 1024")?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect::<Result<_, _>>()?
         };
@@ -164,7 +174,12 @@ fn sqlite(folder: &Path, records: u64, group: u64, payload: &[u8]) -> Result<Fig
     Ok(Figures { put, drain, written_bytes, left_bytes: size_of(folder)? })
 }
 
-fn redb(folder: &Path, records: u64, group: u64, payload: &[u8]) -> Result<Figures, Box<dyn Error>> {
+fn redb(
+    folder: &Path,
+    records: u64,
+    group: u64,
+    payload: &[u8],
+) -> Result<Figures, Box<dyn Error>> {
     const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("record");
     let store = Database::create(folder.join("records.redb"))?;
     let before = written_bytes()?;
