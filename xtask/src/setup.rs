@@ -477,6 +477,8 @@ const PARTS: &[Part] = &[
     required("setpriv", &["util-linux"]),
     required("rabbitmq-server", &["rabbitmq-server"]),
     required(POSTGRESQL, &["postgresql"]),
+    // What Logstash runs scripts in: the mapping to ECS is tested with it.
+    required("ruby", &["ruby"]),
     optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
     optional("bpftool", &["bpftool"], UsedBy::Tests, "list of left-over links by bpftool"),
     optional("hey", &["hey"], UsedBy::Bench, "fixed-rate figure in bench"),

@@ -84,6 +84,7 @@ impl Configuration {
         self.observe.check(&mut problems);
         self.quality.check(&mut problems);
         self.outbox.check(&mut problems);
+        self.hub.check(&mut problems);
         self.sinks.check(&mut problems);
         problems
     }

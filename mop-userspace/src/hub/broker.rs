@@ -1,31 +1,44 @@
 //! The connection to RabbitMQ: one channel a queue, so that an acknowledgement of everything up to
 //! a message means messages of that queue only.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind,
+    BasicProperties, Channel, Connection, ErrorKind,
     message::Delivery,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
-    tcp::{OwnedIdentity, OwnedTLSConfig},
+    tcp::RustlsConnector,
     types::{AMQPValue, FieldTable, ShortString},
-    uri::{AMQPUri, SASLMechanism},
+    uri::{AMQPScheme, AMQPUri, SASLMechanism},
 };
 
-use super::configuration::{BrokerConfiguration, read_file, read_secret};
-use crate::{failure::Failure, sinks::Trouble};
+use super::configuration::{BrokerConfiguration, read_secret};
+use crate::{
+    failure::Failure,
+    sinks::{
+        Trouble,
+        rabbitmq::{
+            connection::{Socket, connect},
+            tls,
+        },
+    },
+};
 
 /// How to reach the broker.
 pub(crate) struct Broker {
     uri: AMQPUri,
-    tls: OwnedTLSConfig,
+    ca_file: Option<PathBuf>,
+    /// Own certificate and its key.
+    identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// A connection that consumes.
 pub(crate) struct Session {
     connection: Connection,
     consumers: Vec<(Channel, ShortString)>,
+    // Last: the connection is dropped before its socket is shut down.
+    _socket: Arc<Socket>,
 }
 
 /// Something that a queue did.
@@ -73,17 +86,13 @@ impl Broker {
             uri.query.auth_mechanism = Some(SASLMechanism::External);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
-        let pem = |name: &str, file: &Option<std::path::PathBuf>| {
-            file.as_deref().map(|file: &Path| read_file(name, file)).transpose()
-        };
-        let cert = pem("hub.broker.certificate_file", &configuration.certificate_file)?;
-        let key = pem("hub.broker.key_file", &configuration.key_file)?;
-        let identity = cert.zip(key).map(|(cert, key)| OwnedIdentity::PKCS8 {
-            pem: cert.into_bytes(),
-            key: key.into_bytes(),
-        });
-        let cert_chain = pem("hub.broker.ca_file", &configuration.ca_file)?;
-        Ok(Self { uri, tls: OwnedTLSConfig { identity, cert_chain } })
+        let identity = configuration.certificate_file.clone().zip(configuration.key_file.clone());
+        let broker = Self { uri, ca_file: configuration.ca_file.clone(), identity };
+        // What is wrong with the files is said at the start; they are read again for each connection.
+        broker
+            .connector()
+            .map_err(|trouble| Failure::configuration(format!("hub.broker: {}", trouble.detail)))?;
+        Ok(broker)
     }
 
     /// Connects and consumes all of these, with so many messages of each on the way.
@@ -92,7 +101,7 @@ impl Broker {
         sources: &[Source],
         prefetch: u16,
     ) -> Result<(Session, impl Stream<Item = (usize, Event)> + use<>), Trouble> {
-        let connection = self.connect("mop hub").await?;
+        let (connection, socket) = self.connect("mop hub").await?;
         let mut consumers = Vec::new();
         let mut streams = Vec::new();
         for (at, source) in sources.iter().enumerate() {
@@ -130,7 +139,7 @@ impl Broker {
             });
             streams.push(events.chain(end).boxed());
         }
-        Ok((Session { connection, consumers }, stream::select_all(streams)))
+        Ok((Session { connection, consumers, _socket: socket }, stream::select_all(streams)))
     }
 
     /// What these queues hold.
@@ -138,7 +147,7 @@ impl Broker {
         &self,
         queues: &[String],
     ) -> Result<Vec<(String, Option<Depth>)>, Trouble> {
-        let connection = self.connect("mop hub status").await?;
+        let (connection, _socket) = self.connect("mop hub status").await?;
         let mut depths = Vec::new();
         for queue in queues {
             // A queue that is not there costs its channel.
@@ -157,20 +166,30 @@ impl Broker {
         Ok(depths)
     }
 
-    async fn connect(&self, name: &str) -> Result<Connection, Trouble> {
-        let properties =
-            ConnectionProperties::default().with_connection_name(name.to_owned().into());
-        let runtime = lapin::runtime::default_runtime().map_err(|error| trouble(&error))?;
-        let connecting = Connection::connect_uri_with_config(
+    fn connector(&self) -> Result<Option<RustlsConnector>, Trouble> {
+        if self.uri.scheme == AMQPScheme::AMQP {
+            return Ok(None);
+        }
+        let identity = self.identity.as_ref();
+        let identity = identity.map(|(certificate, key)| (&**certificate, &**key));
+        tls::connector(self.ca_file.as_deref(), identity).map(Some)
+    }
+
+    async fn connect(&self, name: &str) -> Result<(Connection, Arc<Socket>), Trouble> {
+        let socket = Arc::new(Socket::default());
+        let connecting = connect(
             self.uri.clone(),
-            properties,
-            self.tls.clone(),
-            runtime,
+            self.connector()?,
+            Arc::downgrade(&socket),
+            CONNECT_LIMIT,
+            name.to_owned(),
         );
-        tokio::time::timeout(CONNECT_LIMIT, connecting)
+        // When time is up, the socket is dropped, and with it whatever waits for it.
+        let connection = tokio::time::timeout(CONNECT_LIMIT, connecting)
             .await
             .map_err(|_elapsed| Trouble::passing("silent", "the broker does not answer"))?
-            .map_err(|error| trouble(&error))
+            .map_err(|error| trouble(&error))?;
+        Ok((connection, socket))
     }
 }
 

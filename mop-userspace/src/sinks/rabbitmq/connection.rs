@@ -45,11 +45,18 @@ impl Link {
         let limit = configuration.connect_timeout;
         let place = configuration.place().map_err(|error| Trouble::lasting("refused", error))?;
         let doing = format!("connecting to {}:{}", place.host, place.port);
-        let connector = if place.tls { Some(tls::connector(configuration)?) } else { None };
+        let connector = if place.tls {
+            let identity =
+                configuration.certificate_file.as_deref().zip(configuration.key_file.as_deref());
+            Some(tls::connector(configuration.ca_file.as_deref(), identity)?)
+        } else {
+            None
+        };
         let uri = uri(configuration, &place)?;
         let socket = Arc::new(Socket::default());
         let opening = async {
-            let connection = connect(uri, connector, Arc::downgrade(&socket), limit, node)
+            let name = format!("mop {node}");
+            let connection = connect(uri, connector, Arc::downgrade(&socket), limit, name)
                 .await
                 .map_err(|error| errors::trouble(&doing, &error))?;
             topology::ensure(&connection, configuration).await?;
@@ -80,16 +87,17 @@ impl Link {
     }
 }
 
-async fn connect(
+/// Connects, under a name for the broker's administrators. The caller keeps the socket as long as it
+/// wants the connection.
+pub(crate) async fn connect(
     uri: AMQPUri,
     connector: Option<RustlsConnector>,
     socket: Weak<Socket>,
     limit: Duration,
-    node: &str,
+    name: String,
 ) -> lapin::Result<Connection> {
     let runtime = lapin::runtime::default_runtime()?;
-    let properties =
-        ConnectionProperties::default().with_connection_name(format!("mop {node}").into());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
     Connection::connector(
         uri,
         runtime,
@@ -150,7 +158,7 @@ fn uri(configuration: &RabbitMqConfiguration, place: &Place) -> Result<AMQPUri, 
 /// A second handle of the socket, which is shut down when this is dropped. The thread that connects
 /// has a weak one only: when nobody waits for the connection any more, it ends.
 #[derive(Default)]
-struct Socket(Mutex<Option<TcpStream>>);
+pub(crate) struct Socket(Mutex<Option<TcpStream>>);
 
 impl Socket {
     fn keep(&self, stream: TcpStream) {

@@ -6,14 +6,14 @@
 //! and what each trouble means.
 
 mod configuration;
-mod connection;
+pub(crate) mod connection;
 mod courier;
 mod errors;
 mod message;
 mod patience;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 mod topology;
 
 use std::sync::Arc;

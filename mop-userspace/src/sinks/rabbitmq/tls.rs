@@ -10,17 +10,20 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::configuration::RabbitMqConfiguration;
 use crate::sinks::Trouble;
 
-/// What makes TLS connections by the files as they are now.
-pub(super) fn connector(configuration: &RabbitMqConfiguration) -> Result<RustlsConnector, Trouble> {
+/// What makes TLS connections by the files as they are now: those of the authorities, and of the own
+/// certificate with its key.
+pub(crate) fn connector(
+    ca_file: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+) -> Result<RustlsConnector, Trouble> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Trouble::lasting("certificate", error))?
-        .with_root_certificates(roots(configuration.ca_file.as_deref())?);
-    let config = match (&configuration.certificate_file, &configuration.key_file) {
-        (Some(certificate), Some(key)) => {
+        .with_root_certificates(roots(ca_file)?);
+    let config = match identity {
+        Some((certificate, key)) => {
             let chain = certificates("certificate_file", certificate)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|error| unusable("key_file", key, &error))?;
@@ -34,7 +37,7 @@ pub(super) fn connector(configuration: &RabbitMqConfiguration) -> Result<RustlsC
                 )
             })?
         }
-        _ => builder.with_no_client_auth(),
+        None => builder.with_no_client_auth(),
     };
     Ok(RustlsConnector::from(config))
 }
