@@ -65,8 +65,6 @@ pub(crate) enum Command {
 #[command(after_help = "Example: mop observe --for 30s --path-prefix /open-insurance/consents/")]
 pub(crate) struct ObserveArguments {
     #[command(flatten)]
-    pub(crate) configuration: ConfigurationArguments,
-    #[command(flatten)]
     pub(crate) kernel: KernelArguments,
     #[command(flatten)]
     pub(crate) report: ReportArguments,

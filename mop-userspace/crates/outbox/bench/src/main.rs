@@ -145,7 +145,7 @@ fn sqlite(
         {
             let mut insert = batch.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3)")?;
             for _ in 0..group.min(records - number) {
-                insert.execute((number, id(number), payload))?;
+                insert.execute((number.cast_signed(), id(number), payload))?;
                 number += 1;
             }
         }
@@ -157,7 +157,7 @@ fn sqlite(
     let mut drained = 0;
     loop {
         let batch = store.transaction()?;
-        let taken: Vec<(u64, Vec<u8>)> = {
+        let taken: Vec<(i64, Vec<u8>)> = {
             let mut select = batch
                 .prepare_cached("SELECT number, payload FROM record ORDER BY number LIMIT 1024")?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
