@@ -38,7 +38,7 @@ pub(crate) struct OtlpConfiguration {
     /// Send records as logs.
     pub(crate) logs: bool,
     /// Send metrics this often; nothing for none.
-    #[serde(with = "crate::configuration::duration")]
+    #[serde(with = "crate::configuration::duration::or_zero")]
     pub(crate) metrics_every: Duration,
     /// Records of one request, at most.
     pub(crate) batch: usize,
