@@ -297,11 +297,15 @@ impl Pump {
         progress: &mut Progress,
     ) {
         if let Some((sequence, done)) = progress.finish(lane, sequence, outcome) {
-            let _books = self.vitals.books.lock().unwrap_or_else(PoisonError::into_inner);
+            let books = self.vitals.books.lock().unwrap_or_else(PoisonError::into_inner);
             self.vitals.delivered.fetch_add(done.delivered, Ordering::Relaxed);
             self.vitals.parked.fetch_add(done.parked, Ordering::Relaxed);
             self.vitals.passed.fetch_add(done.passed, Ordering::Relaxed);
             self.feed.acknowledge(lane, sequence);
+            drop(books);
+            // A program that is killed sends again what is behind this place, so it is never old. It
+            // costs one small write without a sync.
+            self.feed.save();
         }
     }
 

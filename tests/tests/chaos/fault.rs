@@ -28,7 +28,6 @@ pub(crate) enum Fault {
     QueueDeleted,
     QueueFull,
     SecondAgent,
-    TailTruncated,
     Unroutable,
 }
 
@@ -59,7 +58,6 @@ impl Fault {
             Self::QueueDeleted => "queue-deleted",
             Self::QueueFull => "queue-full",
             Self::SecondAgent => "second-agent",
-            Self::TailTruncated => "tail-truncated",
             Self::Unroutable => "unroutable",
         }
     }
@@ -160,7 +158,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "damage",
-        faults: &[(Fault::BitFlipped, 1), (Fault::TailTruncated, 1)],
+        faults: &[(Fault::BitFlipped, 1)],
         short: 2,
         long: 10,
         needs: Needs::Nothing,

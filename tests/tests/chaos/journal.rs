@@ -72,14 +72,6 @@ pub(crate) fn flip_bit(outbox: &Path, random: &mut Random) -> Result<()> {
     Ok(())
 }
 
-/// Takes the end of a segment away.
-pub(crate) fn truncate(outbox: &Path, random: &mut Random) -> Result<()> {
-    let (path, bytes) = random_segment(outbox, random)?;
-    let left = HEADER_BYTES + random.below(bytes.len() - HEADER_BYTES);
-    fs::OpenOptions::new().write(true).open(path)?.set_len(left as u64)?;
-    Ok(())
-}
-
 fn random_segment(outbox: &Path, random: &mut Random) -> Result<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for lane in ["violations", "data", "security", "samples"] {

@@ -82,7 +82,6 @@ impl Round<'_> {
             Fault::QueueDeleted => self.delete_queue(),
             Fault::QueueFull => self.fill_queue(),
             Fault::SecondAgent => self.start_second_agent(),
-            Fault::TailTruncated => self.damage(journal::truncate),
             Fault::Unroutable => self.unbind_queue(),
         }
     }
