@@ -30,8 +30,12 @@ fn masked_address(scheme: &str, rest: &str) -> String {
     let (authority, rest) = rest.split_at(end);
     let authority = match authority.rsplit_once('@') {
         Some((user, host)) => {
-            let user = user.split_once(':').map_or(user, |(user, _)| user);
-            format!("{user}:{MASK}@{host}")
+            match user.split_once(':') {
+                Some((user, _)) => format!("{user}:{MASK}@{host}"),
+                // A name alone is shown, but where addresses carry tokens it may be one.
+                None if scheme.starts_with("http") => format!("{MASK}@{host}"),
+                None => format!("{user}@{host}"),
+            }
         }
         None => authority.to_owned(),
     };
