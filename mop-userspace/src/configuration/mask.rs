@@ -68,7 +68,7 @@ mod tests {
                 "amqps://mop:hidden@broker.example:5671/mop",
                 "amqps://mop:***@broker.example:5671/mop",
             ),
-            ("url", "amqps://mop@broker.example/", "amqps://mop:***@broker.example/"),
+            ("url", "amqps://mop@broker.example/", "amqps://mop@broker.example/"),
             (
                 "url",
                 "https://user:a@b@host.example/x?token=hidden",
