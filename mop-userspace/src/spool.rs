@@ -31,6 +31,8 @@ pub(crate) struct Spool {
     refused: [u64; Lane::ALL.len()],
     vitals: Arc<SpoolVitals>,
     stats_due: Instant,
+    /// Damaged records that were told of.
+    told_damaged: u64,
 }
 
 /// What other threads may know of a spool.
@@ -123,13 +125,7 @@ impl Spool {
         if let Some(reason) = &at_start.degraded {
             eprintln!("mop: the outbox is held in memory until its disk works: {reason}");
         }
-        if at_start.damaged > 0 {
-            eprintln!(
-                "mop: {} records of the outbox were damaged and are lost; `mop outbox verify` says \
-                 where",
-                at_start.damaged
-            );
-        }
+        tell_damaged(at_start.damaged);
         let ledger =
             Ledger::open(&folder, configuration.node.name(), at_start.epoch, Timestamp::now());
         vitals.set_stats(at_start.clone());
@@ -140,6 +136,7 @@ impl Spool {
             refused: [0; Lane::ALL.len()],
             vitals,
             stats_due: Instant::now(),
+            told_damaged: at_start.damaged,
         })
     }
 
@@ -188,7 +185,11 @@ impl Spool {
             self.stats_due = now + STATS_EVERY;
             // Age, size and the health of the disk are looked after here, traffic or none.
             self.outbox.commit(unix_ms());
-            self.vitals.set_stats(self.outbox.stats());
+            let stats = self.outbox.stats();
+            // Older segments are read when their turn comes, so that damage may be found late.
+            tell_damaged(stats.damaged - self.told_damaged.min(stats.damaged));
+            self.told_damaged = stats.damaged;
+            self.vitals.set_stats(stats);
             if self.ledger.is_due(now) {
                 self.write_ledger(false);
             }
@@ -293,6 +294,15 @@ pub(crate) fn spooling(configuration: &Configuration) -> Spooling {
         None => Spooling::Nothing,
         Some(_) if is_journal => Spooling::Everything,
         Some(_) => Spooling::Forwarded,
+    }
+}
+
+fn tell_damaged(records: u64) {
+    if records > 0 {
+        eprintln!(
+            "mop: {records} records of the outbox were damaged and are lost; `mop outbox verify` says \
+             where"
+        );
     }
 }
 

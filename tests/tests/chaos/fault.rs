@@ -74,7 +74,7 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// Which faults, and how often in comparison.
     pub(crate) faults: &'static [(Fault, usize)],
-    /// How many of them in one round of the short set and of the long one.
+    /// How many of them in one round of the short set and of the long one; 0: only in the long one.
     pub(crate) short: usize,
     pub(crate) long: usize,
     pub(crate) needs: Needs,
@@ -159,21 +159,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "damage",
         faults: &[(Fault::BitFlipped, 1)],
-        short: 2,
+        short: 0,
         long: 10,
         needs: Needs::Nothing,
     },
     Scenario {
         name: "disk",
         faults: &[(Fault::AgentKilled, 2), (Fault::DiskFull, 2), (Fault::FolderReadOnly, 1)],
-        short: 3,
+        short: 0,
         long: 12,
         needs: Needs::Mount,
     },
     Scenario {
         name: "clock",
         faults: &[(Fault::AgentKilled, 1), (Fault::ClockJumped, 3)],
-        short: 3,
+        short: 0,
         long: 12,
         needs: Needs::Clock,
     },
@@ -196,14 +196,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             (Fault::DatabaseRestarted, 1),
             (Fault::HubKilled, 4),
         ],
-        short: 3,
+        short: 0,
         long: 15,
         needs: Needs::Hub,
     },
     Scenario {
         name: "observer",
         faults: &[(Fault::AgentKilled, 1)],
-        short: 1,
+        short: 0,
         long: 3,
         needs: Needs::Observer,
     },
