@@ -26,7 +26,7 @@ use crate::{
     failure::Failure,
     forwarding::Forwarding,
     official::{self, door::Door},
-    output::{Dropped, Format, Output},
+    output::{Dropped, Format, Outlet, Output},
     pipeline::{Pipeline, Reporter},
     privileges::{self, Layers, Needs, Probing, Role, Running},
     quality::{Inspector, QualityArguments},
@@ -72,25 +72,26 @@ fn observe(
     let (spool, forwarding) =
         Forwarding::start(configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
+    let reporter = |rules: &Rules, worker: &str, outlet: Outlet| Reporter {
+        selection: Selection::of(&arguments.report),
+        payload: format.payload(),
+        outlet: (!format.is_silent()).then_some(outlet),
+        clock: Clock::now(),
+        run: run.clone(),
+        counts: ExchangeCounts::default(),
+        inspector: inspector(
+            rules,
+            &arguments.quality,
+            LIVE_CLEAN,
+            format!("{run}/{worker}"),
+            forwarding.as_ref(),
+        ),
+    };
     let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
     let mut routes = axum::Router::new();
     let mut door = None;
     if admin.enabled && admin.door {
-        let reporter = Reporter {
-            selection: Selection::of(&arguments.report),
-            payload: format.payload(),
-            outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
-            clock: Clock::now(),
-            run: run.clone(),
-            counts: ExchangeCounts::default(),
-            inspector: inspector(
-                &rules,
-                &arguments.quality,
-                LIVE_CLEAN,
-                format!("{run}/door"),
-                forwarding.as_ref(),
-            ),
-        };
+        let reporter = reporter(&rules, "door", output.outlet_that_waits());
         let official = forwarding.as_ref().and_then(Forwarding::official_source);
         let opened = Door::start(reporter, official)?;
         routes = official::door::routes(Arc::clone(&opened.0));
@@ -100,21 +101,7 @@ fn observe(
     let mut session = Session::start(probing, usize::from(arguments.workers))?;
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
-        let reporter = Reporter {
-            selection: Selection::of(&arguments.report),
-            payload: format.payload(),
-            outlet: (!format.is_silent()).then(|| output.outlet()),
-            clock: Clock::now(),
-            run: run.clone(),
-            counts: ExchangeCounts::default(),
-            inspector: inspector(
-                &rules,
-                &arguments.quality,
-                LIVE_CLEAN,
-                format!("{run}/{number}"),
-                forwarding.as_ref(),
-            ),
-        };
+        let reporter = reporter(&rules, &number.to_string(), output.outlet());
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let connections = Connections::new(Arc::clone(&session.libraries), Node);
         let pipeline = Pipeline::new(options, connections, reporter);

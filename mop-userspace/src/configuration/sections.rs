@@ -142,6 +142,18 @@ impl SinksConfiguration {
         rabbitmq.chain(mop_server).chain(webhook).chain(otlp).cloned()
     }
 
+    /// TCP ports that sinks connect to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        let rabbitmq = rabbitmq.iter().map(RabbitMqConfiguration::ports);
+        let mop_server = mop_server.iter().map(MopServerConfiguration::ports);
+        let webhook = webhook.iter().map(WebhookConfiguration::ports);
+        let otlp = otlp.iter().map(OtlpConfiguration::ports);
+        let all: Option<Vec<Vec<u16>>> =
+            rabbitmq.chain(mop_server).chain(webhook).chain(otlp).collect();
+        all.map(|ports| ports.concat())
+    }
+
     /// True when records stay where they are.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { rabbitmq, mop_server, webhook, otlp } = self;

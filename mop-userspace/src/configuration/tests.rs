@@ -209,3 +209,20 @@ fn sourced(file: Option<&Path>, variables: &[(&str, &str)]) -> Result<Sourced, V
         variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     Sourced::read(file, variables.into_iter())
 }
+
+#[test]
+fn the_ports_of_sinks_are_told_by_their_addresses() {
+    for (text, expected) in [
+        ("", Some(vec![])),
+        ("[rabbitmq]\nurl = 'amqps://broker.example/opin'", Some(vec![5671])),
+        (
+            "[webhook]\nurl = 'https://a.example/x'\nproxy = 'http://127.0.0.1:3128'\n\
+             [otlp]\nendpoint = 'https://a.example:4318'",
+            Some(vec![443, 3128, 4318]),
+        ),
+        ("[webhook]\nurl = 'no address'", None),
+    ] {
+        let sinks: SinksConfiguration = toml::from_str(text).expect("well-formed");
+        assert_eq!(sinks.ports(), expected, "{text}");
+    }
+}

@@ -30,7 +30,7 @@ impl Needs {
         Self {
             writable: configuration.outbox.folder.iter().cloned().collect(),
             readable: readable.chain(configuration.sinks.files()).collect(),
-            connect: configuration.sinks.is_empty().then(Vec::new),
+            connect: configuration.sinks.ports(),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }
     }

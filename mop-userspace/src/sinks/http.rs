@@ -163,6 +163,16 @@ impl Answer {
     }
 }
 
+/// TCP ports that requests to these URLs go to, through a proxy or not; `None` when one cannot be
+/// told.
+pub(crate) fn ports_of<'a>(
+    urls: impl IntoIterator<Item = &'a str>,
+    proxy: Option<&'a str>,
+) -> Option<Vec<u16>> {
+    let port = |text: &str| Url::parse(text).ok()?.port_or_known_default();
+    urls.into_iter().chain(proxy).map(port).collect()
+}
+
 /// A URL that may be used: HTTPS, or HTTP to this machine.
 pub(crate) fn check_url(what: &str, text: &str) -> Result<(), Failure> {
     let url = Url::parse(text)

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
-    http::{Answer, Client, Meaning, Pace, Reach, check_url},
+    http::{Answer, Client, Meaning, Pace, Reach, check_url, ports_of},
     task,
 };
 use crate::{
@@ -116,6 +116,11 @@ impl Default for MopServerConfiguration {
 }
 
 impl MopServerConfiguration {
+    /// TCP ports that it connects to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        ports_of([&*self.process_url, &self.fields_url], self.proxy.as_deref())
+    }
+
     /// Files that it names: they are read at the start and again later.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         std::iter::once(&self.key_file).chain(&self.ca_file)

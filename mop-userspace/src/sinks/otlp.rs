@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
-    http::{Answer, Client, Meaning, Pace, Reach, Secret, check_url},
+    http::{Answer, Client, Meaning, Pace, Reach, Secret, check_url, ports_of},
     task,
     webhook::wants,
 };
@@ -94,6 +94,11 @@ impl Default for OtlpConfiguration {
 }
 
 impl OtlpConfiguration {
+    /// TCP ports that it connects to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        ports_of([&*self.endpoint], self.proxy.as_deref())
+    }
+
     /// Files that it names: they are read at the start and again later.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.ca_file.iter()

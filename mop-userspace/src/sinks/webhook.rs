@@ -35,7 +35,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
-    http::{Answer, Client, Meaning, Pace, Reach, SecretFile, check_url},
+    http::{Answer, Client, Meaning, Pace, Reach, SecretFile, check_url, ports_of},
     task,
 };
 use crate::{failure::Failure, official::message};
@@ -113,6 +113,11 @@ impl Default for WebhookConfiguration {
 }
 
 impl WebhookConfiguration {
+    /// TCP ports that it connects to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        ports_of([&*self.url], self.proxy.as_deref())
+    }
+
     /// Files that it names: they are read at the start and again later.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let secrets = self.bearer_token_file.iter().chain(&self.signature_key_file);

@@ -106,6 +106,11 @@ pub(super) struct Place {
 }
 
 impl RabbitMqConfiguration {
+    /// TCP ports that it connects to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        self.place().ok().map(|place| vec![place.port])
+    }
+
     /// Files that it names: they are read at the start and again later.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let files = [&self.password_file, &self.ca_file, &self.certificate_file, &self.key_file];
