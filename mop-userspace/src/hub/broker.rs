@@ -102,44 +102,12 @@ impl Broker {
         prefetch: u16,
     ) -> Result<(Session, impl Stream<Item = (usize, Event)> + use<>), Trouble> {
         let (connection, socket) = self.connect("mop hub").await?;
-        let mut consumers = Vec::new();
-        let mut streams = Vec::new();
-        for (at, source) in sources.iter().enumerate() {
-            let channel = connection.create_channel().await.map_err(|error| trouble(&error))?;
-            let queue = &*source.queue;
-            let about = |error: lapin::Error| in_queue(queue, &error);
-            channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(about)?;
-            let mut arguments = FieldTable::default();
-            if let SourceKind::Stream(next) = source.kind {
-                let from = match next {
-                    Some(next) => AMQPValue::LongLongInt(next),
-                    None => AMQPValue::LongString("first".into()),
-                };
-                arguments.insert("x-stream-offset".into(), from);
-            }
-            let consumer = channel
-                .basic_consume(
-                    queue.into(),
-                    ShortString::default(),
-                    BasicConsumeOptions::default(),
-                    arguments,
-                )
-                .await
-                .map_err(about)?;
-            consumers.push((channel, consumer.tag()));
-            let name = Arc::clone(&source.queue);
-            let events = consumer.map(move |delivery| match delivery {
-                Ok(delivery) => (at, Event::Came(Box::new(delivery))),
-                Err(error) => (at, Event::Ended(in_queue(&name, &error))),
-            });
-            let name = Arc::clone(&source.queue);
-            let end = stream::once(async move {
-                let text = format!("the queue {name} was deleted, or its consumer cancelled");
-                (at, Event::Ended(Trouble::passing("cancelled", text)))
-            });
-            streams.push(events.chain(end).boxed());
-        }
-        Ok((Session { connection, consumers, _socket: socket }, stream::select_all(streams)))
+        // A broker can answer heartbeats while one of its queues answers nothing.
+        let consuming = subscribe(&connection, sources, prefetch);
+        let (consumers, events) = tokio::time::timeout(CONSUME_LIMIT, consuming)
+            .await
+            .map_err(|_elapsed| Trouble::passing("silent", "a queue does not answer"))??;
+        Ok((Session { connection, consumers, _socket: socket }, events))
     }
 
     /// What these queues hold.
@@ -191,6 +159,52 @@ impl Broker {
             .map_err(|error| trouble(&error))?;
         Ok((connection, socket))
     }
+}
+
+/// Consumes all of these, each on a channel of its own.
+async fn subscribe(
+    connection: &Connection,
+    sources: &[Source],
+    prefetch: u16,
+) -> Result<(Vec<(Channel, ShortString)>, impl Stream<Item = (usize, Event)> + use<>), Trouble> {
+    let mut consumers = Vec::new();
+    let mut streams = Vec::new();
+    for (at, source) in sources.iter().enumerate() {
+        let channel = connection.create_channel().await.map_err(|error| trouble(&error))?;
+        let queue = &*source.queue;
+        let about = |error: lapin::Error| in_queue(queue, &error);
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(about)?;
+        let mut arguments = FieldTable::default();
+        if let SourceKind::Stream(next) = source.kind {
+            let from = match next {
+                Some(next) => AMQPValue::LongLongInt(next),
+                None => AMQPValue::LongString("first".into()),
+            };
+            arguments.insert("x-stream-offset".into(), from);
+        }
+        let consumer = channel
+            .basic_consume(
+                queue.into(),
+                ShortString::default(),
+                BasicConsumeOptions::default(),
+                arguments,
+            )
+            .await
+            .map_err(about)?;
+        consumers.push((channel, consumer.tag()));
+        let name = Arc::clone(&source.queue);
+        let events = consumer.map(move |delivery| match delivery {
+            Ok(delivery) => (at, Event::Came(Box::new(delivery))),
+            Err(error) => (at, Event::Ended(in_queue(&name, &error))),
+        });
+        let name = Arc::clone(&source.queue);
+        let end = stream::once(async move {
+            let text = format!("the queue {name} was deleted, or its consumer cancelled");
+            (at, Event::Ended(Trouble::passing("cancelled", text)))
+        });
+        streams.push(events.chain(end).boxed());
+    }
+    Ok((consumers, stream::select_all(streams)))
 }
 
 impl Session {
@@ -253,5 +267,7 @@ const REPLY_SUCCESS: u16 = 200;
 const HEARTBEAT_SECONDS: u16 = 15;
 /// A broker that does not answer by then will not.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+/// As long as the broker itself waits for the answer of a quorum queue, and some.
+const CONSUME_LIMIT: Duration = Duration::from_secs(30);
 /// The whole end takes less than ten seconds.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);

@@ -63,6 +63,7 @@ fn a_hub_waits_out_its_broker() -> Result<()> {
         hub = place.hub()?;
         until("some records", LIMIT, || place.number("SELECT count(*) FROM record") > 100)?;
     }
+    rig.broker.settle()?;
     rig.broker.kill9()?;
     hub.await_word("mop: the broker:")?;
     ensure!(hub.process.running(), "{}", hub.log());

@@ -1,0 +1,1 @@
+//! Series of numbers, and where they are unlike themselves.

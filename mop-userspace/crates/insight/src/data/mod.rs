@@ -1,0 +1,9 @@
+//! Module data: from calls to the reports of the metrics platform.
+//!
+//! ```text
+//! Exchange -> call (facts, signals) -> identity, consent join -> event   one transactional event a call
+//!                                                             -> funnel  steps of each consent
+//!                                                             -> metrics figures of the participant
+//! ```
+
+pub mod signal;
