@@ -28,6 +28,7 @@ pub(crate) enum Fault {
     QueueDeleted,
     QueueFull,
     SecondAgent,
+    TailCut,
     Unroutable,
 }
 
@@ -58,6 +59,7 @@ impl Fault {
             Self::QueueDeleted => "queue-deleted",
             Self::QueueFull => "queue-full",
             Self::SecondAgent => "second-agent",
+            Self::TailCut => "tail-cut",
             Self::Unroutable => "unroutable",
         }
     }
@@ -158,7 +160,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "damage",
-        faults: &[(Fault::BitFlipped, 1)],
+        faults: &[(Fault::BitFlipped, 1), (Fault::TailCut, 1)],
         short: 0,
         long: 10,
         needs: Needs::Nothing,

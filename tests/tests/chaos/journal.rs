@@ -63,12 +63,19 @@ pub(crate) fn ledger(
     Ok(complaints)
 }
 
-/// Changes one bit in the first half of the longest segment, behind its header: never in a last entry,
-/// where damage looks like what a crash leaves and cannot be counted.
+/// Changes one bit of the longest segment, behind its header.
 pub(crate) fn flip_bit(outbox: &Path, random: &mut Random) -> Result<()> {
     let (path, mut bytes) = longest_segment(outbox)?;
-    let place = HEADER_BYTES + random.below((bytes.len() - HEADER_BYTES) / 2);
+    let place = HEADER_BYTES + random.below(bytes.len() - HEADER_BYTES);
     bytes[place] ^= 1 << random.below(8);
+    fs::write(path, bytes)?;
+    Ok(())
+}
+
+/// Cuts the longest segment off somewhere behind its header.
+pub(crate) fn cut_tail(outbox: &Path, random: &mut Random) -> Result<()> {
+    let (path, mut bytes) = longest_segment(outbox)?;
+    bytes.truncate(HEADER_BYTES + random.below(bytes.len() - HEADER_BYTES));
     fs::write(path, bytes)?;
     Ok(())
 }

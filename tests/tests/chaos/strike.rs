@@ -82,6 +82,7 @@ impl Round<'_> {
             Fault::QueueDeleted => self.delete_queue(),
             Fault::QueueFull => self.fill_queue(),
             Fault::SecondAgent => self.start_second_agent(),
+            Fault::TailCut => self.damage(journal::cut_tail),
             Fault::Unroutable => self.unbind_queue(),
         }
     }

@@ -1,12 +1,14 @@
-//! The file that says how far a sink is: two slots, written in turn, each with its checksum.
+//! A file that says one place a lane, how far a sink is or how much is durable: two slots, written in
+//! turn, each with its checksum.
 //!
 //! ```text
 //! slot (512 bytes, at 0 and at 512):  magic "MOPCURSR", generation (u64),
 //!                                     one acknowledged sequence a lane (6 x u64), CRC-32 (u32), zeros
 //! ```
 //!
-//! It is not synced: what a power failure takes away is a cursor that is too old, which costs
-//! duplicates and no record. A slot that was half written leaves the other one.
+//! It is not synced: what a power failure takes away is a place that is too old. For a sink, that
+//! costs duplicates and no record; for what is durable, the count of what damage took since. A slot
+//! that was half written leaves the other one.
 
 use std::{
     io,
@@ -20,7 +22,7 @@ use crate::{
     storage::{Storage, StoredFile, read_up_to},
 };
 
-/// The cursors of one sink, on disk.
+/// One place a lane, on disk.
 #[derive(Debug)]
 pub(crate) struct CursorFile {
     path: PathBuf,
@@ -113,6 +115,8 @@ impl Slot {
     }
 }
 
+/// Says the last sequence of each lane that was committed.
+pub(crate) const DURABLE_FILE: &str = "durable";
 /// The folder of cursors, in that of the outbox.
 pub(crate) const CURSORS: &str = "cursors";
 const MAGIC: &[u8; 8] = b"MOPCURSR";

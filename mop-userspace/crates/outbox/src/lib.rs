@@ -6,6 +6,7 @@
 //! ```text
 //! folder/lock                                 locked by the process that writes
 //! folder/epoch                                the number of its last opening
+//! folder/durable                              the last sequence of each lane that was committed
 //! folder/<lane>/<first sequence>.segment      records, in order; 20 digits
 //! folder/<lane>/….segment.damaged             a segment whose header cannot be read, kept for a while
 //! folder/cursors/<sink>                       how far a sink is
@@ -29,7 +30,8 @@
 //! - **No room** costs the least important lane first, its oldest segment first; a record that finds
 //!   nothing less important to drop is refused. All of it is counted, per lane and per sink.
 //! - **Damage** costs the records that it hit: reading goes on with the next one whose checksum is
-//!   right. Sequences tell how many are lost.
+//!   right. Sequences tell how many are lost, and, at the end of a lane, the file `durable` does: it
+//!   is written after each commit, so it is never ahead of what was synced.
 //! - **Ages** are told by a clock that does not leap (`age.rs`).
 //! - **A lane keeps at least one file**, whose name tells the next sequence after a restart.
 //!

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     age::AgeClock,
-    cursor::{CursorFile, cursor_path},
+    cursor::{CursorFile, DURABLE_FILE, cursor_path},
     entry::Lane,
     outbox::{Options, Outbox, OutboxError, Timing, lane_folder},
     parked::{Parked, parked_folder},
@@ -95,11 +95,13 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
         }
     }
     state.shrink();
+    let durable = CursorFile::load(&*storage, folder.join(DURABLE_FILE));
     let mut outbox = Outbox {
         shared: Arc::new(Shared::new(storage, folder, state, files)),
         options,
         lock,
         current: Default::default(),
+        durable,
         age,
         timing: Timing::default(),
         next_number: numbers,

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     age::AgeClock,
+    cursor::CursorFile,
     entry::{Draft, Lane},
     feed::Feed,
     format::{HEADER_BYTES, Header, Place},
@@ -107,6 +108,8 @@ pub struct Outbox {
     /// Held as long as the value lives; without it nothing is written.
     pub(crate) lock: Option<Box<dyn Debug + Send>>,
     pub(crate) current: [Option<Current>; LANES],
+    /// How much of each lane is committed.
+    pub(crate) durable: CursorFile,
     pub(crate) age: AgeClock,
     pub(crate) timing: Timing,
     pub(crate) next_number: u64,
@@ -229,8 +232,10 @@ impl Outbox {
             failure = self.write_all(was_degraded, &mut durable).err();
             let mut state = self.shared.state();
             state.degraded = failure.as_ref().map(ToString::to_string);
+            drop(state);
             if durable > 0 {
                 self.timing.wrote_at = now;
+                self.note_durable();
             }
         }
         if failure.is_some() {
@@ -257,6 +262,19 @@ impl Outbox {
             (self.options.wake)();
         }
         durable
+    }
+
+    /// Writes down how much is committed. Where that fails, the next commit does it.
+    fn note_durable(&mut self) {
+        let mut places = self.durable.cursors();
+        {
+            let state = self.shared.state();
+            for (lane, place) in Lane::ALL.into_iter().zip(&mut places) {
+                let last = at(&state.lanes, lane).segments.back();
+                *place = last.map_or(*place, |last| (last.end - 1).max(*place));
+            }
+        }
+        let _saved = self.durable.save(&*self.shared.storage, places);
     }
 
     /// Writes what waits in all lanes, the most important first.

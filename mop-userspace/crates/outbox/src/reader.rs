@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    cursor::{CURSORS, cursor_path, decode_cursors},
+    cursor::{CURSORS, CursorFile, DURABLE_FILE, cursor_path, decode_cursors},
     entry::{Entry, Lane},
     feed::ParkedEntry,
     format::{HEADER_BYTES, Header, Place},
@@ -20,6 +20,7 @@ use crate::{
         segment_files,
     },
     scan::{Scan, Step},
+    state::at,
     storage::{Disk, Storage, read_up_to},
 };
 
@@ -125,17 +126,31 @@ impl Reader {
 
     /// What one log has.
     pub fn log(&self, log: Log) -> io::Result<LogReport> {
+        // Before the segments: what its writer commits meanwhile is not missing.
+        let durable = match log {
+            Log::Lane(lane) => self.durable(lane),
+            Log::Parked(_) => 0,
+        };
         let files = segment_files(&self.storage, &self.folder_of(&log), place_of(&log))?;
         let mut segments = Vec::new();
-        for (at, file) in files.iter().enumerate() {
-            let next = files.get(at + 1);
+        for (place, file) in files.iter().enumerate() {
+            let next = files.get(place + 1);
             match self.bytes_of(file)? {
                 Some(bytes) => segments.push(report(file, &bytes, next, &log)),
                 // Delivered and removed meanwhile.
                 None => continue,
             }
         }
+        if let Some(last) = segments.last_mut() {
+            tell_cut(last, durable);
+        }
         Ok(LogReport { log, segments })
+    }
+
+    /// The last sequence of a lane that is known to have been committed.
+    fn durable(&self, lane: Lane) -> u64 {
+        let file = CursorFile::load(&self.storage, self.folder.join(DURABLE_FILE));
+        *at(&file.cursors(), lane)
     }
 
     /// Every sink that ever was done with something.
@@ -158,9 +173,9 @@ impl Reader {
     pub fn entries(&self, lane: Lane, mut visit: impl FnMut(Entry) -> bool) -> io::Result<()> {
         let log = Log::Lane(lane);
         let files = segment_files(&self.storage, &self.folder_of(&log), place_of(&log))?;
-        for (at, file) in files.iter().enumerate() {
+        for (place, file) in files.iter().enumerate() {
             let Some((header, bytes)) = file.header.zip(self.bytes_of(file)?) else { continue };
-            let end = files.get(at + 1).map_or(MAX_SEQUENCE, |next| next.first);
+            let end = files.get(place + 1).map_or(MAX_SEQUENCE, |next| next.first);
             let mut scan = Scan::new(&bytes, HEADER_BYTES, header.salt, header.first, end);
             loop {
                 match scan.step() {
@@ -335,6 +350,17 @@ pub(crate) fn report(
         None => {}
     }
     report
+}
+
+/// The last segment of a lane ends before what was committed: something cut it off.
+fn tell_cut(last: &mut SegmentReport, durable: u64) {
+    if last.end > durable || last.damage.contains(&Damage::Header) {
+        return;
+    }
+    let at = last.bytes - last.unfinished_bytes;
+    last.damage.push(Damage::End { at, bytes: last.unfinished_bytes });
+    last.lost += durable + 1 - last.end;
+    last.unfinished_bytes = 0;
 }
 
 pub(crate) fn place_of(log: &Log) -> Place {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    cursor::{CURSORS, decode_cursors},
+    cursor::{CURSORS, CursorFile, DURABLE_FILE, decode_cursors},
     entry::Lane,
     format::{HEADER_BYTES, Header, Place},
     lane::{FIRST_SEQUENCE, LaneState, MARK_BYTES, MAX_SEQUENCE, Mark, Segment},
@@ -82,6 +82,15 @@ pub(crate) fn find(storage: &dyn Storage, folder: &Path) -> io::Result<Found> {
     };
     for lane in Lane::ALL {
         found.find_lane(storage, &folder.join(lane.name()), lane)?;
+    }
+    // What was committed and is not there is lost, and its places are not given again.
+    let durable = CursorFile::load(storage, folder.join(DURABLE_FILE)).cursors();
+    for (lane, durable) in Lane::ALL.into_iter().zip(durable) {
+        let state = slot(&mut found.lanes, lane);
+        if state.next <= durable {
+            found.lost.push((lane, state.next..durable + 1));
+            state.next = durable + 1;
+        }
     }
     // A cursor may be ahead of what a crash left of its lane. Nothing new may lie behind it.
     for cursors in all_cursors(storage, folder)? {
@@ -218,13 +227,14 @@ impl Found {
             let next = files.get(place + 1);
             state.next = state.next.max(file.first);
             let Some(header) = file.header else {
-                if file.bytes <= HEADER_BYTES as u64 {
+                let behind = next.and_then(|next| next.header).map(|next| next.previous_end);
+                let had_entries = behind.is_some_and(|end| end > file.first);
+                if file.bytes <= HEADER_BYTES as u64 && !had_entries {
                     // A crash left it before it had entries; its name still tells a sequence.
                     state.segments.push_back(empty_segment(file, self.numbers));
                     self.numbers += 1;
                     continue;
                 }
-                let behind = next.and_then(|next| next.header).map(|next| next.previous_end);
                 self.lost.extend(behind.map(|end| (lane, file.first..end.max(file.first))));
                 self.unreadable.push((file.path.clone(), file.bytes));
                 continue;
