@@ -26,7 +26,7 @@ use crate::{configuration::ConfigurationArguments, failure::Failure};
 
 /// Arguments of `mop hub backfill`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example: mop outbox export --config node.toml > node.jsonl && \
+#[command(after_help = "Example: mop outbox export --places --config node.toml > node.jsonl && \
     mop hub backfill --config hub.toml --node node-1 node.jsonl")]
 pub(crate) struct BackfillArguments {
     /// Files of JSON Lines, or folders with files whose names end in `.jsonl`.
@@ -183,12 +183,21 @@ fn read_line(lines: &mut impl BufRead, line: &mut Vec<u8>, max_bytes: usize) -> 
 /// Journals also hold records that are for the node alone: they have no identifier.
 fn is_local(line: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
-    struct Kind<'l> {
+    struct Line<'l> {
+        #[serde(borrow)]
+        kind: Option<std::borrow::Cow<'l, str>>,
+        #[serde(borrow)]
+        record: Option<Record<'l>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Record<'l> {
         #[serde(borrow)]
         kind: std::borrow::Cow<'l, str>,
     }
-    serde_json::from_slice::<Kind<'_>>(line)
-        .is_ok_and(|Kind { kind }| LOCAL_KINDS.contains(&&*kind))
+    serde_json::from_slice::<Line<'_>>(line).is_ok_and(|Line { kind, record }| {
+        let kind = kind.or_else(|| record.map(|record| record.kind));
+        kind.is_some_and(|kind| LOCAL_KINDS.contains(&&*kind))
+    })
 }
 
 const LOCAL_KINDS: [&str; 2] = ["exchange", "observe.summary"];
@@ -215,6 +224,7 @@ mod tests {
     #[test]
     fn records_for_the_node_alone_are_known() {
         assert!(is_local(br#"{"kind":"exchange","exchange":"e1"}"#));
+        assert!(is_local(br#"{"place":{},"record":{"kind":"exchange"}}"#));
         assert!(!is_local(br#"{"kind":"quality.report","id":"e1/quality"}"#));
         assert!(!is_local(b"no json"));
     }

@@ -12,7 +12,8 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable},
 };
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 use super::{refusal::Refusal, summary::Summary};
 
@@ -28,7 +29,7 @@ pub(crate) struct Arrival {
     pub(crate) ts: Timestamp,
     /// Of `ts`, in UTC.
     pub(crate) day: Date,
-    /// None for lines of a journal.
+    /// None for lines of a journal that do not tell it.
     pub(crate) place: Option<Place>,
     /// Such as `quality.report/1`.
     pub(crate) schema: String,
@@ -39,7 +40,8 @@ pub(crate) struct Arrival {
 }
 
 /// Where a record stands among those of its node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Place {
     pub(crate) stream: String,
     pub(crate) epoch: i64,
@@ -95,15 +97,50 @@ impl Arrival {
         if line.len() > max_bytes {
             return Err(Refusal::TooLarge);
         }
+        let (place, record) = match Placed::read(line) {
+            Some(Placed { place, record }) if !node.is_empty() => {
+                (Some(place.checked()?), record.get().as_bytes())
+            }
+            // Places of an unknown node are those of nobody.
+            Some(Placed { record, .. }) => (None, record.get().as_bytes()),
+            None => (None, line),
+        };
         Draft {
             id: None,
             kind: None,
             node: node.to_owned(),
-            place: None,
+            place,
             schema: String::new(),
             sent: None,
         }
-        .complete(source, line.to_vec())
+        .complete(source, record.to_vec())
+    }
+}
+
+/// A line that tells the record's place, too.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placed<'l> {
+    place: Place,
+    #[serde(borrow)]
+    record: &'l RawValue,
+}
+
+impl<'l> Placed<'l> {
+    /// No record has these two members and no other.
+    fn read(line: &'l [u8]) -> Option<Self> {
+        // Looking is cheap, and most lines are plain records.
+        line.starts_with(b"{\"place\":").then(|| serde_json::from_slice(line).ok()).flatten()
+    }
+}
+
+impl Place {
+    fn checked(self) -> Result<Self, Refusal> {
+        let is_count = |number| (0..MAX_COUNT).contains(&number);
+        let is_place = is_name(&self.stream, MAX_STREAM_BYTES)
+            && is_count(self.epoch)
+            && is_count(self.sequence);
+        if is_place { Ok(self) } else { Err(Refusal::Headers) }
     }
 }
 
@@ -376,6 +413,17 @@ mod tests {
         let arrival = line(BODY).expect("a good line");
         assert_eq!((&*arrival.id, &*arrival.kind), ("e1/quality", "quality.report"));
         assert_eq!(arrival.place, None);
+        let placed = |sequence: i64, node: &str| {
+            let place = format!(r#"{{"stream":"samples","epoch":3,"sequence":{sequence}}}"#);
+            let text = format!(r#"{{"place":{place},"record":{BODY}}}"#);
+            Arrival::from_line(&source(), node, text.as_bytes(), 1000)
+        };
+        let arrival = placed(41, "node-1").expect("a good line");
+        assert_eq!(arrival.body, BODY);
+        let place = Place { stream: "samples".to_owned(), epoch: 3, sequence: 41 };
+        assert_eq!(arrival.place, Some(place));
+        assert_eq!(placed(41, "").map(|arrival| arrival.place), Ok(None));
+        assert_eq!(placed(-1, "node-1"), Err(Refusal::Headers));
         assert_eq!(line(r#"{"kind":"x"}"#), Err(Refusal::Id));
         assert_eq!(line(r#"{"id":"x"}"#), Err(Refusal::Kind));
     }

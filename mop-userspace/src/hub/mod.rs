@@ -8,6 +8,7 @@ mod broker;
 mod configuration;
 mod consumer;
 mod database;
+mod families;
 mod gaps;
 mod ledger;
 mod message;

@@ -1,6 +1,7 @@
 //! The command: what it is asked, and how it begins and ends.
 
 use std::{
+    net::SocketAddr,
     process::ExitCode,
     sync::{
         Arc,
@@ -19,17 +20,19 @@ use super::{
     configuration::HubConfiguration,
     consumer::Consumer,
     database::Database,
-    ledger, migrations,
+    families, ledger, migrations,
     postgres::PostgresStore,
     status::{self, StatusArguments},
     store::Store,
     vitals::HubVitals,
 };
 use crate::{
+    admin::Admin,
     cli::parse_duration,
     configuration::{Configuration, ConfigurationArguments},
     failure::Failure,
     signals::StopRequest,
+    vitals::Vitals,
 };
 
 /// Arguments of `mop hub`.
@@ -50,6 +53,9 @@ pub(crate) struct HubArguments {
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration,
           conflicts_with = "migrate_only")]
     duration: Option<Duration>,
+    /// Serve metrics, health and readiness here, e.g. 127.0.0.1:9465.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "migrate_only")]
+    admin: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,9 +84,12 @@ pub(crate) fn run(arguments: &HubArguments) -> Result<ExitCode, Failure> {
 pub(super) fn configuration(
     arguments: &ConfigurationArguments,
 ) -> Result<HubConfiguration, Failure> {
-    let configuration = Configuration::load(arguments)?.hub;
+    checked(Configuration::load(arguments)?).map(|configuration| configuration.hub)
+}
+
+fn checked(configuration: Configuration) -> Result<Configuration, Failure> {
     let mut problems = Vec::new();
-    configuration.check(&mut problems);
+    configuration.hub.check(&mut problems);
     match problems.first() {
         Some(problem) => Err(Failure::configuration(problem)),
         None => Ok(configuration),
@@ -131,7 +140,8 @@ fn migrate(arguments: &HubArguments) -> Result<ExitCode, Failure> {
 }
 
 fn consume(arguments: &HubArguments) -> Result<ExitCode, Failure> {
-    let configuration = configuration(&arguments.configuration)?;
+    let Configuration { hub: configuration, admin, .. } =
+        checked(Configuration::load(&arguments.configuration)?)?;
     let vitals = Arc::new(HubVitals::default());
     let broker = Broker::new(&configuration.broker)?;
     let stores = stores(&configuration, &vitals)?;
@@ -148,9 +158,16 @@ fn consume(arguments: &HubArguments) -> Result<ExitCode, Failure> {
             let _nobody = sender.send(true);
         })
         .map_err(|error| Failure::runtime(format!("cannot start a thread: {error}")))?;
+    let numbers = Vitals::new();
+    families::tell(&vitals, &numbers);
+    let admin = admin.asked_for(arguments.admin, false);
+    let admin = Admin::start_if_enabled(&admin, &numbers, axum::Router::new())?;
     let consumer = Consumer::new(configuration, broker, stores, Arc::clone(&vitals), receiver);
     runtime()?.block_on(consumer.run());
     is_done.store(true, Ordering::Release);
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     waiter.join().map_err(|_panic| Failure::runtime("a thread panicked"))?;
     eprintln!("{}", sum(&vitals));
     Ok(ExitCode::SUCCESS)

@@ -32,6 +32,10 @@ pub(super) struct ExportArguments {
     /// Only records put in before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
+    /// Print each record with its place, so that a back-fill closes gaps:
+    /// {"place":{"stream":…,"epoch":…,"sequence":…},"record":{…}}.
+    #[arg(long)]
+    places: bool,
 }
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
@@ -40,7 +44,11 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let mut written = Ok(());
     let mut visit = |entry: &Entry| {
         if arguments.wants(entry) {
-            written = write_line(&mut out, &entry.payload);
+            written = if arguments.places {
+                write_placed(&mut out, entry)
+            } else {
+                write_line(&mut out, &entry.payload)
+            };
         }
         written.is_ok()
     };
@@ -70,12 +78,26 @@ impl ExportArguments {
     }
 }
 
-/// One line, whatever is in the payload: line feeds of a JSON document stand between its parts.
 fn write_line(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
-    for part in payload.split(|byte| *byte == b'\n') {
-        out.write_all(part)?;
-    }
+    write_flat(out, payload)?;
     out.write_all(b"\n")
+}
+
+/// A record and where it stands among those of its node: what messages have in their headers.
+fn write_placed(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
+    let Entry { lane, epoch, sequence, payload, .. } = entry;
+    let stream = lane.name();
+    write!(
+        out,
+        r#"{{"place":{{"stream":"{stream}","epoch":{epoch},"sequence":{sequence}}},"record":"#
+    )?;
+    write_flat(out, payload)?;
+    out.write_all(b"}\n")
+}
+
+/// On one line, whatever is in the payload: line feeds of a JSON document stand between its parts.
+fn write_flat(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
+    payload.split(|byte| *byte == b'\n').try_for_each(|part| out.write_all(part))
 }
 
 fn parse_lane(name: &str) -> Result<Lane, String> {

@@ -24,12 +24,16 @@ pub(crate) struct Vitals {
     outbox: OnceLock<Box<dyn Fn() -> OutboxVitals + Send + Sync>>,
     /// Metrics of parts that this module does not know.
     more_families: Mutex<Vec<MoreFamilies>>,
+    /// Whether parts that this module does not know do what they are for.
+    more_checks: Mutex<Vec<MoreChecks>>,
     /// What has to be so before the process does its work; `Some`: why it is not.
     conditions: Mutex<BTreeMap<&'static str, Option<&'static str>>>,
 }
 
 /// Metrics of a part, made when somebody asks.
 type MoreFamilies = Box<dyn Fn() -> Vec<Family> + Send + Sync>;
+/// Whether a part does what it is for, found out when somebody asks.
+type MoreChecks = Box<dyn Fn() -> Vec<Check> + Send + Sync>;
 
 /// The numbers of the outbox and of the way into it.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +79,7 @@ impl Vitals {
             sinks: Mutex::default(),
             outbox: OnceLock::new(),
             more_families: Mutex::default(),
+            more_checks: Mutex::default(),
             conditions: Mutex::default(),
         })
     }
@@ -124,6 +129,11 @@ impl Vitals {
 
     pub(crate) fn more_families(&self) -> Vec<Family> {
         lock(&self.more_families).iter().flat_map(|families| families()).collect()
+    }
+
+    /// What a part that this module does not know needs to do its work.
+    pub(crate) fn add_checks(&self, checks: impl Fn() -> Vec<Check> + Send + Sync + 'static) {
+        lock(&self.more_checks).push(Box::new(checks));
     }
 
     pub(crate) fn capture(&self) -> Option<&CaptureCounters> {
@@ -192,6 +202,7 @@ impl Vitals {
             .iter()
             .map(|(name, reason)| Check { name, trouble: reason.map(str::to_owned) })
             .collect();
+        checks.extend(lock(&self.more_checks).iter().flat_map(|checks| checks()));
         if let Some(outbox) = self.outbox() {
             // A sink that cannot deliver is no reason: what it would deliver is kept.
             checks.push(Check { name: "outbox", trouble: outbox.stats.degraded });

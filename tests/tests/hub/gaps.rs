@@ -5,7 +5,7 @@ use mop_tests::until;
 
 use crate::{
     records::{Node, Record},
-    rig::{LIMIT, Rig},
+    rig::{LIMIT, Rig, succeed},
 };
 
 pub(crate) fn found_and_filled(rig: &Rig) -> Result<()> {
@@ -30,7 +30,12 @@ pub(crate) fn found_and_filled(rig: &Rig) -> Result<()> {
     ensure!(place.query(gaps)? == "11|12|within\n15|15|within", "{}", place.query(gaps)?);
     let position = "SELECT first, last, count, missing FROM positions";
     ensure!(place.query(position)? == "1|30|27|3", "{}", place.query(position)?);
-    place.publisher.send(&place.queue, &[of(14..15), of(10..12)].concat())?;
+    // One comes from the journal of the node, which tells where its records stood.
+    let file = place.placed_journal("node-1.jsonl", &of(9..12))?.display().to_string();
+    let backfill = place.command(&["backfill", "--node", "node-1", &file]);
+    ensure!(succeed(backfill)?.contains("stored 2, there already 1"));
+    ensure!(place.query(gaps)? == "15|15|within", "{}", place.query(gaps)?);
+    place.publisher.send(&place.queue, &of(14..15))?;
     place.await_records(30)?;
     ensure!(place.query(gaps)?.is_empty());
     ensure!(place.query(position)? == "1|30|30|0");

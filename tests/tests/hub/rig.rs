@@ -220,6 +220,20 @@ impl Place<'_> {
         Ok(path)
     }
 
+    /// Writes records with their places as lines of a file, as `mop outbox export --places` does.
+    pub(crate) fn placed_journal(&self, name: &str, records: &[&Record]) -> Result<PathBuf> {
+        let line = |record: &&Record| {
+            let Record { stream, epoch, sequence, body, .. } = record;
+            format!(
+                r#"{{"place":{{"stream":"{stream}","epoch":{epoch},"sequence":{sequence}}},"record":{body}}}"#
+            )
+        };
+        let path = self.folder.join(name);
+        let lines: Vec<String> = records.iter().map(line).collect();
+        fs::write(&path, lines.join("\n") + "\n")?;
+        Ok(path)
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }

@@ -28,6 +28,11 @@ pub(super) fn families(sinks: &[Arc<SinkVitals>], outbox: Option<&OutboxVitals>)
             .by("sink", each(|sink| &sink.delivered)),
         Family::counter("mop_sink_parked_records", "Records set aside as refused for good")
             .by("sink", each(|sink| &sink.parked)),
+        Family::counter(
+            "mop_sink_unparked_records",
+            "Records set aside that the other side took after all",
+        )
+        .by("sink", each(|sink| &sink.unparked)),
         Family::counter("mop_sink_passed_records", "Records that the sink does not take")
             .by("sink", each(|sink| &sink.passed)),
         Family::counter("mop_sink_resent_records", "Records sent again after a trouble")
