@@ -45,7 +45,7 @@ pub use contracts::{
 pub use database::Database;
 pub use database_cluster::DatabaseCluster;
 pub use exchange::{Exchange, Message};
-pub use folder::shared_folder;
+pub use folder::{cache_folder, shared_folder};
 pub use marker::Marker;
 pub use nginx::{Nginx, NginxBuilder};
 pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};

@@ -96,16 +96,19 @@ fn manifests_obey_the_schemas_of_kubernetes() -> Result<()> {
         for document in yaml.safe_load_all(open(sys.argv[1])):\n\
         \x20   for version in ('1.30', kubernetes_validate.latest_version()):\n\
         \x20       kubernetes_validate.validate(document, version, strict=True)\n";
+    let packages = mop_tests::cache_folder().join("kubernetes-validate");
     let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
         let mut command = Command::new(python);
+        command.env("PYTHONPATH", &packages);
         let tried = command.args(["-c", "import yaml, kubernetes_validate"]).output();
         tried.is_ok_and(|output| output.status.success())
     });
     let Some(python) = python else {
-        skip(TEST, "Python has no kubernetes_validate (pip install kubernetes-validate)");
+        skip(TEST, "Python has no kubernetes_validate (cargo xtask setup --with-tests)");
         return Ok(());
     };
     let output = Command::new(python)
+        .env("PYTHONPATH", &packages)
         .args(["-c", check])
         .arg(deploy().join("kubernetes/daemonset.yaml"))
         .output()?;

@@ -213,7 +213,7 @@ impl Steps {
         for part in present {
             self.present(part.program);
         }
-        self.otlp_definitions()?;
+        self.python_packages()?;
         if absent.is_empty() {
             return Ok(());
         }
@@ -238,30 +238,25 @@ impl Steps {
         self.packages("servers and clients of the tests", &packages)
     }
 
-    /// The definitions of OTLP for Python, which no package of the distribution has. Without them one
-    /// test says that it is skipped.
-    fn otlp_definitions(&mut self) -> Result<()> {
-        let folder = shell::cache_dir()?.join("opentelemetry-proto");
-        if folder.join("opentelemetry/proto").is_dir() {
-            self.present(OTLP_DEFINITIONS);
-        } else if self.mode == Mode::Check {
-            self.note(&format!("{OTLP_DEFINITIONS} would be installed for one test of OTLP"));
-        } else {
-            self.doing(&format!("{OTLP_DEFINITIONS} from the Python package index"));
+    /// Packages for Python that no package of the distribution has, each in a folder of its own.
+    /// Without them the tests that use them say that they are skipped.
+    fn python_packages(&mut self) -> Result<()> {
+        for PythonPackage { requirement, name, module, used_by } in PYTHON_PACKAGES {
+            let folder = shell::cache_dir()?.join(name);
+            if folder.join(module).is_dir() {
+                self.present(requirement);
+                continue;
+            }
+            if self.mode == Mode::Check {
+                self.note(&format!("{requirement} would be installed for {used_by}"));
+                continue;
+            }
+            self.doing(&format!("{requirement} from the Python package index"));
             let mut command = Command::new("python3");
-            command.args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--target",
-            ]);
-            command.arg(&folder).arg(OTLP_DEFINITIONS);
+            command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+            command.arg("--target").arg(&folder).arg(requirement);
             if shell::run_quietly(&mut command).is_err() {
-                self.note(&format!(
-                    "{OTLP_DEFINITIONS} cannot be had here: one test of OTLP is skipped"
-                ));
+                self.note(&format!("{requirement} cannot be had here: no {used_by}"));
             }
         }
         Ok(())
@@ -449,7 +444,31 @@ const NIGHTLY_LINKER: &str = "nightly";
 /// The one that packages install modules for.
 const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 const POSTGRESQL: &str = "postgresql";
-const OTLP_DEFINITIONS: &str = "opentelemetry-proto==1.45.2";
+const PYTHON_PACKAGES: [PythonPackage; 2] = [
+    PythonPackage {
+        requirement: "opentelemetry-proto==1.45.2",
+        name: "opentelemetry-proto",
+        module: "opentelemetry/proto",
+        used_by: "test of OTLP by its own definitions",
+    },
+    PythonPackage {
+        requirement: "kubernetes-validate==1.37.0",
+        name: "kubernetes-validate",
+        module: "kubernetes_validate",
+        used_by: "test of the manifests by the schemas of Kubernetes",
+    },
+];
+
+/// A package for Python.
+struct PythonPackage {
+    /// Name and version.
+    requirement: &'static str,
+    /// Its folder in the cache.
+    name: &'static str,
+    /// What is there once it is installed.
+    module: &'static str,
+    used_by: &'static str,
+}
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NO_ROUTE: &str = "a compiler for kernel programs: either rustup's nightly with rust-src \
     and bpf-linker (rustup toolchain install nightly --component rust-src; cargo binstall \
