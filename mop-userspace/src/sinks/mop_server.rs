@@ -312,37 +312,18 @@ impl Shared {
     }
 
     fn verdict(&self, answer: &Answer) -> Result<Verdict, Trouble> {
-        match answer.meaning() {
-            Meaning::Taken => {
-                self.pace.succeeded();
-                Ok(Verdict::Delivered)
-            }
-            Meaning::Refused(reason) => {
-                self.pace.succeeded();
-                Ok(Verdict::Parked(reason))
-            }
-            Meaning::Later(reason) => {
-                if self.pace.failed(answer.retry_after) {
-                    return Err(answer.as_trouble("the messages"));
-                }
-                Ok(Verdict::Again(reason))
-            }
-            Meaning::Unauthorised => {
-                self.pace.broke();
-                Err(Trouble::lasting(
-                    "unauthorised",
-                    format!(
-                        "the server does not accept the signature (status {}): is the key with this kid in the \
-                         participant's JWKS, in the same environment?",
-                        answer.status
-                    ),
-                ))
-            }
-            Meaning::Misdirected => {
-                self.pace.broke();
-                Err(answer.as_trouble("the messages"))
-            }
+        if answer.meaning() != Meaning::Unauthorised {
+            return self.pace.verdict(answer, "the messages");
         }
+        self.pace.broke();
+        Err(Trouble::lasting(
+            "unauthorised",
+            format!(
+                "the server does not accept the signature (status {}): is the key with this kid in the \
+                 participant's JWKS, in the same environment?",
+                answer.status
+            ),
+        ))
     }
 }
 

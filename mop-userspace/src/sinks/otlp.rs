@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
-    http::{Answer, Client, Meaning, Pace, Reach, Secret, check_url, ports_of},
+    http::{Answer, Client, Pace, Reach, Secret, check_url, ports_of},
     task,
     webhook::wants,
 };
@@ -194,28 +194,11 @@ impl Shared {
     }
 
     fn verdict(&self, answer: &Answer) -> Result<Verdict, Trouble> {
-        match answer.meaning() {
-            Meaning::Taken => {
-                self.pace.succeeded();
-                match rejected(&answer.body, "rejectedLogRecords") {
-                    0 => Ok(Verdict::Delivered),
-                    _ => Ok(Verdict::Parked("rejected_in_part")),
-                }
+        match self.pace.verdict(answer, "the records")? {
+            Verdict::Delivered if rejected(&answer.body, "rejectedLogRecords") > 0 => {
+                Ok(Verdict::Parked("rejected_in_part"))
             }
-            Meaning::Refused(reason) => {
-                self.pace.succeeded();
-                Ok(Verdict::Parked(reason))
-            }
-            Meaning::Later(reason) => {
-                if self.pace.failed(answer.retry_after) {
-                    return Err(answer.as_trouble("the records"));
-                }
-                Ok(Verdict::Again(reason))
-            }
-            Meaning::Unauthorised | Meaning::Misdirected => {
-                self.pace.broke();
-                Err(answer.as_trouble("the records"))
-            }
+            verdict => Ok(verdict),
         }
     }
 }

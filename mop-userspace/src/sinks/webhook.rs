@@ -35,7 +35,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
-    http::{Answer, Client, Meaning, Pace, Reach, SecretFile, check_url, ports_of},
+    http::{Answer, Client, Pace, Reach, SecretFile, check_url, ports_of},
     task,
 };
 use crate::{failure::Failure, official::message};
@@ -255,33 +255,16 @@ impl Shared {
     }
 
     fn verdict(&self, answer: &Answer, records: usize) -> Result<Verdict, Trouble> {
-        match answer.meaning() {
-            Meaning::Taken => {
-                self.pace.succeeded();
-                self.sent_singly(records);
-                Ok(Verdict::Delivered)
-            }
-            Meaning::Refused(_) if records > 1 => {
-                self.pace.succeeded();
+        let verdict = self.pace.verdict(answer, "the records")?;
+        match verdict {
+            Verdict::Parked(_) if records > 1 => {
                 self.singly.store(records, Ordering::Relaxed);
-                Ok(Verdict::Again("refused_together"))
+                return Ok(Verdict::Again("refused_together"));
             }
-            Meaning::Refused(reason) => {
-                self.pace.succeeded();
-                self.sent_singly(records);
-                Ok(Verdict::Parked(reason))
-            }
-            Meaning::Later(reason) => {
-                if self.pace.failed(answer.retry_after) {
-                    return Err(answer.as_trouble("the records"));
-                }
-                Ok(Verdict::Again(reason))
-            }
-            Meaning::Unauthorised | Meaning::Misdirected => {
-                self.pace.broke();
-                Err(answer.as_trouble("the records"))
-            }
+            Verdict::Delivered | Verdict::Parked(_) => self.sent_singly(records),
+            Verdict::Again(_) => {}
         }
+        Ok(verdict)
     }
 
     fn sent_singly(&self, records: usize) {

@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sinks::Trouble;
+use super::{Answer, Meaning};
+use crate::sinks::{Trouble, Verdict};
 
 /// Shared by all batches of a sink.
 #[derive(Debug, Default)]
@@ -44,6 +45,30 @@ impl Pace {
     pub(crate) async fn wait_ok(&self) -> Result<(), Trouble> {
         self.wait().await;
         Ok(())
+    }
+
+    /// What an answer means for the records of a request, called `what` in words, and for the pace.
+    pub(crate) fn verdict(&self, answer: &Answer, what: &str) -> Result<Verdict, Trouble> {
+        match answer.meaning() {
+            Meaning::Taken => {
+                self.succeeded();
+                Ok(Verdict::Delivered)
+            }
+            Meaning::Refused(reason) => {
+                self.succeeded();
+                Ok(Verdict::Parked(reason))
+            }
+            Meaning::Later(reason) => {
+                if self.failed(answer.retry_after) {
+                    return Err(answer.as_trouble(what));
+                }
+                Ok(Verdict::Again(reason))
+            }
+            Meaning::Unauthorised | Meaning::Misdirected => {
+                self.broke();
+                Err(answer.as_trouble(what))
+            }
+        }
     }
 
     /// Something was taken.
