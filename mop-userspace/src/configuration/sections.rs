@@ -9,7 +9,7 @@ use crate::{
     cli::{self, OutputFormat},
     quality::{DEFAULT_WINDOW, check_window},
     sinks::{
-        mop_server::MopServerConfiguration, otlp::OtlpConfiguration,
+        mop_server::MopServerConfiguration, otlp::OtlpConfiguration, pcm::PcmConfiguration,
         rabbitmq::RabbitMqConfiguration, webhook::WebhookConfiguration,
     },
 };
@@ -82,6 +82,7 @@ pub(crate) struct OutboxConfiguration {
 pub(crate) struct SinksConfiguration {
     pub(crate) rabbitmq: Option<RabbitMqConfiguration>,
     pub(crate) mop_server: Option<MopServerConfiguration>,
+    pub(crate) pcm: Option<PcmConfiguration>,
     pub(crate) webhook: Option<WebhookConfiguration>,
     pub(crate) otlp: Option<OtlpConfiguration>,
 }
@@ -116,10 +117,13 @@ impl NodeConfiguration {
 
 impl SinksConfiguration {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
-        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        let Self { rabbitmq, mop_server, pcm, webhook, otlp } = self;
         let mut wrong = |key: &str, text: String| problems.push(Problem::new(key, text));
         if let Some(Err(text)) = rabbitmq.as_ref().map(RabbitMqConfiguration::check) {
             wrong("sinks.rabbitmq", text);
+        }
+        if let Some(Err(failure)) = pcm.as_ref().map(PcmConfiguration::check) {
+            wrong("sinks.pcm", failure.to_string());
         }
         if let Some(Err(failure)) = mop_server.as_ref().map(MopServerConfiguration::check) {
             wrong("sinks.mop_server", failure.to_string());
@@ -134,30 +138,36 @@ impl SinksConfiguration {
 
     /// Files that sinks read, at the start and whenever they connect.
     pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        let Self { rabbitmq, mop_server, pcm, webhook, otlp } = self;
         let rabbitmq = rabbitmq.iter().flat_map(RabbitMqConfiguration::files);
         let mop_server = mop_server.iter().flat_map(MopServerConfiguration::files);
         let webhook = webhook.iter().flat_map(WebhookConfiguration::files);
         let otlp = otlp.iter().flat_map(OtlpConfiguration::files);
-        rabbitmq.chain(mop_server).chain(webhook).chain(otlp).cloned()
+        let pcm = pcm.iter().flat_map(PcmConfiguration::files);
+        rabbitmq.chain(mop_server).chain(pcm).chain(webhook).chain(otlp).cloned()
     }
 
     /// TCP ports that sinks connect to; `None` when they cannot be told.
     pub(crate) fn ports(&self) -> Option<Vec<u16>> {
-        let Self { rabbitmq, mop_server, webhook, otlp } = self;
+        let Self { rabbitmq, mop_server, pcm, webhook, otlp } = self;
         let rabbitmq = rabbitmq.iter().map(RabbitMqConfiguration::ports);
         let mop_server = mop_server.iter().map(MopServerConfiguration::ports);
+        let pcm = pcm.iter().map(PcmConfiguration::ports);
         let webhook = webhook.iter().map(WebhookConfiguration::ports);
         let otlp = otlp.iter().map(OtlpConfiguration::ports);
         let all: Option<Vec<Vec<u16>>> =
-            rabbitmq.chain(mop_server).chain(webhook).chain(otlp).collect();
+            rabbitmq.chain(mop_server).chain(pcm).chain(webhook).chain(otlp).collect();
         all.map(|ports| ports.concat())
     }
 
     /// True when records stay where they are.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { rabbitmq, mop_server, webhook, otlp } = self;
-        rabbitmq.is_none() && mop_server.is_none() && webhook.is_none() && otlp.is_none()
+        let Self { rabbitmq, mop_server, pcm, webhook, otlp } = self;
+        rabbitmq.is_none()
+            && mop_server.is_none()
+            && pcm.is_none()
+            && webhook.is_none()
+            && otlp.is_none()
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
         Otlp,
         metrics::{MetricSource, OtlpMetrics},
     },
+    pcm::Pcm,
     rabbitmq::RabbitMqSink,
     webhook::Webhook,
 };
@@ -48,6 +49,9 @@ impl Configured {
             let source = section.source();
             configured.sinks.push(Box::new(MopServer::new(&section, Arc::clone(&source))?));
             configured.official = Some(source);
+        }
+        if let Some(section) = &section.pcm {
+            configured.sinks.push(Box::new(Pcm::new(section)?));
         }
         if let Some(section) = &section.webhook {
             configured.sinks.push(Box::new(Webhook::new(section, &node)?));

@@ -4,6 +4,7 @@
 //! configured and to no other; proxies are used when they are configured and never because of the
 //! environment; of an answer no more than [`MAX_ANSWER_BYTES`] are kept.
 
+mod jws;
 mod pace;
 mod secret;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::{
 
 use reqwest::{Certificate, Proxy, RequestBuilder, Url, redirect::Policy};
 
+pub(crate) use jws::Signer;
 pub(crate) use pace::Pace;
 pub(crate) use secret::{Secret, SecretFile};
 

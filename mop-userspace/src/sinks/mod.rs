@@ -10,6 +10,7 @@ pub(crate) mod forwarder;
 pub(crate) mod http;
 pub(crate) mod mop_server;
 pub(crate) mod otlp;
+pub(crate) mod pcm;
 mod progress;
 mod pump;
 pub(crate) mod rabbitmq;

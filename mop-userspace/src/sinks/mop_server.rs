@@ -10,7 +10,7 @@
 //! Duplicates: when an answer is lost, the message is sent again with the same `mopReportId`, by which
 //! the server has to recognise it.
 
-mod signer;
+mod claims;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
-    http::{Answer, Client, Meaning, Pace, Reach, check_url, ports_of},
+    http::{Answer, Client, Meaning, Pace, Reach, Signer, check_url, ports_of},
     task,
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-use signer::Signer;
+use claims::claims;
 
 /// Its section of the configuration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -82,6 +82,7 @@ struct Shared {
     client: Client,
     process_url: String,
     signer: Signer,
+    organisation_id: String,
     pace: Pace,
 }
 
@@ -170,7 +171,7 @@ impl MopServerConfiguration {
     }
 
     fn signer(&self) -> Result<Signer, Failure> {
-        Signer::new(&self.key_file, &self.kid, &self.organisation_id)
+        Signer::new(&self.key_file, &self.kid)
             .map_err(|problem| Failure::configuration(format!("sinks.mop_server: {problem}")))
     }
 
@@ -196,6 +197,7 @@ impl MopServer {
                 client: configuration.client()?,
                 process_url: configuration.process_url.clone(),
                 signer: configuration.signer()?,
+                organisation_id: configuration.organisation_id.trim().to_owned(),
                 pace: Pace::default(),
             }),
             source,
@@ -288,11 +290,14 @@ impl Shared {
         let mut tries = 0;
         loop {
             tries += 1;
-            let token = match self.signer.sign(message.get(), jiff::Timestamp::now()) {
-                Ok(Some(token)) => token,
-                Ok(None) => return Ok(Verdict::Parked("unreadable")),
-                Err(problem) => return Err(Trouble::lasting("key", problem)),
+            let now = jiff::Timestamp::now();
+            let Some(claims) = claims(message.get(), &self.organisation_id, now) else {
+                return Ok(Verdict::Parked("unreadable"));
             };
+            let token = self
+                .signer
+                .sign(claims.as_bytes())
+                .map_err(|problem| Trouble::lasting("key", problem))?;
             let request = self
                 .client
                 .post(&self.process_url)

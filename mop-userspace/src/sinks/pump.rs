@@ -117,10 +117,13 @@ impl Pump {
         loop {
             // Nothing overtakes a record that has to be sent again, and nothing is begun at the end.
             let is_sending = again.is_none() && !*self.stop.borrow();
-            if is_sending && fetched.is_empty() {
-                fetched.extend(self.feed.next(FETCH_RECORDS, FETCH_BYTES));
+            let has_room = is_sending && in_flight.len() < self.sink.window();
+            // Late, so that a sink that waits gets all that came meanwhile.
+            let most = self.sink.batch().max(FETCH_RECORDS);
+            if has_room && fetched.len() < self.sink.batch() {
+                fetched.extend(self.feed.next(most - fetched.len(), FETCH_BYTES));
             }
-            if is_sending && !fetched.is_empty() && in_flight.len() < self.sink.window() {
+            if has_room && !fetched.is_empty() {
                 let (slips, entries) = self.batch(&mut fetched, progress);
                 match self.send(slips, entries, &mut in_flight).await {
                     Ok(answered) => {
@@ -189,7 +192,8 @@ impl Pump {
     ) -> (Vec<Slip>, Vec<Entry>) {
         let mut slips = Vec::new();
         let mut entries = Vec::new();
-        while entries.len() < self.sink.batch() && slips.len() < FETCH_RECORDS {
+        let most = self.sink.batch().max(FETCH_RECORDS);
+        while entries.len() < self.sink.batch() && slips.len() < most {
             let Some(entry) = fetched.pop_front() else { break };
             if !progress.take(&entry) {
                 continue;

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -176,6 +177,25 @@ pub(crate) async fn drive(
     }
     driven.delivered.sort_unstable();
     driven
+}
+
+/// Makes a key for signatures.
+pub(crate) fn rsa_key(folder: &Path, name: &str) -> PathBuf {
+    let file = folder.join(name);
+    let made = std::process::Command::new("openssl")
+        .args([
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-out",
+        ])
+        .arg(&file)
+        .status();
+    assert!(made.expect("openssl runs").success());
+    file
 }
 
 /// The first Python that has these modules; the system's own has what packages install.

@@ -17,24 +17,6 @@ use crate::sinks::http::stub::{Driven, LONG, SHORT, Stub, drive, entry, python_w
 
 const FIELDS: &str = r#"{"anonymized":["cpf"],"exposed":["brand"],"timestamp":"t"}"#;
 
-fn key(folder: &Path, name: &str) -> PathBuf {
-    let file = folder.join(name);
-    let made = Command::new("openssl")
-        .args([
-            "genpkey",
-            "-quiet",
-            "-algorithm",
-            "RSA",
-            "-pkeyopt",
-            "rsa_keygen_bits:2048",
-            "-out",
-        ])
-        .arg(&file)
-        .status();
-    assert!(made.expect("openssl runs").success());
-    file
-}
-
 fn public(key: &Path) -> DecodingKey {
     let made = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(key).output();
     DecodingKey::from_rsa_pem(&made.expect("openssl runs").stdout).expect("a public key")
@@ -97,7 +79,7 @@ fn posted(stub: &Stub) -> Vec<Value> {
 #[tokio::test]
 async fn what_is_sent_is_a_token_of_the_message() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let stub = answering(vec![(201, Vec::new())]).await;
     let configuration = configuration(&stub, key.clone());
     let mut sink = MopServer::new(&configuration, configuration.source()).expect("configured");
@@ -128,7 +110,7 @@ async fn what_is_sent_is_a_token_of_the_message() {
 #[tokio::test]
 async fn each_answer_leads_to_its_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let stub =
         answering(vec![(400, Vec::new()), (422, Vec::new()), (413, Vec::new()), (200, Vec::new())])
             .await;
@@ -155,7 +137,7 @@ async fn each_answer_leads_to_its_verdict() {
 #[tokio::test]
 async fn a_third_of_failures_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let mut state: u32 = 7;
     let stub = Stub::start(Box::new(move |received| {
         if received.path.starts_with("/anonymization-fields") {
@@ -180,7 +162,7 @@ async fn a_third_of_failures_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn a_server_that_is_down_is_asked_with_one_message_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let mut answers = vec![(500, Vec::new()); 40];
     answers.push((200, Vec::new()));
     let stub = answering(answers).await;
@@ -198,7 +180,7 @@ async fn a_server_that_is_down_is_asked_with_one_message_at_a_time() {
 #[tokio::test]
 async fn a_server_that_asks_for_time_gets_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let stub =
         answering(vec![(429, vec![("retry-after", "1".to_owned())]), (200, Vec::new())]).await;
     let before = std::time::Instant::now();
@@ -210,7 +192,7 @@ async fn a_server_that_asks_for_time_gets_it() {
 #[tokio::test]
 async fn silence_and_refused_connections_are_passing_troubles() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let stub = Stub::start(Box::new(|_| None)).await;
     let mut configuration = configuration(&stub, key);
     configuration.request_timeout = SHORT;
@@ -228,12 +210,12 @@ async fn silence_and_refused_connections_are_passing_troubles() {
 #[tokio::test]
 async fn a_key_that_changes_is_taken_and_a_bad_one_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
-    let first = key(folder.path(), "key.pem");
+    let first = rsa_key(folder.path(), "key.pem");
     let stub = answering(vec![(200, Vec::new())]).await;
     let configuration = configuration(&stub, first.clone());
     let mut sink = MopServer::new(&configuration, configuration.source()).expect("configured");
     drive(&mut sink, vec![message(1)], 1).await;
-    let second = key(folder.path(), "second.pem");
+    let second = rsa_key(folder.path(), "second.pem");
     let verifies = public(&second);
     std::fs::rename(second, &first).expect("renamed");
     let done = drive(&mut sink, vec![message(2)], 1).await;
@@ -253,7 +235,7 @@ async fn a_key_that_changes_is_taken_and_a_bad_one_is_said() {
 #[tokio::test]
 async fn pkcs1_keys_sign_too_and_short_ones_do_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let pkcs8 = key(folder.path(), "key.pem");
+    let pkcs8 = rsa_key(folder.path(), "key.pem");
     let pkcs1 = folder.path().join("pkcs1.pem");
     let made = Command::new("openssl")
         .args(["rsa", "-traditional", "-in"])
@@ -285,7 +267,7 @@ async fn pkcs1_keys_sign_too_and_short_ones_do_not() {
 #[tokio::test]
 async fn fields_are_fetched_kept_and_used_without_the_server() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let stub = answering(vec![(200, Vec::new())]).await;
     let mut configuration = configuration(&stub, key);
     configuration.fields_file = Some(folder.path().join("fields.json"));
@@ -310,7 +292,7 @@ fn a_bad_configuration_says_what_is_wrong() {
     let good = MopServerConfiguration {
         process_url: "https://mop-server.example/process".to_owned(),
         fields_url: "https://mop-server.example/anonymization-fields?schema=Consent".to_owned(),
-        key_file: key(folder.path(), "key.pem"),
+        key_file: rsa_key(folder.path(), "key.pem"),
         kid: "kid".to_owned(),
         organisation_id: "org".to_owned(),
         ..MopServerConfiguration::default()
@@ -395,7 +377,7 @@ impl Drop for Official {
 #[tokio::test]
 async fn a_thousand_messages_reach_an_independent_server_once_in_spite_of_its_failures() {
     let folder = tempfile::tempdir().expect("a folder");
-    let key = key(folder.path(), "key.pem");
+    let key = rsa_key(folder.path(), "key.pem");
     let public = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key).output();
     let public = String::from_utf8(public.expect("openssl runs").stdout).expect("PEM");
     let lists = json!({

@@ -1,4 +1,4 @@
-//! Signs the claims of a message: a compact JWS (RFC 7515) with PS256 (RFC 7518).
+//! Signs what is sent: a compact JWS (RFC 7515) with PS256 (RFC 7518).
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -7,20 +7,18 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde::Serialize;
 
-use super::super::http::read_small;
+use super::read_small;
 
 /// Has the key, and takes another one when its file changes. Never shows it.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     file: PathBuf,
     key: RwLock<Arc<EncodingKey>>,
     seen: Mutex<Version>,
     /// Encoded already.
     header: String,
-    organisation_id: String,
 }
 
 /// Which version of the file the key is from.
@@ -39,16 +37,8 @@ struct Header<'a> {
     typ: &'static str,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Added<'a> {
-    org_id: &'a str,
-    iat: i64,
-    exp: i64,
-}
-
 impl Signer {
-    pub(super) fn new(file: &Path, kid: &str, organisation_id: &str) -> Result<Self, String> {
+    pub(crate) fn new(file: &Path, kid: &str) -> Result<Self, String> {
         let seen = Version::of(file)?;
         let key = read_key(file)?;
         let header = Header { alg: "PS256", kid: kid.trim(), typ: "JWT" };
@@ -59,12 +49,11 @@ impl Signer {
             key: RwLock::new(Arc::new(key)),
             seen: Mutex::new(seen),
             header: URL_SAFE_NO_PAD.encode(header),
-            organisation_id: organisation_id.trim().to_owned(),
         })
     }
 
     /// Takes the key of the file, if that changed.
-    pub(super) fn reload(&self) -> Result<(), String> {
+    pub(crate) fn reload(&self) -> Result<(), String> {
         let mut seen = lock(&self.seen);
         let now = Version::of(&self.file)?;
         if now == *seen {
@@ -76,26 +65,17 @@ impl Signer {
         Ok(())
     }
 
-    /// The token of a message, which is an object of JSON; `None` when it is not.
-    pub(super) fn sign(&self, message: &str, now: Timestamp) -> Result<Option<String>, String> {
-        let issued = now.as_second();
-        let added = Added {
-            org_id: &self.organisation_id,
-            iat: issued,
-            exp: issued.saturating_add(VALID_SECONDS),
-        };
-        let added = serde_json::to_string(&added)
-            .map_err(|_may_quote_the_key| "claims cannot be written".to_owned())?;
-        let Some(claims) = joined(message, &added) else { return Ok(None) };
+    /// The signed form of these bytes.
+    pub(crate) fn sign(&self, payload: &[u8]) -> Result<String, String> {
         let mut token = self.header.clone();
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         let key = Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner));
         let signature = crypto::sign(token.as_bytes(), &key, Algorithm::PS256)
             .map_err(|_may_quote_the_key| "the key does not sign with PS256".to_owned())?;
         token.push('.');
         token.push_str(&signature);
-        Ok(Some(token))
+        Ok(token)
     }
 }
 
@@ -110,14 +90,6 @@ impl Version {
             length: metadata.len(),
         })
     }
-}
-
-/// Two objects as one: the members of the first, then those of the second.
-fn joined(first: &str, second: &str) -> Option<String> {
-    let first = first.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let second = second.strip_prefix('{')?;
-    let comma = if first.trim().is_empty() { "" } else { "," };
-    Some(format!("{{{first}{comma}{second}"))
 }
 
 fn read_key(file: &Path) -> Result<EncodingKey, String> {
@@ -142,21 +114,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the official client gives.
-const VALID_SECONDS: i64 = 3600;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn claims_are_added_behind_those_of_the_message() {
-        let added = r#"{"orgId":"o"}"#;
-        assert_eq!(joined(r#" {"a":1} "#, added).as_deref(), Some(r#"{"a":1,"orgId":"o"}"#));
-        assert_eq!(joined("{ }", added).as_deref(), Some(r#"{ "orgId":"o"}"#));
-        assert_eq!(joined("[1]", added), None);
-        assert_eq!(joined("{", added), None);
-    }
 
     #[test]
     fn what_is_no_key_says_so_without_quoting_it() {
@@ -166,9 +126,9 @@ mod tests {
             ["", "secret", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"]
         {
             std::fs::write(&file, text).expect("written");
-            let Err(problem) = Signer::new(&file, "kid", "org") else { panic!("a key: {text}") };
+            let Err(problem) = Signer::new(&file, "kid") else { panic!("a key: {text}") };
             assert!(!problem.contains("secret") && !problem.contains("c2Vj"), "{problem}");
         }
-        assert!(Signer::new(&folder.path().join("none"), "kid", "org").is_err());
+        assert!(Signer::new(&folder.path().join("none"), "kid").is_err());
     }
 }
