@@ -6,4 +6,7 @@
 //!                                                             -> metrics figures of the participant
 //! ```
 
+pub mod consent;
+pub mod digest;
+pub mod endpoint;
 pub mod signal;
