@@ -28,7 +28,8 @@ impl ConsentId {
     /// there is none, or more than one, which nothing says how to read.
     #[must_use]
     pub fn from_scope(scope: &str) -> Option<Self> {
-        let mut found = scope.split(' ').filter_map(|one| Self::parse(one.strip_prefix("consent:")?));
+        let mut found =
+            scope.split(' ').filter_map(|one| Self::parse(one.strip_prefix("consent:")?));
         let first = found.next()?;
         found.all(|other| other == first).then_some(first)
     }

@@ -62,6 +62,9 @@ impl Key {
 }
 
 impl Digest {
+    /// The smallest.
+    pub(crate) const MIN: Self = Self([0; 16]);
+
     /// 32 hexadecimal digits.
     #[must_use]
     pub fn to_hex(self) -> String {

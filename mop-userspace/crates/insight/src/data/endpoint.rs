@@ -209,13 +209,12 @@ impl PcmEndpoints {
     /// [`NotListed`].
     pub fn find<'t>(&self, target: &'t str) -> Result<Found<'t>, NotListed> {
         let path = regulated_path(path_of(target)).ok_or(NotListed::Unregulated)?;
-        let (route, _operation) = self.router.route("GET", path).map_err(|unrouted| {
-            match unrouted {
+        let (route, _operation) =
+            self.router.route("GET", path).map_err(|unrouted| match unrouted {
                 Unrouted::VersionUnknown => NotListed::OtherVersion,
                 Unrouted::PathTooLong => NotListed::TooLong,
                 Unrouted::MethodUnknown | Unrouted::PathUnknown => NotListed::Unlisted,
-            }
-        })?;
+            })?;
         let endpoint =
             self.endpoints.get(route.operation.index()).cloned().ok_or(NotListed::Unlisted)?;
         let consent = route

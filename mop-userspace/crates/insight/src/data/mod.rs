@@ -7,6 +7,9 @@
 //! ```
 
 pub mod consent;
+pub mod consent_join;
 pub mod digest;
 pub mod endpoint;
+pub mod identity;
 pub mod signal;
+pub mod tokens;

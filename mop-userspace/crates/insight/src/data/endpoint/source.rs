@@ -24,15 +24,10 @@ pub struct NoList(pub &'static str);
 pub fn derive(document: &Document) -> Result<EndpointFile, NoList> {
     let phases = phases(document.tree.pointer("/info/description").and_then(Value::as_str));
     let list = document.tree.pointer(ENUM).and_then(Value::as_array).ok_or(NoList(ENUM))?;
-    let mut groups: Vec<EndpointGroup> = [
-        Group::Phase1,
-        Group::Phase2,
-        Group::Phase3,
-        Group::Phases2And3,
-        Group::Unlisted,
-    ]
-    .map(|group| EndpointGroup { group, templates: Vec::new() })
-    .into();
+    let mut groups: Vec<EndpointGroup> =
+        [Group::Phase1, Group::Phase2, Group::Phase3, Group::Phases2And3, Group::Unlisted]
+            .map(|group| EndpointGroup { group, templates: Vec::new() })
+            .into();
     for template in list {
         let template = template.as_str().ok_or(NoList(ENUM))?;
         let group = phases.get(&unversioned(template)).copied().unwrap_or(Group::Unlisted);
