@@ -122,13 +122,9 @@ impl Format {
             Self::Subject => distinguished_name::subject(text).map(only_subject),
             Self::TraefikInfo => {
                 let text = decode(text).ok_or(Malformed)?;
-                let (pairs, _) = pairs(&text)?;
-                pairs
-                    .iter()
-                    .find(|(key, _)| key == "Subject")
-                    .ok_or(Malformed)
-                    .and_then(|(_, value)| distinguished_name::subject(value))
-                    .map(only_subject)
+                let element = Element::parse(&text)?;
+                let subject = element.value("Subject").ok_or(Malformed)?;
+                distinguished_name::subject(subject).map(only_subject)
             }
         }
     }
@@ -153,12 +149,9 @@ fn envoy(text: &str) -> Result<CertificateFacts, Malformed> {
         if rest.trim().is_empty() {
             break;
         }
-        let (pairs, after) = pairs(rest)?;
-        rest = after;
-        let value = |key: &str| {
-            pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-        };
-        let facts = match (value("Cert"), value("Subject")) {
+        let element = Element::parse(rest)?;
+        rest = element.rest;
+        let facts = match (element.value("Cert"), element.value("Subject")) {
             (Some(certificate), _) => CertificateFacts::from_pem(certificate)?,
             (None, Some(subject)) => only_subject(distinguished_name::subject(subject)?),
             (None, None) => continue,
@@ -172,40 +165,55 @@ fn envoy(text: &str) -> Result<CertificateFacts, Malformed> {
     if rest.trim().is_empty() { found.ok_or(Malformed) } else { Err(Malformed) }
 }
 
-/// Pairs of keys and values up to the first `,` outside of quotes, and what follows it.
-fn pairs(text: &str) -> Result<(Vec<(String, String)>, &str), Malformed> {
-    let mut pairs = Vec::new();
-    let mut key = String::new();
-    let mut value = String::new();
-    let mut in_value = false;
-    let mut quoted = false;
-    let mut characters = text.char_indices();
-    let mut rest = "";
-    let mut close = |key: &mut String, value: &mut String| {
-        let (key, value) = (std::mem::take(key), std::mem::take(value));
-        if pairs.len() < MAX_PAIRS && !key.trim().is_empty() {
-            pairs.push((key.trim().to_owned(), value));
-        }
-    };
-    while let Some((at, character)) = characters.next() {
-        match (character, quoted) {
-            ('"', _) => quoted = !quoted,
-            ('\\', true) => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            (';', false) => {
-                close(&mut key, &mut value);
-                in_value = false;
+/// One element of a list of elements.
+struct Element<'t> {
+    /// Keys and values.
+    pairs: Vec<(String, String)>,
+    /// What follows its `,`.
+    rest: &'t str,
+}
+
+impl<'t> Element<'t> {
+    /// Reads up to the first `,` outside of quotes.
+    fn parse(text: &'t str) -> Result<Self, Malformed> {
+        let mut pairs = Vec::new();
+        let mut key = String::new();
+        let mut value = String::new();
+        let mut in_value = false;
+        let mut quoted = false;
+        let mut characters = text.char_indices();
+        let mut rest = "";
+        let mut close = |key: &mut String, value: &mut String| {
+            let (key, value) = (std::mem::take(key), std::mem::take(value));
+            if pairs.len() < MAX_PAIRS && !key.trim().is_empty() {
+                pairs.push((key.trim().to_owned(), value));
             }
-            (',', false) => {
-                rest = text.get(at + 1..).unwrap_or_default();
-                break;
+        };
+        while let Some((at, character)) = characters.next() {
+            match (character, quoted) {
+                ('"', _) => quoted = !quoted,
+                ('\\', true) => value.extend(characters.next().map(|(_, escaped)| escaped)),
+                (';', false) => {
+                    close(&mut key, &mut value);
+                    in_value = false;
+                }
+                (',', false) => {
+                    rest = text.get(at + 1..).unwrap_or_default();
+                    break;
+                }
+                ('=', false) if !in_value => in_value = true,
+                (other, _) if in_value => value.push(other),
+                (other, _) => key.push(other),
             }
-            ('=', false) if !in_value => in_value = true,
-            (other, _) if in_value => value.push(other),
-            (other, _) => key.push(other),
         }
+        close(&mut key, &mut value);
+        if quoted { Err(Malformed) } else { Ok(Self { pairs, rest }) }
     }
-    close(&mut key, &mut value);
-    if quoted { Err(Malformed) } else { Ok((pairs, rest)) }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        let mut pairs = self.pairs.iter();
+        pairs.find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| &**value)
+    }
 }
 
 /// Proxies in a row, at most.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Belonging, ConsentId, Digest, Entry, Handle, Need, Source, TokenStore};
+use super::{Belonging, ConsentId, Digest, Handle, Need, Source, TokenStore};
 use crate::data::digest::{Key, Subject};
 
 /// Why a snapshot is not taken.
@@ -126,7 +126,7 @@ impl TokenStore {
             if belonging.is_none()
                 && let Some(entry) = store.entries.get_mut(&digest)
             {
-                *entry = Entry { belonging: None, need, expires_s };
+                entry.belonging = None;
             }
         }
         store.counts = super::StoreCounts::default();
