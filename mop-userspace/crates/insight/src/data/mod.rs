@@ -6,4 +6,12 @@
 //!                                                             -> metrics figures of the participant
 //! ```
 
+pub mod call;
+pub mod consent;
+pub mod consent_join;
+pub mod digest;
+pub mod endpoint;
+pub mod event;
+pub mod identity;
 pub mod signal;
+pub mod tokens;

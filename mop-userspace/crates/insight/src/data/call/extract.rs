@@ -1,0 +1,279 @@
+//! From an exchange to a [`Call`].
+
+use std::{net::SocketAddr, sync::Arc};
+
+use jiff::Timestamp;
+use mop_contract::route::path_of;
+use mop_wire::{Ending, Exchange, Headers, Role};
+
+use super::{
+    Answer, Call, Completeness, Ends, Interaction, Method, Span, Token,
+    acts::{self, Found},
+    body::Bodies,
+    flow::{Flow, Step},
+    identity, later, token_endpoint,
+};
+use crate::data::{
+    consent_join::JoinedBy,
+    digest::{Key, Subject},
+    endpoint::{NotListed, PcmEndpoints, regulated_path},
+    event::rules::Exclusions,
+    identity::{certificate::CertificateFacts, forwarded::ForwardedCertificate, host},
+};
+
+/// What an extractor works with.
+#[derive(Debug)]
+pub struct ExtractorSettings {
+    /// Key of all digests.
+    pub key: Key,
+    /// Endpoints of the metrics platform.
+    pub endpoints: Arc<PcmEndpoints>,
+    /// Header in which a proxy forwards the client's certificate.
+    pub forwarded: Option<ForwardedCertificate>,
+    /// Calls that are none of the ecosystem's.
+    pub exclusions: Exclusions,
+    /// A client that ends its connection without an answer after less than this did not time out:
+    /// it was stopped, or it was refused.
+    pub shortest_time_out_ms: u64,
+}
+
+/// Makes calls of exchanges. One for each worker: it keeps its buffers.
+pub struct Extractor {
+    settings: Arc<ExtractorSettings>,
+    bodies: Bodies,
+}
+
+/// What is known of an exchange beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// Its identifier in its own record.
+    pub exchange: &'a str,
+    /// First byte of its request.
+    pub start: Timestamp,
+    /// Ends of its connection.
+    pub ends: Ends,
+    /// Certificate that the other side showed in the handshake.
+    pub peer_certificate: Option<&'a CertificateFacts>,
+    /// Certificate that the observed process showed.
+    pub own_certificate: Option<&'a CertificateFacts>,
+    /// When its connection ended, `CLOCK_MONOTONIC` nanoseconds, if it did and that was seen.
+    pub connection_end_ns: Option<u64>,
+}
+
+/// Why an exchange is no call that is of use here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Passed {
+    /// The head of its request was not seen.
+    RequestUnseen,
+    /// It is not regulated, and no step of the authorization flow.
+    Unregulated,
+}
+
+impl Extractor {
+    /// An extractor with these settings.
+    #[must_use]
+    pub fn new(settings: Arc<ExtractorSettings>) -> Self {
+        Self { settings, bodies: Bodies::default() }
+    }
+
+    /// Makes a call of an exchange.
+    ///
+    /// # Errors
+    ///
+    /// [`Passed`] when it is none that is of use.
+    pub fn extract(
+        &mut self,
+        exchange: &Exchange,
+        observed: &Observed<'_>,
+    ) -> Result<Call, Passed> {
+        let request = exchange.request.as_ref().ok_or(Passed::RequestUnseen)?;
+        let settings = Arc::clone(&self.settings);
+        let key = &settings.key;
+        self.bodies.is_unread = false;
+        let method = Method::parse(&request.method);
+        let path = path_of(&request.target);
+        let found = settings.endpoints.find(&request.target);
+        let (answer, span, is_span_exact) = self.answer(exchange, observed);
+        let end = later(observed.start, span);
+        let is_regulated = !matches!(found, Err(NotListed::Unregulated));
+        let flow = match &exchange.response {
+            Some(response) if found.is_err() => {
+                let role = exchange.role;
+                Step { role, method, request, response, key, end }.read(&mut self.bodies)
+            }
+            _ => None,
+        };
+        if !is_regulated && flow.is_none() {
+            return Err(Passed::Unregulated);
+        }
+        let act = match &found {
+            Ok(found) => acts::read(exchange, &found.endpoint, method, &mut self.bodies),
+            Err(_) => Found::default(),
+        };
+        let flow = flow.unwrap_or_else(|| Flow::of(exchange.role));
+        let by_path = found.as_ref().ok().and_then(|found| found.consent.clone());
+        let by_body = act.consent.or(flow.consent);
+        let named = by_path
+            .map(|consent| (consent, JoinedBy::Path))
+            .or_else(|| by_body.map(|consent| (consent, JoinedBy::Body)));
+        let token = if is_regulated { self.token(&request.headers, key) } else { None };
+        let mut keys = flow.keys;
+        keys.extend(token.as_ref().map(|token| token.digest));
+        let mut acts = flow.acts;
+        acts.extend(act.act);
+        let regulated = regulated_path(path).unwrap_or_default();
+        let interface = found.as_ref().map_or("", |found| found.endpoint.interface.as_str());
+        let Ends { local, remote } = observed.ends;
+        let caller = if exchange.role == Role::Server { remote } else { local };
+        let completeness = &exchange.completeness;
+        Ok(Call {
+            exchange: observed.exchange.to_owned(),
+            connection: exchange.connection,
+            role: exchange.role,
+            side: flow.side,
+            start: observed.start,
+            span,
+            is_span_exact,
+            method,
+            host: host_of(&request.target, &request.headers),
+            prefix: if regulated.is_empty() {
+                String::new()
+            } else {
+                path.strip_suffix(regulated).unwrap_or_default().to_owned()
+            },
+            path_digest: key.digest(Subject::Path, path.as_bytes()),
+            answer,
+            interaction: self.interaction(exchange, interface, key),
+            client: identity::client(
+                exchange.role,
+                &request.headers,
+                observed,
+                settings.forwarded.as_ref(),
+            ),
+            token,
+            named,
+            keys,
+            lesson: flow.lesson,
+            acts,
+            acts_at: if flow.at_start { observed.start } else { end },
+            ends: observed.ends,
+            exclusion: settings.exclusions.of(
+                path,
+                request.headers.first("user-agent"),
+                caller.map(|caller: SocketAddr| caller.ip()),
+            ),
+            seen: Completeness {
+                is_complete: completeness.is_complete(),
+                missing_bytes: completeness.request.missing_bytes
+                    + completeness.response.missing_bytes,
+                is_body_unread: self.bodies.is_unread,
+            },
+            path: found.as_ref().map_or(regulated, |found| found.path).to_owned(),
+            endpoint: found.map(|found| found.endpoint),
+        })
+    }
+
+    /// What came back, and when the call was over, as far as it was seen.
+    fn answer(&self, exchange: &Exchange, observed: &Observed<'_>) -> (Answer, Span, bool) {
+        let timing = &exchange.timing;
+        let completeness = &exchange.completeness;
+        let start_ns = timing.request_start_ns;
+        let span = |end_ns: u64| Span { start_ns, end_ns: end_ns.max(start_ns) };
+        if let Some(response) = &exchange.response {
+            let is_exact = timing.response_end_ns != 0
+                && matches!(completeness.ending, Ending::Complete | Ending::Upgraded);
+            let end_ns = timing.response_end_ns.max(timing.response_start_ns);
+            return (Answer::Status(response.status), span(end_ns), is_exact);
+        }
+        let is_unanswered = exchange.role == Role::Client
+            && completeness.ending == Ending::ResponseCut
+            && completeness.request.missing_bytes == 0
+            && completeness.response.framed_bytes == 0
+            && completeness.response.missing_bytes == 0;
+        match observed.connection_end_ns {
+            Some(end_ns) if is_unanswered => {
+                let waited = span(end_ns);
+                if waited.duration_ms() >= self.settings.shortest_time_out_ms {
+                    (Answer::TimedOut, waited, true)
+                } else {
+                    (Answer::Unseen, waited, true)
+                }
+            }
+            _ => (Answer::Unseen, span(timing.request_end_ns), false),
+        }
+    }
+
+    /// The bearer token of a request (RFC 6750, section 2.1).
+    fn token(&mut self, headers: &Headers, key: &Key) -> Option<Token> {
+        let mut values = headers.values("authorization");
+        let value = std::str::from_utf8(values.next()?).ok()?;
+        // Two of them could be read differently by the process and here.
+        if values.next().is_some() {
+            return None;
+        }
+        let (scheme, token) = value.trim().split_once(' ')?;
+        let token = token.trim();
+        if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+            return None;
+        }
+        Some(Token {
+            digest: key.digest(Subject::Token, token.as_bytes()),
+            hint: token_endpoint::claimed_consent(token, &mut self.bodies),
+        })
+    }
+
+    /// Identifier of the interaction: of the request, or the one that the server gave it.
+    fn interaction(&self, exchange: &Exchange, interface: &str, key: &Key) -> Option<Interaction> {
+        let name = if interface == "webhook" { WEBHOOK_INTERACTION } else { INTERACTION };
+        let read = |headers: &Headers| {
+            [INTERACTION, name].into_iter().find_map(|name| {
+                let id = std::str::from_utf8(headers.first(name)?).ok()?.trim();
+                is_interaction(id).then(|| id.to_owned())
+            })
+        };
+        let sent = exchange.request.as_ref().and_then(|request| read(&request.headers));
+        let id = sent.or_else(|| exchange.response.as_ref().and_then(|it| read(&it.headers)))?;
+        let digest = key.digest(Subject::Interaction, id.as_bytes());
+        Some(Interaction { id, digest })
+    }
+}
+
+impl std::fmt::Debug for Extractor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Extractor")
+    }
+}
+
+impl Passed {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RequestUnseen => "request_unseen",
+            Self::Unregulated => "unregulated",
+        }
+    }
+}
+
+/// Host of a target in absolute form, which goes before the field (RFC 9112, section 3.2.2).
+fn host_of(target: &str, headers: &Headers) -> Option<String> {
+    if let Some((host, _path)) = host::of_url(target) {
+        return Some(host);
+    }
+    host::of_authority(std::str::from_utf8(headers.first("host")?).ok()?)
+}
+
+/// `^[a-zA-Z0-9][a-zA-Z0-9-]{0,99}$`, by all interfaces and by the metrics platform.
+fn is_interaction(id: &str) -> bool {
+    (1..=100).contains(&id.len())
+        && !id.starts_with('-')
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+const INTERACTION: &str = "x-fapi-interaction-id";
+
+/// Calls of webhooks have one of their own instead.
+const WEBHOOK_INTERACTION: &str = "x-webhook-interaction-id";
+
+/// Clients wait for seconds; the ecosystem's slowest limit is four.
+pub const DEFAULT_SHORTEST_TIME_OUT_MS: u64 = 1000;
