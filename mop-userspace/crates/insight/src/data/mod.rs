@@ -6,4 +6,5 @@
 //!                                                             -> metrics figures of the participant
 //! ```
 
+pub mod funnel;
 pub mod signal;
