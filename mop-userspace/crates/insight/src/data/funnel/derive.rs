@@ -32,10 +32,7 @@ pub enum DeriveError {
 }
 
 /// Reads `consent-funnel-ingestion` and both versions of the consents' document.
-pub fn derive(
-    ingestion: &Document,
-    consents: [&Document; 2],
-) -> Result<FunnelTables, DeriveError> {
+pub fn derive(ingestion: &Document, consents: [&Document; 2]) -> Result<FunnelTables, DeriveError> {
     let mut journeys = Vec::new();
     let mut additional_info = Vec::new();
     for (schema, funnel, expected) in [
@@ -53,7 +50,8 @@ pub fn derive(
         if permissions.len() != expected.len() {
             return Err(DeriveError::Parts("permissions"));
         }
-        for ((journey, [client, server]), permissions) in expected.iter().zip(steps).zip(permissions)
+        for ((journey, [client, server]), permissions) in
+            expected.iter().zip(steps).zip(permissions)
         {
             journeys.push(JourneyTable { journey: *journey, client, server, permissions });
         }
@@ -88,8 +86,7 @@ fn steps_of(properties: &Value) -> Result<Vec<[Vec<Step>; 2]>, DeriveError> {
         } else if line.starts_with("Etapas do Servidor") {
             side = 1;
         } else if let Some(name) = line.strip_prefix("* ") {
-            let step =
-                Step::of_name(name).ok_or_else(|| DeriveError::OneSided(name.to_owned()))?;
+            let step = Step::of_name(name).ok_or_else(|| DeriveError::OneSided(name.to_owned()))?;
             let sides = parts.last_mut().ok_or(DeriveError::Parts("step"))?;
             sides.get_mut(side).ok_or(DeriveError::Parts("step"))?.push(step);
         }
@@ -181,7 +178,8 @@ fn renamed(
         let longer = format!("{name}_READ");
         let candidates = [Some(longer.as_str()), name.strip_prefix("QUOTE_")];
         let mut successors = candidates.into_iter().flatten().filter(|it| known.contains(it));
-        let successor = successors.next().ok_or_else(|| DeriveError::NoSuccessor((*name).into()))?;
+        let successor =
+            successors.next().ok_or_else(|| DeriveError::NoSuccessor((*name).into()))?;
         renamed.insert((*name).to_owned(), successor.to_owned());
     }
     Ok(renamed)

@@ -40,13 +40,17 @@ pub enum HookRefusal {
     #[error("the step was reported already; it needs no repetition")]
     AlreadyReported,
     /// Not `urn:<namespace>:<identifier>` of at most 256 characters.
-    #[error("consentId is not a URN as the platform takes it: urn:<namespace>:<identifier>, at most 256 characters")]
+    #[error(
+        "consentId is not a URN as the platform takes it: urn:<namespace>:<identifier>, at most 256 characters"
+    )]
     ConsentMalformed,
     /// The journey is over.
     #[error("the consent was rejected, revoked or has expired; nothing is reported after that")]
     ConsentEnded,
     /// Not JSON of the form that is described above.
-    #[error("the text is not a JSON object with consentId, side, step, timestamp and, where needed, additionalInfo")]
+    #[error(
+        "the text is not a JSON object with consentId, side, step, timestamp and, where needed, additionalInfo"
+    )]
     Form,
     /// A member that no event of this step's interface has, or that belongs to other steps.
     #[error("additionalInfo has a member that this step does not have")]
@@ -58,7 +62,9 @@ pub enum HookRefusal {
     #[error("additionalInfo has a value that the platform does not take")]
     InfoValue,
     /// The consent belongs to the other funnel, or to another side.
-    #[error("the permissions of this consent put it in a journey that does not have this step on this side")]
+    #[error(
+        "the permissions of this consent put it in a journey that does not have this step on this side"
+    )]
     OtherJourney,
     /// No journey has this step on this side.
     #[error("this side does not report this step")]
@@ -73,7 +79,9 @@ pub enum HookRefusal {
     #[error("timestamp is not a time in RFC 3339, such as 2026-01-05T12:00:00Z")]
     TimestampMalformed,
     /// Older than what the platform takes.
-    #[error("timestamp is more than six months old; so late the platform takes steps through its service desk only")]
+    #[error(
+        "timestamp is more than six months old; so late the platform takes steps through its service desk only"
+    )]
     TimestampTooOld,
     /// More bytes than any step has.
     #[error("the text is longer than 4096 bytes")]

@@ -91,12 +91,7 @@ impl Funnel {
         let journey = consent.journey();
         let unknown = consent.unknown();
         let sides = Side::ALL.into_iter().filter_map(|side| self.explain_side(consent, side));
-        Some(Explanation {
-            consent: digest.to_string(),
-            journey,
-            unknown,
-            sides: sides.collect(),
-        })
+        Some(Explanation { consent: digest.to_string(), journey, unknown, sides: sides.collect() })
     }
 
     fn explain_side(&self, consent: &Consent, side: Side) -> Option<SideExplanation> {

@@ -41,6 +41,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::{
+    consent::Consent,
+    event::occurrence_of,
+    info::ConsentUser,
+    track::{Held, Proposed},
+};
 pub use self::{
     event::{FunnelRecord, StepEvent},
     hook::{HookRefusal, HookStep},
@@ -48,12 +54,6 @@ pub use self::{
     step::{FunnelKind, Journey, Side, Step, Visibility},
     track::{MAX_HELD_STEPS, Source, Unreported},
     wire::Inference,
-};
-use self::{
-    consent::Consent,
-    event::occurrence_of,
-    info::ConsentUser,
-    track::{Held, Proposed},
 };
 use crate::data::signal::Signal;
 
@@ -178,8 +178,7 @@ impl Funnel {
         consent.track_mut(side).get_or_insert_default();
         for it in shown {
             let source = if it.is_inferred { Source::Inferred } else { Source::Wire };
-            let occurrence =
-                if it.step.repeats() { occurrence_of(&signal.exchange) } else { 0 };
+            let occurrence = if it.step.repeats() { occurrence_of(&signal.exchange) } else { 0 };
             let at = signal.at.as_second().max(0);
             let held = Held { step: it.step, at, info: it.info, source, occurrence };
             self.propose(&mut consent, side, held);

@@ -49,8 +49,10 @@ pub(crate) fn prerequisites(
     const REDIRECTED: &[Milestone] = &[Milestone::success(S::UserRedirected)];
     const AUTHENTICATED: &[Milestone] = &[Milestone::success(S::UserAuthenticated)];
     // A system may reject after an authentication that failed.
-    const TRIED: &[Milestone] =
-        &[Milestone::success(S::UserAuthenticated), Milestone::success(S::UserAuthenticationFailed)];
+    const TRIED: &[Milestone] = &[
+        Milestone::success(S::UserAuthenticated),
+        Milestone::success(S::UserAuthenticationFailed),
+    ];
     const CODE: &[Milestone] = &[Milestone::success(S::AuthorizationCodeCreated)];
     const INITIATED: &[Milestone] = &[Milestone::success(S::ServiceInitiated)];
     let token = if side == Side::Client { RECEIVED } else { GENERATED };

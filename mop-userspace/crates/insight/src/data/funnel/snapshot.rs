@@ -176,11 +176,7 @@ impl Funnel {
                 // What the rules no longer have is not reported any more.
                 let known = names.iter().filter_map(|name| self.rules.permission(name));
                 let ids: Vec<_> = known.map(|(id, _)| id).collect();
-                if ids.is_empty() {
-                    Permissions::Unknown
-                } else {
-                    Permissions::Known(journey, ids)
-                }
+                if ids.is_empty() { Permissions::Unknown } else { Permissions::Known(journey, ids) }
             }
         };
         let [

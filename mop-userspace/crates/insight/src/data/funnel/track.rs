@@ -84,9 +84,7 @@ pub enum Source {
 }
 
 /// Why a step is not reported and will not be.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unreported {
     /// The consent was rejected, revoked or had expired before.
@@ -160,7 +158,11 @@ impl Track {
         if self.ended() && !is_way_back(&held) {
             return self.lose(lose(Unreported::AfterEnd));
         }
-        if self.last.is_some_and(|last| held.at < last) {
+        // A program that tells of a step with a later time than what waits for it would keep that
+        // back for ever; it is told so and can correct the time.
+        if self.last.is_some_and(|last| held.at < last)
+            || (held.source == Source::Hook && self.is_waited_for(&held, settings))
+        {
             return self.lose(lose(Unreported::TimeBackwards));
         }
         if !room || self.held.len() >= MAX_HELD_STEPS {
@@ -352,6 +354,15 @@ impl Track {
             return Some(Unreported::Contradiction);
         }
         (self.ended() && !is_way_back(held)).then_some(Unreported::AfterEnd)
+    }
+
+    /// Whether a step that happened before this one waits for it.
+    fn is_waited_for(&self, held: &Held, settings: Settings<'_>) -> bool {
+        let milestone = Milestone::of(held.step, &held.info);
+        self.held.iter().any(|it| match self.wait(it, i64::MAX, settings) {
+            Some(Wait::Prerequisite(needed)) => it.at < held.at && needed.contains(&milestone),
+            Some(Wait::Unknown(_) | Wait::Settling(_)) | None => false,
+        })
     }
 
     /// What was authorized is not rejected any more.

@@ -150,11 +150,9 @@ pub(crate) fn in_journey(step: Step, info: &AdditionalInfo, journey: Journey, si
     match (journey, side, step) {
         (Journey::PostSale, _, Step::ResourceAccessed) => Step::ServiceInitiated,
         (Journey::Quote, Side::Client, Step::ConsentCreated) => Step::QuoteRequestCreated,
-        (
-            Journey::Quote,
-            Side::Client,
-            Step::ConsentAuthorized | Step::ConsentTokenReceived,
-        ) => Step::QuoteRequestAuthorized,
+        (Journey::Quote, Side::Client, Step::ConsentAuthorized | Step::ConsentTokenReceived) => {
+            Step::QuoteRequestAuthorized
+        }
         (Journey::Quote, Side::Client, Step::UserRedirectedBack) if !info.is_failure() => {
             Step::QuoteRequestAuthorized
         }
@@ -182,12 +180,10 @@ fn read(
     let expired = |expiry| {
         Shown::new(Step::ConsentExpired, AdditionalInfo { expired_by: Some(expiry), ..none() })
     };
-    let revoked = |revoked_by| {
-        Shown::new(Step::ConsentRevoked, AdditionalInfo { revoked_by, ..none() })
-    };
-    let rejected = |rejected_by| {
-        Shown::new(Step::ConsentRejected, AdditionalInfo { rejected_by, ..none() })
-    };
+    let revoked =
+        |revoked_by| Shown::new(Step::ConsentRevoked, AdditionalInfo { revoked_by, ..none() });
+    let rejected =
+        |rejected_by| Shown::new(Step::ConsentRejected, AdditionalInfo { rejected_by, ..none() });
     let actor = match rejected_by {
         Some("USER") => Some(Actor::User),
         Some("ASPSP" | "TPP") => Some(Actor::System),
