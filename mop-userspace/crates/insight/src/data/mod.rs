@@ -13,5 +13,6 @@ pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod identity;
+pub mod funnel;
 pub mod signal;
 pub mod tokens;

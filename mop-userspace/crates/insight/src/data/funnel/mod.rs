@@ -1,0 +1,385 @@
+//! Consent and quote funnels: which step of which consent is reported when.
+//!
+//! ```text
+//! Signal   (a call showed it) ──┐
+//! HookStep (a program told it) ─┼─> one state machine a consent and side ─> FunnelRecord
+//! advance  (a time ran out) ────┘      └─ held, with the reason      └─ counted, with the reason
+//! ```
+//!
+//! A step is reported once a step that must come before it was reported ([`order`]), never with a
+//! time before the last one that was reported, and not before [`FunnelOptions::settle_seconds`]
+//! have passed. Nothing is invented: a step was seen, was told, is a time that ran out, or is
+//! marked as inferred, which is off unless [`Inference::Allowed`].
+//!
+//! Books: `proposed = reported + known + unreported + held`.
+//!
+//! Source: `consent-funnel-ingestion` 1.0.5; order: Workshop_PCM.pdf, Workshop_PCM_Fase3.pdf.
+//!
+//! Memory: at most [`FunnelOptions::max_consents`] consents, [`MAX_HELD_STEPS`] waiting steps on
+//! one side of one, [`MAX_HELD_IN_ALL`] in all. No personal data is kept: identifiers of consents,
+//! which must be none (portal, standards of identifiers), of organisations, and times.
+
+mod consent;
+pub mod derive;
+pub mod event;
+pub mod hook;
+pub mod info;
+pub mod journey;
+mod order;
+mod release;
+pub mod rules;
+pub mod snapshot;
+pub mod step;
+mod track;
+mod wire;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use self::{
+    consent::Consent,
+    event::occurrence_of,
+    info::ConsentUser,
+    track::{Held, Proposed},
+};
+pub use self::{
+    event::{FunnelRecord, StepEvent},
+    hook::{HookRefusal, HookStep},
+    rules::FunnelRules,
+    step::{FunnelKind, Journey, Side, Step, Visibility},
+    track::{MAX_HELD_STEPS, Source, Unreported},
+    wire::Inference,
+};
+use crate::data::signal::Signal;
+
+/// All consents of a node.
+pub struct Funnel {
+    rules: Arc<FunnelRules>,
+    options: FunnelOptions,
+    digest: Box<DigestOf>,
+    consents: HashMap<ConsentDigest, Box<Consent>>,
+    /// When each is to be looked at again.
+    due: BTreeSet<(i64, ConsentDigest)>,
+    /// In the order in which they are given up: ended ones first, then by their last change.
+    age: BTreeSet<(bool, i64, ConsentDigest)>,
+    /// Steps that wait, of all consents.
+    held: usize,
+    counts: FunnelCounts,
+}
+
+/// Makes the name under which a consent is looked up; keyed, so that it cannot be guessed.
+pub type DigestOf = dyn Fn(&str) -> ConsentDigest + Send + Sync;
+
+/// A keyed digest of a consent's identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConsentDigest(pub [u8; 16]);
+
+/// How the funnel is reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunnelOptions {
+    /// How long a step waits for earlier ones that are seen later. An interface may take 4 s
+    /// (portal, non-functional requirements), a token that is waited for a little more.
+    pub settle_seconds: i64,
+    /// `consent-user` of every consent, if it is the same for all; else the hook tells it.
+    pub consent_user: Option<ConsentUser>,
+    /// Whether steps may be concluded from others.
+    pub inference: Inference,
+    /// Who reported what happened before the first step that is seen of a consent.
+    pub history: History,
+    /// How long a user has to authorize, as the authorization server of this participant has it:
+    /// no document says it, so without it no authorization is said to have timed out.
+    pub authorization_seconds: Option<i64>,
+    /// Consents that are remembered.
+    pub max_consents: usize,
+}
+
+/// Who reported what happened before the first step that is seen of a consent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// Another program, which this one takes over from: these steps count as reported.
+    Elsewhere,
+    /// Nobody: what comes after them waits for them.
+    #[default]
+    Nobody,
+}
+
+/// What became of all steps since the state was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunnelCounts {
+    /// Steps that were seen, told or timed.
+    pub proposed: u64,
+    /// Of these, reported.
+    pub reported: u64,
+    /// Of these, known already.
+    pub known: u64,
+    /// Of these, not reported, and never will be.
+    pub unreported: BTreeMap<Unreported, u64>,
+    /// Reported steps, each by its name.
+    pub by_step: BTreeMap<Step, u64>,
+    /// Of those that were reported, the inferred ones.
+    pub inferred: u64,
+    /// Reported steps that lack a member of `additionalInfo` which the document demands.
+    pub incomplete: u64,
+    /// Permissions that the platform does not take; they are left out.
+    pub permissions_refused: u64,
+    /// Consents that were forgotten after their end.
+    pub forgotten_ended: u64,
+    /// Consents that were forgotten before: more were open than are remembered.
+    pub forgotten_open: u64,
+}
+
+impl Funnel {
+    /// Begins without any consent.
+    #[must_use]
+    pub fn new(rules: Arc<FunnelRules>, options: FunnelOptions, digest: Box<DigestOf>) -> Self {
+        Self {
+            rules,
+            options,
+            digest,
+            consents: HashMap::new(),
+            due: BTreeSet::new(),
+            age: BTreeSet::new(),
+            held: 0,
+            counts: FunnelCounts::default(),
+        }
+    }
+
+    /// Takes what a call showed. Reports come from [`Self::advance`].
+    pub fn observe(&mut self, signal: &Signal) {
+        if !hook::is_consent(&signal.consent) {
+            self.counts.proposed += 1;
+            *self.counts.unreported.entry(Unreported::ConsentMalformed).or_default() += 1;
+            return;
+        }
+        let (digest, mut consent) = self.take(&signal.consent);
+        let side = Side::of(signal.role);
+        let rules = Arc::clone(&self.rules);
+        let (is_new, refused) = consent.learn(signal, &rules);
+        self.counts.permissions_refused += refused;
+        if is_new {
+            self.settle_journey(&mut consent);
+        }
+        let shown = wire::shown(
+            &signal.act,
+            side,
+            consent.was_given,
+            self.options.consent_user,
+            self.options.inference,
+        );
+        consent.was_given |= wire::shows_given(&signal.act);
+        // The track is there from the first call on: timers report on it.
+        consent.track_mut(side).get_or_insert_default();
+        for it in shown {
+            let source = if it.is_inferred { Source::Inferred } else { Source::Wire };
+            let occurrence = if it.step.repeats() { occurrence_of(&signal.exchange) } else { 0 };
+            let at = signal.at.as_second().max(0);
+            let held = Held { step: it.step, at, info: it.info, source, occurrence };
+            self.propose(&mut consent, side, held);
+        }
+        self.put(digest, consent, None);
+    }
+
+    /// Takes what a program told.
+    pub fn hook(&mut self, told: HookStep) -> Result<(), HookRefusal> {
+        let HookStep { consent: id, side, step, at, info } = told;
+        let digest = (self.digest)(&id);
+        // A call makes room by forgetting another consent; a program that repeats itself must not.
+        if !self.consents.contains_key(&digest) && self.consents.len() >= self.options.max_consents
+        {
+            return Err(HookRefusal::TooMany);
+        }
+        let (digest, mut consent) = self.take(&id);
+        let at = at.as_second().max(0);
+        consent.touched = consent.touched.max(at);
+        consent.was_given |= matches!(
+            step,
+            Step::ConsentAuthorized | Step::QuoteRequestAuthorized | Step::ConsentTokenGenerated
+        );
+        let held = Held { step, at, info, source: Source::Hook, occurrence: 0 };
+        let outcome = self.propose(&mut consent, side, held);
+        self.put(digest, consent, None);
+        match outcome {
+            Proposed::Held | Proposed::Known { reported: false } => Ok(()),
+            Proposed::Known { reported: true } => Err(HookRefusal::AlreadyReported),
+            Proposed::Lost(reason) => Err(match reason {
+                Unreported::AfterEnd | Unreported::Contradiction => HookRefusal::ConsentEnded,
+                Unreported::NotInJourney | Unreported::PermissionsMixed => {
+                    HookRefusal::OtherJourney
+                }
+                Unreported::TooMany => HookRefusal::TooMany,
+                Unreported::ConsentMalformed
+                | Unreported::PartiesUnknown
+                | Unreported::PermissionsUnknown
+                | Unreported::PrerequisiteMissing
+                | Unreported::TimeBackwards => HookRefusal::TimeBackwards,
+            }),
+        }
+    }
+
+    /// What became of all steps.
+    #[must_use]
+    pub fn counts(&self) -> &FunnelCounts {
+        &self.counts
+    }
+
+    /// Steps that wait.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Consents that are remembered.
+    #[must_use]
+    pub fn consents(&self) -> usize {
+        self.consents.len()
+    }
+
+    /// The name under which a consent is looked up.
+    #[must_use]
+    pub fn digest(&self, consent: &str) -> ConsentDigest {
+        (self.digest)(consent)
+    }
+
+    /// Proposes a step to a side, and keeps the books.
+    fn propose(&mut self, consent: &mut Consent, side: Side, held: Held) -> Proposed {
+        let settings = self.settings(consent, side);
+        let room = self.held + consent.held() < MAX_HELD_IN_ALL;
+        let track = consent.track_mut(side).get_or_insert_default();
+        let outcome = track.propose(held, settings, room);
+        self.counts.proposed += 1;
+        match outcome {
+            Proposed::Held => {}
+            Proposed::Known { .. } => self.counts.known += 1,
+            Proposed::Lost(reason) => *self.counts.unreported.entry(reason).or_default() += 1,
+        }
+        outcome
+    }
+
+    /// Takes a consent out of the books, or begins it.
+    fn take(&mut self, id: &str) -> (ConsentDigest, Box<Consent>) {
+        let digest = (self.digest)(id);
+        let consent = self.forget(digest).unwrap_or_else(|| Box::new(Consent::new(id.to_owned())));
+        (digest, consent)
+    }
+
+    fn forget(&mut self, digest: ConsentDigest) -> Option<Box<Consent>> {
+        let consent = self.consents.remove(&digest)?;
+        self.age.remove(&(!consent.ended(), consent.touched, digest));
+        if let Some(due) = consent.due {
+            self.due.remove(&(due, digest));
+        }
+        self.held -= consent.held().min(self.held);
+        Some(consent)
+    }
+
+    /// Puts a consent back. `looked_at` is the second up to which nothing more can be released.
+    fn put(&mut self, digest: ConsentDigest, mut consent: Box<Consent>, looked_at: Option<i64>) {
+        while self.consents.len() >= self.options.max_consents.max(1) {
+            let Some((_, _, oldest)) = self.age.first().copied() else { break };
+            let Some(oldest) = self.forget(oldest) else { break };
+            self.give_up(&oldest);
+        }
+        consent.due = self.due_of(&consent, looked_at);
+        self.insert(digest, consent);
+    }
+
+    fn insert(&mut self, digest: ConsentDigest, consent: Box<Consent>) {
+        if let Some(due) = consent.due {
+            self.due.insert((due, digest));
+        }
+        self.age.insert((!consent.ended(), consent.touched, digest));
+        self.held += consent.held();
+        self.consents.insert(digest, consent);
+    }
+
+    fn give_up(&mut self, consent: &Consent) {
+        if consent.ended() {
+            self.counts.forgotten_ended += 1;
+        } else {
+            self.counts.forgotten_open += 1;
+        }
+        for side in Side::ALL {
+            let settings = self.settings(consent, side);
+            let reasons = consent.track(side).map(|track| track.give_up(settings));
+            for reason in reasons.into_iter().flatten() {
+                *self.counts.unreported.entry(reason).or_default() += 1;
+            }
+        }
+    }
+
+    fn settle_journey(&mut self, consent: &mut Consent) {
+        for side in Side::ALL {
+            let rules = Arc::clone(&self.rules);
+            let settings = consent.settings(side, &rules, 0, false);
+            let Some(track) = consent.track_mut(side) else { continue };
+            let (merged, lost) = track.settle_journey(settings);
+            self.counts.known += merged;
+            for it in lost {
+                *self.counts.unreported.entry(it.reason).or_default() += 1;
+            }
+        }
+    }
+
+    fn settings<'a>(&'a self, consent: &Consent, side: Side) -> track::Settings<'a> {
+        let takes_over = self.options.history == History::Elsewhere;
+        consent.settings(side, &self.rules, self.options.settle_seconds, takes_over)
+    }
+}
+
+impl Default for FunnelOptions {
+    fn default() -> Self {
+        Self {
+            settle_seconds: 60,
+            consent_user: None,
+            inference: Inference::Refused,
+            history: History::Nobody,
+            authorization_seconds: None,
+            max_consents: MAX_CONSENTS,
+        }
+    }
+}
+
+impl ConsentDigest {
+    /// Reads the form in which it is shown: 32 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        if text.len() != 32 || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (position, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(position * 2..position * 2 + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for ConsentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Funnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { options, consents, held, counts, .. } = self;
+        f.debug_struct("Funnel")
+            .field("options", options)
+            .field("consents", &consents.len())
+            .field("held", held)
+            .field("counts", counts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The whole ecosystem began 519 consents in June 2024 (Workshop_PCM.pdf); about 1 KB each.
+pub const MAX_CONSENTS: usize = 50_000;
+/// Some 100 bytes each.
+pub const MAX_HELD_IN_ALL: usize = 200_000;
