@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     configuration::{Configuration, ConfigurationArguments, Given, commands::ConfigArguments},
     contracts::ContractsArguments,
+    data::FunnelArguments,
     failure::Failure,
     forward::ForwardArguments,
     hub::HubArguments,
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Outbox(OutboxArguments),
     /// Check the ledger of what was produced, delivered and lost.
     Ledger(LedgerArguments),
+    /// Explain the funnel of a consent, as it is reported to the metrics platform.
+    Funnel(FunnelArguments),
     /// Take records from the broker into PostgreSQL. Needs no privileges.
     Hub(HubArguments),
     /// Say what this kernel, this node and its processes allow.

@@ -147,6 +147,11 @@ impl<S: ProcessSource> Connections<S> {
         self.known.get(&connection).map(|known| &known.facts)
     }
 
+    /// When a connection ended, by the kernel's clock, if it did.
+    pub(crate) fn closed_at_ns(&self, connection: u64) -> Option<u64> {
+        self.known.get(&connection)?.closed_at_ns
+    }
+
     /// Connections through TLS libraries of a process: they end with it, without an event of
     /// their own.
     pub(crate) fn tls_of_process(&self, tgid: u32) -> Vec<u64> {

@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod configuration;
 mod connections;
+mod data;
 mod contracts;
 mod discovery;
 mod doctor;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Forward(arguments) => forward::run(&arguments),
         Command::Outbox(arguments) => outbox_commands::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
+        Command::Funnel(arguments) => data::run(&arguments),
         Command::Hub(arguments) => hub::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => cli::completions(&arguments),

@@ -9,6 +9,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use jiff::Timestamp;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mop_common::Counters;
 use mop_wire::Options;
@@ -22,6 +23,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
+    data::{self, Module, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -72,6 +74,15 @@ fn observe(
     let (spool, forwarding) =
         Forwarding::start(configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
+    let data = configuration.data.as_ref().filter(|_| !format.is_silent());
+    let data = data
+        .map(|data| {
+            let state = State::beside(configuration.outbox.folder.as_deref());
+            let module = Module::open(data, state, Timestamp::now())?;
+            let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
+            Ok((data, running))
+        })
+        .transpose()?;
     let reporter = |rules: &Rules, worker: &str, outlet: Outlet| Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
@@ -86,6 +97,7 @@ fn observe(
             format!("{run}/{worker}"),
             forwarding.as_ref(),
         ),
+        data: data.as_ref().map(|(_, running)| running.port()),
     };
     let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
     let mut routes = axum::Router::new();
@@ -96,6 +108,9 @@ fn observe(
         let opened = Door::start(reporter, official)?;
         routes = official::door::routes(Arc::clone(&opened.0));
         door = Some(opened);
+    }
+    if let Some((data, running)) = &data {
+        routes = routes.merge(data::routes(data, running));
     }
     let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
     let mut session = Session::start(probing, usize::from(arguments.workers))?;
@@ -156,6 +171,9 @@ fn observe(
         if let Some(inspector) = reporter.inspector {
             totals.inspected.get_or_insert_default().absorb(inspector.counts);
         }
+    }
+    if let Some((_, running)) = data {
+        running.stop()?;
     }
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);

@@ -6,16 +6,18 @@ use std::{
 };
 
 use jiff::Timestamp;
+use mop_insight::data::call::Ends;
 use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead};
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
 use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
+    data::{Port, Seen},
     official::{door::Judged, message::Source},
     output::Outlet,
     quality::{Inspector, InspectorCounts},
-    record::{ExchangeRecord, Payload},
+    record::{ExchangeRecord, Payload, started},
     selection::Selection,
     summary::ExchangeCounts,
     vitals::WorkerVitals,
@@ -56,6 +58,8 @@ pub(crate) struct Reporter {
     pub(crate) counts: ExchangeCounts,
     /// `None`: calls are not judged.
     pub(crate) inspector: Option<Inspector>,
+    /// `None`: the metrics platform gets no reports.
+    pub(crate) data: Option<Port>,
 }
 
 impl<S: ProcessSource> Pipeline<S> {
@@ -193,7 +197,7 @@ impl<S: ProcessSource> Pipeline<S> {
         let Self { options, flows, past_flows, connections, reporter, .. } = self;
         let mut out = |exchange: Exchange| {
             let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
-            reporter.report(&exchange, facts);
+            reporter.report(&exchange, facts, connections.closed_at_ns(exchange.connection));
         };
         if catch_unwind(AssertUnwindSafe(|| {
             work(flows, &mut (&mut out as &mut dyn FnMut(Exchange)))
@@ -217,15 +221,47 @@ impl<S: ProcessSource> Pipeline<S> {
 
 impl Reporter {
     /// Counts an exchange, and reports it when it is selected.
-    pub(crate) fn report(&mut self, exchange: &Exchange, facts: Option<&Facts>) {
+    pub(crate) fn report(
+        &mut self,
+        exchange: &Exchange,
+        facts: Option<&Facts>,
+        connection_end_ns: Option<u64>,
+    ) {
         self.counts.count(exchange);
-        if !self.selection.wants(exchange) {
+        let is_wanted = self.selection.wants(exchange);
+        if !is_wanted && self.data.is_none() {
+            return;
+        }
+        let id = format!("{}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
+        let ends = facts.and_then(|facts| facts.ends);
+        let seen = Seen {
+            ends: Ends {
+                local: ends.map(|(local, _)| local),
+                remote: ends.map(|(_, remote)| remote),
+            },
+            connection_end_ns,
+            ..Seen::default()
+        };
+        // Tokens are learnt from calls that nobody asked to see.
+        self.account(&id, exchange, seen);
+        if !is_wanted {
             return;
         }
         self.counts.reported += 1;
-        let id = format!("{}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
         let record = ExchangeRecord::new(id, exchange, facts, self.clock, self.payload);
         self.deliver(&record, exchange);
+    }
+
+    /// Has the data module take an exchange in.
+    pub(crate) fn account(&mut self, id: &str, exchange: &Exchange, seen: Seen<'_>) {
+        let Some(data) = &mut self.data else { return };
+        let (start, outlet) = (started(exchange, self.clock), self.outlet.as_mut());
+        // A panic costs the event, not the connection.
+        if catch_unwind(AssertUnwindSafe(|| data.observe(id, start, exchange, seen, outlet)))
+            .is_err()
+        {
+            self.counts.panics += 1;
+        }
     }
 
     /// Prints a record, and judges the exchange that it is of.
@@ -266,8 +302,11 @@ impl Reporter {
         }
     }
 
-    /// Reports what was counted since the last window.
+    /// Reports what was counted since the last window, and what waited for later calls.
     pub(crate) fn finish_inspection(&mut self) {
+        if let Some(data) = &mut self.data {
+            data.finish(self.outlet.as_mut());
+        }
         if let Some(inspector) = &mut self.inspector {
             inspector.finish(self.outlet.as_mut());
         }

@@ -151,8 +151,6 @@ impl<'a> ExchangeRecord<'a> {
             timing,
             completeness,
         } = exchange;
-        let began_ns =
-            if request.is_some() { timing.request_start_ns } else { timing.response_start_ns };
         let duration_ms = (request.is_some() && response.is_some())
             .then(|| milliseconds(timing.response_end_ns.saturating_sub(timing.request_start_ns)));
         let (local, remote) = match facts.and_then(|facts| facts.ends) {
@@ -166,7 +164,7 @@ impl<'a> ExchangeRecord<'a> {
         Self {
             kind: "exchange",
             exchange: id,
-            ts: clock.timestamp(began_ns),
+            ts: started(exchange, clock),
             duration_ms,
             role: role_name(*role),
             process: facts.map(|facts| ProcessRecord {
@@ -207,6 +205,14 @@ impl<'a> ExchangeRecord<'a> {
             },
         }
     }
+}
+
+/// When the first byte of an exchange was seen.
+pub(crate) fn started(exchange: &Exchange, clock: Clock) -> Timestamp {
+    let Exchange { request, timing, .. } = exchange;
+    let began_ns =
+        if request.is_some() { timing.request_start_ns } else { timing.response_start_ns };
+    clock.timestamp(began_ns)
 }
 
 impl From<SocketAddr> for EndRecord {

@@ -46,6 +46,8 @@ pub(crate) struct Configuration {
     pub(crate) observe: ObserveConfiguration,
     pub(crate) quality: QualityConfiguration,
     pub(crate) outbox: OutboxConfiguration,
+    /// The reports of the metrics platform; none without this section.
+    pub(crate) data: Option<crate::data::DataConfiguration>,
     pub(crate) admin: crate::admin::AdminConfiguration,
     pub(crate) sinks: SinksConfiguration,
     pub(crate) hub: crate::hub::HubConfiguration,
@@ -86,6 +88,9 @@ impl Configuration {
         self.outbox.check(&mut problems);
         self.hub.check(&mut problems);
         self.sinks.check(&mut problems);
+        if let Some(data) = &self.data {
+            data.check(&mut problems);
+        }
         problems
     }
 }

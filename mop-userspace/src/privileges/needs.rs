@@ -29,7 +29,10 @@ impl Needs {
         let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
         Self {
             writable: configuration.outbox.folder.iter().cloned().collect(),
-            readable: readable.chain(configuration.sinks.files()).collect(),
+            readable: readable
+                .chain(configuration.sinks.files())
+                .chain(configuration.data.iter().flat_map(|data| data.files().cloned()))
+                .collect(),
             connect: configuration.sinks.ports(),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }

@@ -1,9 +1,13 @@
 //! `.exchanges.jsonl`: one exchange a line, the neutral input of tests and offline checks.
 
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
+use mop_insight::data::{call::Ends, identity::certificate::CertificateFacts};
 use mop_wire::{
     Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen,
     Timing, Version,
@@ -12,6 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::ReportArguments,
+    data::Seen,
     failure::Failure,
     pipeline::Reporter,
     record::{EndRecord, ExchangeRecord},
@@ -67,6 +72,7 @@ fn read_lines(
             .exchange(arguments.body_digest)
             .map_err(|reason| Failure::runtime(format!("line {number}: {reason}")))?;
         reporter.counts.count(&exchange);
+        read.account(&exchange, reporter);
         if reporter.selection.wants(&exchange) {
             reporter.counts.reported += 1;
             let mut record = ExchangeRecord::new(
@@ -128,6 +134,9 @@ struct Peer {
     ip: Option<String>,
     #[serde(default)]
     port: Option<u16>,
+    /// The certificate that it showed.
+    #[serde(default)]
+    cert_pem: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,7 +170,34 @@ enum BodyEncoding {
     Base64,
 }
 
+impl ExchangeLine {
+    /// Has the data module take the exchange in.
+    fn account(&self, exchange: &Exchange, reporter: &mut Reporter) {
+        let (client, server) = (self.client.as_ref(), self.server.as_ref());
+        let (local, remote) = match self.role {
+            LineRole::Client => (client, server),
+            LineRole::Server => (server, client),
+        };
+        let certificate = remote
+            .and_then(|peer| peer.cert_pem.as_deref())
+            .and_then(|pem| CertificateFacts::from_pem(pem).ok());
+        let seen = Seen {
+            ends: Ends {
+                local: local.and_then(Peer::address),
+                remote: remote.and_then(Peer::address),
+            },
+            peer_certificate: certificate.as_ref(),
+            connection_end_ns: None,
+        };
+        reporter.account(&self.id, exchange, seen);
+    }
+}
+
 impl Peer {
+    fn address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.ip.as_deref()?.parse().ok()?, self.port?))
+    }
+
     fn end(&self) -> Option<EndRecord> {
         Some(EndRecord { ip: self.ip.clone()?, port: self.port? })
     }

@@ -11,11 +11,13 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
+    data::{Module, Port, State},
     failure::Failure,
     forwarding::Forwarding,
     observe::{self, RUN_ID_BYTES},
@@ -58,6 +60,12 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         forwarding.wait_for_fields(FIELDS_LIMIT);
     }
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
+    let data = configuration
+        .data
+        .as_ref()
+        // A file is a world of its own: nothing is known before it, and nothing kept after it.
+        .map(|data| Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH))
+        .transpose()?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
@@ -72,6 +80,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             run,
             forwarding.as_ref(),
         ),
+        data: data.map(Port::here),
     };
     let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.

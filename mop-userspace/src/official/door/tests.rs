@@ -76,6 +76,7 @@ impl Opened {
             run: "2a".to_owned(),
             counts: ExchangeCounts::default(),
             inspector,
+            data: None,
         };
         let (door, worker) = Door::start(reporter, Some(source)).expect("a thread");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

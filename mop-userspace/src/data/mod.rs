@@ -1,0 +1,28 @@
+//! Module data, joined to the observer: each worker makes calls of exchanges, one thread makes
+//! events and steps of calls.
+//!
+//! ```text
+//! worker ── Port::observe ──▶ queue ──▶ analyst thread ──▶ Outlet ──▶ outbox ──▶ sink `pcm`
+//! replay ── Port::observe ───────────▶ the same, without a thread
+//! ```
+//!
+//! Only digests of tokens and codes are in a call, so the queue and the state on disk hold none.
+
+mod commands;
+mod configuration;
+mod hook;
+mod module;
+mod port;
+mod records;
+mod state;
+mod thread;
+
+pub(crate) use self::{
+    commands::{FunnelArguments, run},
+    configuration::DataConfiguration,
+    hook::routes,
+    module::Module,
+    port::{Port, Seen},
+    state::State,
+    thread::{DataVitals, Running},
+};

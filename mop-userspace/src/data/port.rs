@@ -1,0 +1,96 @@
+//! A worker's way into the module.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crossbeam_channel::Sender;
+use jiff::Timestamp;
+use mop_insight::data::{
+    call::{Ends, Extractor, Observed, Passed},
+    identity::certificate::CertificateFacts,
+};
+use mop_wire::Exchange;
+
+use super::{Module, thread::Message};
+use crate::output::Outlet;
+
+/// Makes calls of exchanges and hands them on.
+pub(crate) struct Port {
+    extractor: Extractor,
+    way: Way,
+}
+
+enum Way {
+    /// To the thread of the module; what it has no room for is counted.
+    Thread(Sender<Message>, Arc<AtomicU64>),
+    /// It is here: a replay.
+    Here(Box<Module>),
+}
+
+/// What is known of an exchange beside its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen<'a> {
+    pub(crate) ends: Ends,
+    /// Certificate that the other side showed.
+    pub(crate) peer_certificate: Option<&'a CertificateFacts>,
+    /// When its connection ended, by the kernel's clock.
+    pub(crate) connection_end_ns: Option<u64>,
+}
+
+impl Port {
+    /// To a thread.
+    pub(super) fn new(
+        extractor: Extractor,
+        calls: Sender<Message>,
+        dropped: Arc<AtomicU64>,
+    ) -> Self {
+        Self { extractor, way: Way::Thread(calls, dropped) }
+    }
+
+    /// With the module itself.
+    pub(crate) fn here(module: Module) -> Self {
+        Self { extractor: Extractor::new(module.extractor()), way: Way::Here(Box::new(module)) }
+    }
+
+    /// Takes an exchange in, if it is of use.
+    pub(crate) fn observe(
+        &mut self,
+        id: &str,
+        start: Timestamp,
+        exchange: &Exchange,
+        seen: Seen<'_>,
+        outlet: Option<&mut Outlet>,
+    ) {
+        let observed = Observed {
+            exchange: id,
+            start,
+            ends: seen.ends,
+            peer_certificate: seen.peer_certificate,
+            own_certificate: None,
+            connection_end_ns: seen.connection_end_ns,
+        };
+        let call = match self.extractor.extract(exchange, &observed) {
+            Ok(call) => call,
+            Err(Passed::RequestUnseen | Passed::Unregulated) => return,
+        };
+        match &mut self.way {
+            Way::Thread(calls, dropped) => {
+                // Capture must not wait for it.
+                if calls.try_send(Message::Call(Box::new(call))).is_err() {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Way::Here(module) => module.observe(call, outlet),
+        }
+    }
+
+    /// The file has ended.
+    pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
+        match &mut self.way {
+            Way::Here(module) => module.finish_file(outlet),
+            Way::Thread(..) => {}
+        }
+    }
+}

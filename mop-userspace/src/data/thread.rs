@@ -1,0 +1,180 @@
+//! The thread that owns the module while it observes.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use jiff::Timestamp;
+use mop_insight::data::{
+    call::{Call, Extractor, ExtractorSettings},
+    funnel::{FunnelRules, HookRefusal, HookStep},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    Module, Port,
+    module::ModuleCounts,
+};
+use crate::{failure::Failure, observe::spawn, output::Outlet, vitals::{Family, Vitals}};
+
+/// What the thread is told.
+pub(crate) enum Message {
+    /// A call that was seen.
+    Call(Box<Call>),
+    /// A step that a program told, and where to say what became of it.
+    Hook(Box<HookStep>, oneshot::Sender<Result<(), HookRefusal>>),
+    /// Nothing comes any more.
+    Stop,
+}
+
+/// The running module.
+pub(crate) struct Running {
+    messages: Sender<Message>,
+    extractor: Arc<ExtractorSettings>,
+    rules: Arc<FunnelRules>,
+    vitals: Arc<DataVitals>,
+    dropped: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+/// Its numbers, as of a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct DataVitals {
+    counts: Mutex<ModuleCounts>,
+}
+
+impl Running {
+    /// Starts it.
+    pub(crate) fn start(
+        mut module: Module,
+        mut outlet: Outlet,
+        vitals: &Vitals,
+    ) -> Result<Self, Failure> {
+        let (messages, incoming) = bounded(QUEUE);
+        let (extractor, rules) = (module.extractor(), Arc::clone(&module.rules));
+        let own = Arc::<DataVitals>::default();
+        let dropped = Arc::<AtomicU64>::default();
+        let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
+        vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
+        let counted = Arc::clone(&own);
+        let thread = spawn("mop-data", move || {
+            work(&mut module, &mut outlet, &incoming, &counted);
+        })?;
+        Ok(Self { messages, extractor, rules, vitals: own, dropped, thread })
+    }
+
+    /// A worker's way into it.
+    pub(crate) fn port(&self) -> Port {
+        Port::new(
+            Extractor::new(Arc::clone(&self.extractor)),
+            self.messages.clone(),
+            Arc::clone(&self.dropped),
+        )
+    }
+
+    /// How programs reach it.
+    pub(super) fn hook(&self) -> (Sender<Message>, Arc<FunnelRules>) {
+        (self.messages.clone(), Arc::clone(&self.rules))
+    }
+
+    /// Ends it after all that was handed to it.
+    pub(crate) fn stop(self) -> Result<Arc<DataVitals>, Failure> {
+        let _gone = self.messages.send(Message::Stop);
+        self.thread
+            .join()
+            .map_err(|_panic| Failure::runtime("the thread of the data module panicked"))?;
+        Ok(self.vitals)
+    }
+}
+
+fn work(
+    module: &mut Module,
+    outlet: &mut Outlet,
+    incoming: &Receiver<Message>,
+    vitals: &DataVitals,
+) {
+    let mut saved = Instant::now();
+    let mut advanced = Instant::now();
+    loop {
+        match incoming.recv_timeout(ADVANCE_EVERY) {
+            Ok(Message::Call(call)) => module.observe(*call, Some(outlet)),
+            Ok(Message::Hook(step, answer)) => {
+                // Whoever asked may be gone.
+                let _nobody = answer.send(module.hook(*step));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if advanced.elapsed() >= ADVANCE_EVERY {
+            advanced = Instant::now();
+            module.advance(Timestamp::now(), Some(outlet));
+            outlet.flush();
+            vitals.store(module.counts());
+        }
+        if saved.elapsed() >= SAVE_EVERY {
+            saved = Instant::now();
+            module.save();
+        }
+    }
+    module.finish(Some(outlet));
+    outlet.flush();
+    vitals.store(module.counts());
+}
+
+impl DataVitals {
+    fn store(&self, counts: ModuleCounts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn families(&self, dropped: u64) -> Vec<Family> {
+        let ModuleCounts { analyst, funnel, held_steps, consents } =
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let joins = &analyst.joins;
+        vec![
+            Family::counter("mop_data_calls", "Calls that the data module took in")
+                .is(analyst.calls),
+            Family::counter("mop_data_dropped_calls", "Calls that it had no room for").is(dropped),
+            Family::counter("mop_data_events", "Calls to be reported")
+                .by("side", analyst.events_by_side()),
+            Family::counter("mop_data_excluded_calls", "Calls that are none of the ecosystem's")
+                .by("reason", analyst.excluded.iter().map(|(why, count)| (why.name(), *count))),
+            Family::counter("mop_data_hops", "Further sightings of calls").is(analyst.hops),
+            Family::counter("mop_data_unlisted_calls", "Calls that the platform does not take")
+                .by("reason", analyst.unlisted.iter().map(|(why, count)| (why.name(), *count))),
+            Family::counter("mop_data_unreportable", "What calls lack to be reported").by(
+                "reason",
+                analyst.unreportable.iter().map(|(why, count)| (why.name(), *count)),
+            ),
+            Family::counter("mop_data_unknown_parties", "Parties of calls that are not known")
+                .by("reason", analyst.gaps.iter().map(|(why, count)| (why.name(), *count))),
+            Family::counter("mop_data_joined_calls", "Calls whose consent is known")
+                .by("by", joins.joined.iter().map(|(by, count)| (by.name(), *count))),
+            Family::counter("mop_data_unjoined_calls", "Calls whose consent is wanted and not known")
+                .by("reason", joins.unjoined.iter().map(|(why, count)| (why.name(), *count))),
+            Family::gauge("mop_data_held_calls", "Calls that wait for their consent")
+                .is(analyst.held),
+            Family::gauge("mop_data_tokens", "Tokens whose consent is known").is(analyst.tokens),
+            Family::counter("mop_data_funnel_steps", "Steps of funnels to be reported")
+                .by("step", funnel.by_step.iter().map(|(step, count)| (step.name(), *count))),
+            Family::counter("mop_data_unreported_steps", "Steps that are not reported").by(
+                "reason",
+                funnel.unreported.iter().map(|(why, count)| (why.name(), *count)),
+            ),
+            Family::gauge("mop_data_held_steps", "Steps that wait for others")
+                .is(held_steps as u64),
+            Family::gauge("mop_data_consents", "Consents that are remembered").is(consents as u64),
+        ]
+    }
+}
+
+/// A second of the busiest node.
+const QUEUE: usize = 16_384;
+const ADVANCE_EVERY: Duration = Duration::from_millis(250);
+/// A crash costs what was learnt since; tokens live for minutes.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
