@@ -6,6 +6,7 @@
 //!                                                             -> metrics figures of the participant
 //! ```
 
+pub mod analyst;
 pub mod call;
 pub mod consent;
 pub mod consent_join;
@@ -13,5 +14,6 @@ pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod identity;
+pub mod once;
 pub mod signal;
 pub mod tokens;
