@@ -59,7 +59,7 @@ pub struct Call {
     pub prefix: String,
     /// Path from there on, without query; empty when the call is not regulated.
     pub path: String,
-    /// Digest of the whole path.
+    /// Digest of the same; of the whole path when the call is not regulated.
     pub path_digest: Digest,
     /// The endpoint of the metrics platform.
     pub endpoint: Result<Arc<Endpoint>, NotListed>,

@@ -6,6 +6,7 @@
 //!                                                             -> metrics figures of the participant
 //! ```
 
+pub mod analyst;
 pub mod call;
 pub mod consent;
 pub mod consent_join;
@@ -14,5 +15,6 @@ pub mod endpoint;
 pub mod event;
 pub mod identity;
 pub mod funnel;
+pub mod once;
 pub mod signal;
 pub mod tokens;

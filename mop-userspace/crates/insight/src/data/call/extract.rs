@@ -141,7 +141,10 @@ impl Extractor {
             } else {
                 path.strip_suffix(regulated).unwrap_or_default().to_owned()
             },
-            path_digest: key.digest(Subject::Path, path.as_bytes()),
+            path_digest: key.digest(
+                Subject::Path,
+                if regulated.is_empty() { path } else { regulated }.as_bytes(),
+            ),
             answer,
             interaction: self.interaction(exchange, interface, key),
             client: identity::client(

@@ -1,0 +1,446 @@
+//! The one place where calls become events and signals: who called, which consent, once each.
+//!
+//! ```text
+//! observe(call) ── lesson ──▶ token store
+//!       │
+//!       ▼ wait `settle`: is it a hop of another?             once
+//!       ▼ wait `join_wait`, if its token is not known yet    consent join
+//!       ▼
+//! event, or why there is none; signals
+//! ```
+//!
+//! Time is the calls' own and what [`Analyst::advance`] is told, whichever is later. One thread
+//! owns an analyst; workers hand their calls to it. The books balance:
+//! `calls = events + unreportable + excluded + hops + flow + unlisted + held`.
+
+mod counts;
+mod parties;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use mop_wire::Role;
+
+pub use self::{counts::AnalystCounts, parties::Addresses};
+use super::{
+    call::Call,
+    consent::ConsentId,
+    consent_join::{self, JoinQueue, JoinedBy, Unjoined},
+    digest::Key,
+    endpoint::NotListed,
+    event::{EventBody, Unreportable, record::DataEvent, rules::Exclusion},
+    once::{self, OnceWindow, Place, Settled, Sighting},
+    signal::{Act, Parties, Signal, TokenKind},
+    tokens::{self, Belonging, Known, Lesson, SnapshotError, Taught, TokenStore},
+};
+
+/// What an analyst works with.
+#[derive(Clone, Debug)]
+pub struct AnalystSettings {
+    /// Key of the digests in the calls: the extractors' own.
+    pub key: Key,
+    /// Who is who.
+    pub addresses: Arc<Addresses>,
+    /// How long a sighting waits for one that contains it.
+    pub settle: SignedDuration,
+    /// How long a call waits after that for its token to be learnt.
+    pub join_wait: SignedDuration,
+    /// Digests of tokens, at most.
+    pub token_limit: usize,
+    /// Sightings, at most.
+    pub once_limit: usize,
+    /// Calls that wait for their token, and steps of the flow that wait for one before, at most.
+    pub join_limit: usize,
+}
+
+/// Makes events and signals of calls.
+#[derive(Debug)]
+pub struct Analyst {
+    settings: AnalystSettings,
+    store: TokenStore,
+    once: OnceWindow<Pending>,
+    waiting: JoinQueue<Pending>,
+    lessons: JoinQueue<Lesson>,
+    counts: AnalystCounts,
+    now: Timestamp,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// An event to be reported.
+    Event(Box<DataEvent>),
+    /// It is none of the ecosystem's.
+    Excluded {
+        /// The exchange.
+        exchange: String,
+        /// Why.
+        why: Exclusion,
+    },
+    /// A further sighting of a call.
+    Hop {
+        /// The exchange.
+        exchange: String,
+        /// The exchange whose call it is.
+        of: String,
+    },
+    /// What a call did to a consent; one call may have several.
+    Signal(Box<Signal>),
+    /// The metrics platform does not take calls to this endpoint.
+    Unlisted {
+        /// The exchange.
+        exchange: String,
+        /// Why.
+        why: NotListed,
+    },
+    /// A call that should be reported and cannot be.
+    Unreportable {
+        /// The exchange.
+        exchange: String,
+        /// Every reason.
+        reasons: Vec<Unreportable>,
+        /// Why its consent is not known, when it needs one.
+        unjoined: Option<Unjoined>,
+    },
+}
+
+/// A call on its way.
+#[derive(Debug)]
+struct Pending {
+    call: Box<Call>,
+    parties: Parties,
+    hops: u32,
+}
+
+/// What is known of a call's consent.
+enum Join {
+    Joined(ConsentId, JoinedBy),
+    /// Something may still come.
+    Waits,
+    Unjoined(Unjoined),
+}
+
+impl AnalystSettings {
+    /// Usual waits and limits.
+    #[must_use]
+    pub fn new(key: Key, addresses: Arc<Addresses>) -> Self {
+        Self {
+            key,
+            addresses,
+            settle: once::DEFAULT_SETTLE,
+            join_wait: DEFAULT_JOIN_WAIT,
+            token_limit: tokens::DEFAULT_LIMIT,
+            once_limit: once::DEFAULT_LIMIT,
+            join_limit: consent_join::DEFAULT_HELD,
+        }
+    }
+}
+
+impl Analyst {
+    /// An analyst that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: AnalystSettings) -> Self {
+        Self {
+            store: TokenStore::new(settings.token_limit),
+            once: OnceWindow::new(settings.settle, settings.once_limit),
+            waiting: JoinQueue::new(settings.join_limit),
+            lessons: JoinQueue::new(settings.join_limit),
+            counts: AnalystCounts::default(),
+            now: Timestamp::UNIX_EPOCH,
+            settings,
+        }
+    }
+
+    /// Takes a call in.
+    pub fn observe(&mut self, mut call: Call, outcomes: &mut Vec<Outcome>) {
+        self.advance(call.end(), outcomes);
+        self.counts.calls += 1;
+        if let Some(lesson) = call.lesson.take() {
+            self.learn(lesson, outcomes);
+            if call.acts.is_empty() && call.endpoint.is_err() {
+                self.counts.flow += 1;
+                return;
+            }
+        }
+        if let Err(why) = call.endpoint
+            && call.acts.is_empty()
+        {
+            *self.counts.unlisted.entry(why).or_default() += 1;
+            outcomes.push(Outcome::Unlisted { exchange: call.exchange, why });
+            return;
+        }
+        let (parties, gaps) = self.settings.addresses.parties(&call);
+        for gap in gaps.into_iter().flatten() {
+            *self.counts.gaps.entry(gap).or_default() += 1;
+        }
+        let sighting = Sighting::of(&call, parties.server_organisation.clone());
+        let pending = Pending { call: Box::new(call), parties, hops: 0 };
+        let hurried = self.once.see(sighting, pending, self.now);
+        hurried.into_iter().for_each(|settled| self.settled(settled, outcomes));
+    }
+
+    /// The time has come this far.
+    pub fn advance(&mut self, now: Timestamp, outcomes: &mut Vec<Outcome>) {
+        self.now = self.now.max(now);
+        while let Some(settled) = self.once.take_due(self.now) {
+            self.settled(settled, outcomes);
+        }
+        while let Some(pending) = self.waiting.take_due(self.now) {
+            self.conclude(pending, Unjoined::TokenUnknown, outcomes);
+        }
+        while self.lessons.take_due(self.now).is_some() {
+            self.counts.lessons_lost += 1;
+        }
+        self.store.advance(self.now);
+    }
+
+    /// Nothing comes any more: gives everything out.
+    pub fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
+        while let Some(settled) = self.once.take_first() {
+            self.settled(settled, outcomes);
+        }
+        while let Some(pending) = self.waiting.take_first() {
+            self.conclude(pending, Unjoined::TokenUnknown, outcomes);
+        }
+        while self.lessons.take_first().is_some() {
+            self.counts.lessons_lost += 1;
+        }
+    }
+
+    /// Other tenants, or a newer list of participants, from now on.
+    pub fn replace_addresses(&mut self, addresses: Arc<Addresses>) {
+        self.settings.addresses = addresses;
+    }
+
+    /// What was learnt of tokens, as bytes.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.store.snapshot(&self.settings.key)
+    }
+
+    /// Takes what another analyst had learnt, in place of what this one has.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]; nothing is changed then.
+    pub fn restore(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), SnapshotError> {
+        let limit = self.settings.token_limit;
+        self.store = TokenStore::restore(bytes, &self.settings.key, limit, now)?;
+        Ok(())
+    }
+
+    /// What happened, since the start.
+    #[must_use]
+    pub fn counts(&self) -> AnalystCounts {
+        let mut counts = self.counts.clone();
+        counts.held = (self.once.waiting() + self.waiting.len()) as u64;
+        counts.once = self.once.counts;
+        counts.store = self.store.counts;
+        counts.tokens = self.store.len() as u64;
+        counts
+    }
+
+    /// Learns, and whatever waited for what was learnt.
+    fn learn(&mut self, lesson: Lesson, outcomes: &mut Vec<Outcome>) {
+        let mut lessons = vec![lesson];
+        while let Some(lesson) = lessons.pop() {
+            match self.store.learn(&lesson, self.now) {
+                Taught::Learnt(digests) => {
+                    for digest in digests {
+                        lessons.extend(self.lessons.release(digest));
+                        for pending in self.waiting.release(digest) {
+                            self.join(pending, outcomes);
+                        }
+                    }
+                }
+                Taught::Waits => {
+                    let due = self.due(self.settings.settle + self.settings.join_wait);
+                    let from = lesson.from.clone();
+                    let displaced = self.lessons.hold(lesson, from, due);
+                    self.counts.lessons_lost += u64::from(displaced.is_some());
+                }
+                Taught::Contradicts => {}
+            }
+        }
+    }
+
+    fn settled(&mut self, settled: Settled<Pending>, outcomes: &mut Vec<Outcome>) {
+        let Settled { item: mut pending, place } = settled;
+        match place {
+            Place::Hop { of } => {
+                self.counts.hops += 1;
+                outcomes.push(Outcome::Hop { exchange: pending.call.exchange, of });
+            }
+            Place::Edge { hops } => {
+                pending.hops = hops;
+                self.join(pending, outcomes);
+            }
+        }
+    }
+
+    /// Concludes a call, or lets it wait for its token.
+    fn join(&mut self, pending: Pending, outcomes: &mut Vec<Outcome>) {
+        let call = &pending.call;
+        let needs = call.needs_consent() || !call.acts.is_empty();
+        if needs && exclusion(&pending).is_none() && matches!(self.find(call), Join::Waits) {
+            let due = self.due(self.settings.join_wait);
+            let keys = call.keys.clone();
+            if let Some(displaced) = self.waiting.hold(pending, keys, due) {
+                self.conclude(displaced, Unjoined::Overflow, outcomes);
+            }
+            return;
+        }
+        self.conclude(pending, Unjoined::TokenUnknown, outcomes);
+    }
+
+    /// The consent of a call, by what is known now.
+    fn find(&self, call: &Call) -> Join {
+        if let Some((consent, by)) = &call.named {
+            return Join::Joined(consent.clone(), *by);
+        }
+        let mut found: Option<(&ConsentId, JoinedBy)> = None;
+        let (mut is_client, mut is_ambiguous, mut contradicts) = (false, false, false);
+        for key in &call.keys {
+            match self.store.find(*key, call.start) {
+                Known::Belongs(Belonging::Consent(consent, source)) => match found {
+                    Some((other, _)) if other != consent => contradicts = true,
+                    Some(_) => {}
+                    None => found = Some((consent, JoinedBy::from(*source))),
+                },
+                Known::Belongs(Belonging::Client) => is_client = true,
+                Known::Ambiguous => is_ambiguous = true,
+                Known::Unknown => {}
+            }
+        }
+        let hint = call.token.as_ref().and_then(|token| token.hint.as_ref());
+        match (found, hint) {
+            _ if contradicts => Join::Unjoined(Unjoined::TokenAmbiguous),
+            // A `state` that is used twice does not matter where the code is known.
+            (Some((consent, by)), _) => Join::Joined(consent.clone(), by),
+            _ if is_ambiguous => Join::Unjoined(Unjoined::TokenAmbiguous),
+            _ if is_client => Join::Unjoined(Unjoined::ClientCredential),
+            (_, Some(hint)) => Join::Joined(hint.clone(), JoinedBy::Claims),
+            _ if call.keys.is_empty() => Join::Unjoined(Unjoined::TokenAbsent),
+            _ => Join::Waits,
+        }
+    }
+
+    /// Gives out what a call is.
+    fn conclude(&mut self, pending: Pending, otherwise: Unjoined, outcomes: &mut Vec<Outcome>) {
+        let exclusion = exclusion(&pending);
+        let join = self.find(&pending.call);
+        let Pending { call, parties, hops } = pending;
+        if let Some(why) = exclusion {
+            *self.counts.excluded.entry(why).or_default() += 1;
+            outcomes.push(Outcome::Excluded { exchange: call.exchange, why });
+            return;
+        }
+        let (consent, joined, unjoined) = match join {
+            Join::Joined(consent, by) => (Some(consent), Some(by), None),
+            Join::Waits => (None, None, Some(otherwise)),
+            Join::Unjoined(why) => (None, None, Some(why)),
+        };
+        if call.needs_consent() {
+            let joins = &mut self.counts.joins;
+            match (joined, unjoined) {
+                (Some(by), _) => *joins.joined.entry(by).or_default() += 1,
+                (None, Some(why)) => *joins.unjoined.entry(why).or_default() += 1,
+                (None, None) => {}
+            }
+        }
+        self.signal(&call, &parties, consent.as_ref(), outcomes);
+        let Ok(endpoint) = &call.endpoint else {
+            self.counts.flow += 1;
+            return;
+        };
+        // Open data is nobody's: a token that was sent all the same does not make it a consent's.
+        let is_open = endpoint.group.is_open_data();
+        let consent = consent.as_ref().filter(|_| !is_open);
+        match EventBody::new(&call, &parties, consent) {
+            Ok(event) => {
+                self.counts.event(call.role);
+                let joined = joined.filter(|_| !is_open);
+                outcomes.push(Outcome::Event(Box::new(DataEvent::new(&call, event, joined, hops))));
+            }
+            Err(reasons) => {
+                self.counts.unreportable_calls += 1;
+                for reason in &reasons {
+                    *self.counts.unreportable.entry(*reason).or_default() += 1;
+                }
+                let unjoined = unjoined.filter(|_| call.needs_consent());
+                outcomes.push(Outcome::Unreportable {
+                    exchange: call.exchange.clone(),
+                    reasons,
+                    unjoined,
+                });
+            }
+        }
+    }
+
+    /// Tells what a call did to its consent.
+    fn signal(
+        &mut self,
+        call: &Call,
+        parties: &Parties,
+        consent: Option<&ConsentId>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        let mut said: Vec<(Timestamp, Role, Act)> = Vec::new();
+        said.extend(call.acts.iter().map(|act| (call.acts_at, call.side, act.clone())));
+        if is_resource(call) {
+            match self.token_kind(call) {
+                Some(token) => {
+                    said.push((call.end(), call.role, Act::ResourceAccessed { token }));
+                }
+                None => self.counts.token_kind_unknown += 1,
+            }
+        }
+        let Some(consent) = consent else {
+            self.counts.signals_unjoined += said.len() as u64;
+            return;
+        };
+        for (at, role, act) in said {
+            self.counts.signals += 1;
+            outcomes.push(Outcome::Signal(Box::new(Signal {
+                consent: consent.as_str().to_owned(),
+                at,
+                role,
+                exchange: call.exchange.clone(),
+                parties: parties.clone(),
+                act,
+            })));
+        }
+    }
+
+    /// What kind of token a call carried, if that is known.
+    fn token_kind(&self, call: &Call) -> Option<TokenKind> {
+        let token = call.token.as_ref()?;
+        match self.store.find(token.digest, call.start) {
+            Known::Belongs(Belonging::Client) => Some(TokenKind::ClientCredential),
+            Known::Belongs(Belonging::Consent(..)) => Some(TokenKind::Consent),
+            Known::Ambiguous => None,
+            Known::Unknown => token.hint.as_ref().map(|_| TokenKind::Consent),
+        }
+    }
+
+    fn due(&self, wait: SignedDuration) -> Timestamp {
+        self.now.checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Why a call is not reported.
+fn exclusion(pending: &Pending) -> Option<Exclusion> {
+    let Parties { client_organisation, server_organisation, .. } = &pending.parties;
+    let is_own = client_organisation.is_some() && client_organisation == server_organisation;
+    pending.call.exclusion.or_else(|| is_own.then_some(Exclusion::SelfCall))
+}
+
+/// Whether it reached what a consent is for: interfaces of phases 2 and 3, but neither the
+/// consents themselves nor what servers tell clients.
+fn is_resource(call: &Call) -> bool {
+    let interface = call.endpoint.as_ref().map_or("", |endpoint| endpoint.interface.as_str());
+    call.needs_consent() && !matches!(interface, "consents" | "webhook")
+}
+
+/// A token is used within milliseconds; what is not told by then was not seen.
+pub const DEFAULT_JOIN_WAIT: SignedDuration = SignedDuration::from_secs(5);
