@@ -7,4 +7,5 @@
 //! ```
 
 pub mod funnel;
+pub mod metrics;
 pub mod signal;
