@@ -16,5 +16,6 @@ pub mod event;
 pub mod identity;
 pub mod funnel;
 pub mod once;
+pub mod metrics;
 pub mod signal;
 pub mod tokens;

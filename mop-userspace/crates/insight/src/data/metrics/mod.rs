@@ -1,0 +1,299 @@
+//! The figures that a participant publishes under `GET /open-insurance/admin/v1/metrics`, computed
+//! from its calls: to serve them, or to compare them with what it publishes.
+//!
+//! ```text
+//! CallFigures ─┐                                    ┌─> MetricsData    the body's `data`
+//! StatusPoll  ─┴─> one Tenant an organisation, by day ─> MetricsRecord  with levels of service
+//! ```
+//!
+//! What each figure means, where its document is silent:
+//! - `invocations`: every call that began in the day, answered or not, rejected ones included;
+//! - `averageResponse`: mean of the answered ones without 429 (portal, non-functional
+//!   requirements), from the first byte of the request to the last of the response;
+//! - `averageTps`: calls by the seconds of the day that were observed, to the nearest whole;
+//! - `errors`: answers 500 to 599; `rejections`: answers 429;
+//! - availability (`admin_metrics.docx`): the day is cut into 30 s, the interval of the polls of
+//!   `/discovery/status`. A slot is down when a poll in it says so ([`PollAnswer`]), or, with
+//!   [`Outages::PollsAndServerErrors`], when the endpoint answered 5xx in it; 4xx are none. Slots
+//!   of an announced outage count in no share.
+//!
+//! Source: `admin_metrics` 1.3.0, `admin_metrics.docx`, portal (non-functional requirements),
+//! Workshop_PCM.pdf.
+//!
+//! Each call costs a few look-ups. Memory: [`MAX_ORGANISATIONS`] organisations of
+//! [`MAX_ENDPOINTS`] endpoints and eight days, some 100 KB each.
+
+pub mod compare;
+mod day;
+pub mod figures;
+pub mod histogram;
+pub mod priority;
+pub mod record;
+mod tenant;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use self::{
+    day::DayBoundary,
+    figures::MetricsData,
+    priority::{Priorities, Priority, PriorityClass, ServiceLevel},
+    record::MetricsRecord,
+};
+use self::{priority::LevelLimit, tenant::Tenant};
+
+/// What one call adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallFigures<'a> {
+    /// Organisation that was called.
+    pub organisation: &'a str,
+    /// When the request began.
+    pub at: Timestamp,
+    /// First byte of the request to last byte of the response; none when there was no whole one.
+    pub microseconds: Option<u64>,
+    /// Status of the response; none when there was none.
+    pub status: Option<u16>,
+    /// As [`Priorities::of`] has it.
+    pub priority: Priority,
+    /// Path template of the operation; none when no contract has it.
+    pub endpoint: Option<&'a str>,
+}
+
+/// A poll of `/discovery/status` that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusPoll<'a> {
+    /// Organisation that was polled.
+    pub organisation: &'a str,
+    /// When.
+    pub at: Timestamp,
+    /// What it said.
+    pub answer: PollAnswer<'a>,
+}
+
+/// What a poll said of the interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollAnswer<'a> {
+    /// Nothing within a second: all are down.
+    NoAnswer,
+    /// `OK`: all are up.
+    Ok,
+    /// `PARTIAL_FAILURE`, and `unavailableEndpoints`: those are down, or all if none is named.
+    PartialFailure(&'a [String]),
+    /// `SCHEDULED_OUTAGE`: counted apart.
+    ScheduledOutage,
+    /// A status of 500 to 599: all are down.
+    ServerError,
+    /// `UNAVAILABLE`: all are down.
+    Unavailable,
+}
+
+/// What makes a slot of 30 s one of an outage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outages {
+    /// A poll alone.
+    Polls,
+    /// A poll, or a call that was answered 5xx: "5xx count as outage" (admin_metrics.docx).
+    #[default]
+    PollsAndServerErrors,
+}
+
+/// Which days are asked for (`period`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Period {
+    /// Today and the seven days before.
+    All,
+    /// Today.
+    Current,
+}
+
+/// How figures are computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricsOptions {
+    /// Where a day begins.
+    pub boundary: DayBoundary,
+    /// What makes an outage.
+    pub outages: Outages,
+    /// Limits of response times.
+    pub levels: Vec<LevelLimit>,
+}
+
+/// Figures of all organisations of a node.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    options: MetricsOptions,
+    tenants: BTreeMap<String, Tenant>,
+    /// Calls and polls of organisations beyond [`MAX_ORGANISATIONS`].
+    beyond: u64,
+}
+
+/// The state as it outlives a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSnapshot {
+    version: u32,
+    boundary: DayBoundary,
+    tenants: BTreeMap<String, Tenant>,
+    beyond: u64,
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsSnapshotError {
+    /// Not of the form of a snapshot.
+    #[error("the state of the metrics cannot be read")]
+    Form(#[source] serde_json::Error),
+    /// Written by another version.
+    #[error("the state of the metrics is of version {0}, not {SNAPSHOT_VERSION}")]
+    Version(u32),
+    /// Its days begin elsewhere than the options say.
+    #[error("the state of the metrics has days that begin at another hour")]
+    Boundary,
+    /// More than is kept.
+    #[error("the state of the metrics contradicts the limits under which it is written")]
+    Limits,
+}
+
+impl Metrics {
+    /// Begins without figures.
+    #[must_use]
+    pub fn new(options: MetricsOptions) -> Self {
+        Self { options, tenants: BTreeMap::new(), beyond: 0 }
+    }
+
+    /// Counts a call.
+    pub fn observe(&mut self, call: &CallFigures<'_>) {
+        let limit = call.priority.level.and_then(|level| {
+            self.options.levels.iter().find(|it| it.level == level).map(|it| it.p95_milliseconds)
+        });
+        let (boundary, outages) = (self.options.boundary, self.options.outages);
+        match self.tenant(call.organisation) {
+            Some(tenant) => tenant.observe(call, limit, boundary, outages),
+            None => self.beyond += 1,
+        }
+    }
+
+    /// Counts a poll.
+    pub fn poll(&mut self, poll: &StatusPoll<'_>) {
+        let boundary = self.options.boundary;
+        match self.tenant(poll.organisation) {
+            Some(tenant) => tenant.poll(poll.at.as_second(), poll.answer, boundary),
+            None => self.beyond += 1,
+        }
+    }
+
+    /// Organisations that were called.
+    pub fn organisations(&self) -> impl Iterator<Item = &str> {
+        self.tenants.keys().map(String::as_str)
+    }
+
+    /// Calls and polls that were not counted: of organisations beyond [`MAX_ORGANISATIONS`], and
+    /// of days before those that are kept.
+    #[must_use]
+    pub fn uncounted(&self) -> u64 {
+        self.beyond + self.tenants.values().map(Tenant::late).sum::<u64>()
+    }
+
+    /// `data` of an organisation; none when it was never called.
+    #[must_use]
+    pub fn data(&self, organisation: &str, now: Timestamp, period: Period) -> Option<MetricsData> {
+        let tenant = self.tenants.get(organisation)?;
+        Some(tenant.data(now.as_second(), period, self.options.boundary))
+    }
+
+    /// The whole body of the answer. `address` is that of the request
+    /// (`https://…/open-insurance/admin/v1/metrics`).
+    #[must_use]
+    pub fn response(
+        &self,
+        organisation: &str,
+        now: Timestamp,
+        period: Period,
+        address: &str,
+    ) -> Option<Value> {
+        let data = self.data(organisation, now, period)?;
+        Some(json!({
+            "data": data,
+            "links": { "self": address },
+            "meta": { "totalRecords": 1, "totalPages": 1 },
+        }))
+    }
+
+    /// The record of an organisation.
+    #[must_use]
+    pub fn record(
+        &self,
+        organisation: &str,
+        now: Timestamp,
+        period: Period,
+    ) -> Option<MetricsRecord> {
+        let tenant = self.tenants.get(organisation)?;
+        let data = self.data(organisation, now, period)?;
+        Some(MetricsRecord::new(organisation, now, period, &self.options, tenant, data))
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn snapshot(&self) -> MetricsSnapshot {
+        MetricsSnapshot {
+            version: SNAPSHOT_VERSION,
+            boundary: self.options.boundary,
+            tenants: self.tenants.clone(),
+            beyond: self.beyond,
+        }
+    }
+
+    /// Goes on from a state.
+    pub fn restore(
+        options: MetricsOptions,
+        snapshot: MetricsSnapshot,
+    ) -> Result<Self, MetricsSnapshotError> {
+        let MetricsSnapshot { version, boundary, tenants, beyond } = snapshot;
+        if version != SNAPSHOT_VERSION {
+            return Err(MetricsSnapshotError::Version(version));
+        }
+        if boundary != options.boundary {
+            return Err(MetricsSnapshotError::Boundary);
+        }
+        if tenants.len() > MAX_ORGANISATIONS || !tenants.values().all(Tenant::is_sound) {
+            return Err(MetricsSnapshotError::Limits);
+        }
+        Ok(Self { options, tenants, beyond })
+    }
+
+    fn tenant(&mut self, organisation: &str) -> Option<&mut Tenant> {
+        if !self.tenants.contains_key(organisation) {
+            let fits = organisation.len() <= MAX_ORGANISATION_BYTES;
+            if self.tenants.len() >= MAX_ORGANISATIONS || !fits {
+                return None;
+            }
+            self.tenants.insert(organisation.to_owned(), Tenant::default());
+        }
+        self.tenants.get_mut(organisation)
+    }
+}
+
+impl MetricsSnapshot {
+    /// Reads what [`Self::write`] wrote.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MetricsSnapshotError> {
+        serde_json::from_slice(bytes).map_err(MetricsSnapshotError::Form)
+    }
+
+    /// As JSON.
+    pub fn write(&self) -> Result<Vec<u8>, MetricsSnapshotError> {
+        serde_json::to_vec(self).map_err(MetricsSnapshotError::Form)
+    }
+}
+
+/// A supplier hosts tens of participants on one cluster; the ecosystem has about 56.
+pub const MAX_ORGANISATIONS: usize = 64;
+/// The platform's own list has 328 templates.
+pub const MAX_ENDPOINTS: usize = 512;
+/// Identifiers of the directory have 36.
+const MAX_ORGANISATION_BYTES: usize = 64;
+/// Version of the snapshot's form.
+pub const SNAPSHOT_VERSION: u32 = 1;
