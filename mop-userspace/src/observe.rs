@@ -80,7 +80,7 @@ fn observe(
             let state = State::beside(configuration.outbox.folder.as_deref());
             let module = Module::open(data, state, Timestamp::now())?;
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
-            Ok((data, running))
+            Ok::<_, Failure>((data, running))
         })
         .transpose()?;
     let reporter = |rules: &Rules, worker: &str, outlet: Outlet| Reporter {

@@ -13,7 +13,7 @@ use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
-    data::{Port, Seen},
+    data::{Port, Circumstances},
     official::{door::Judged, message::Source},
     output::Outlet,
     quality::{Inspector, InspectorCounts},
@@ -234,13 +234,13 @@ impl Reporter {
         }
         let id = format!("{}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
         let ends = facts.and_then(|facts| facts.ends);
-        let seen = Seen {
+        let seen = Circumstances {
             ends: Ends {
                 local: ends.map(|(local, _)| local),
                 remote: ends.map(|(_, remote)| remote),
             },
             connection_end_ns,
-            ..Seen::default()
+            ..Circumstances::default()
         };
         // Tokens are learnt from calls that nobody asked to see.
         self.account(&id, exchange, seen);
@@ -253,7 +253,7 @@ impl Reporter {
     }
 
     /// Has the data module take an exchange in.
-    pub(crate) fn account(&mut self, id: &str, exchange: &Exchange, seen: Seen<'_>) {
+    pub(crate) fn account(&mut self, id: &str, exchange: &Exchange, seen: Circumstances<'_>) {
         let Some(data) = &mut self.data else { return };
         let (start, outlet) = (started(exchange, self.clock), self.outlet.as_mut());
         // A panic costs the event, not the connection.

@@ -107,7 +107,7 @@ impl DataConfiguration {
 
     /// Says what is wrong with it.
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
-        let mut wrong = |key: String, text: &str| problems.push(Problem::new(key, text.to_owned()));
+        let mut wrong = |key: String, text: &str| problems.push(Problem::new(&key, text));
         for (place, server) in self.servers.iter().enumerate() {
             let key = |name: &str| format!("data.servers.{place}.{name}");
             if server.hosts.is_empty() && server.listeners.is_empty() {

@@ -22,7 +22,7 @@ pub(crate) use self::{
     configuration::DataConfiguration,
     hook::routes,
     module::Module,
-    port::{Port, Seen},
+    port::{Port, Circumstances},
     state::State,
-    thread::{DataVitals, Running},
+    thread::Running,
 };

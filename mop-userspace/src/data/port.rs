@@ -31,7 +31,7 @@ enum Way {
 
 /// What is known of an exchange beside its bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Circumstances<'a> {
     pub(crate) ends: Ends,
     /// Certificate that the other side showed.
     pub(crate) peer_certificate: Option<&'a CertificateFacts>,
@@ -60,7 +60,7 @@ impl Port {
         id: &str,
         start: Timestamp,
         exchange: &Exchange,
-        seen: Seen<'_>,
+        seen: Circumstances<'_>,
         outlet: Option<&mut Outlet>,
     ) {
         let observed = Observed {

@@ -141,7 +141,7 @@ impl DataVitals {
                 .is(analyst.calls),
             Family::counter("mop_data_dropped_calls", "Calls that it had no room for").is(dropped),
             Family::counter("mop_data_events", "Calls to be reported")
-                .by("side", analyst.events_by_side()),
+                .by("side", [("client", analyst.client_events), ("server", analyst.server_events)]),
             Family::counter("mop_data_excluded_calls", "Calls that are none of the ecosystem's")
                 .by("reason", analyst.excluded.iter().map(|(why, count)| (why.name(), *count))),
             Family::counter("mop_data_hops", "Further sightings of calls").is(analyst.hops),

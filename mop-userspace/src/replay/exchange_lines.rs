@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::ReportArguments,
-    data::Seen,
+    data::Circumstances,
     failure::Failure,
     pipeline::Reporter,
     record::{EndRecord, ExchangeRecord},
@@ -181,7 +181,7 @@ impl ExchangeLine {
         let certificate = remote
             .and_then(|peer| peer.cert_pem.as_deref())
             .and_then(|pem| CertificateFacts::from_pem(pem).ok());
-        let seen = Seen {
+        let seen = Circumstances {
             ends: Ends {
                 local: local.and_then(Peer::address),
                 remote: remote.and_then(Peer::address),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::official::sample;
-use crate::sinks::http::stub::{Driven, LONG, SHORT, Stub, drive, entry, python_with};
+use crate::sinks::http::stub::{Driven, LONG, SHORT, Stub, drive, entry, python_with, rsa_key};
 
 const FIELDS: &str = r#"{"anonymized":["cpf"],"exposed":["brand"],"timestamp":"t"}"#;
 

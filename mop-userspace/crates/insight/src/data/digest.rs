@@ -19,6 +19,8 @@ pub enum Subject {
     Challenge,
     /// Authorization code.
     Code,
+    /// Identifier of a consent, as the name under which it is looked up.
+    Consent,
     /// Identifier of an interaction, as a call carries it.
     Interaction,
     /// Marks the key itself, so that a snapshot made under another one is noticed.
@@ -64,6 +66,12 @@ impl Key {
 impl Digest {
     /// The smallest.
     pub(crate) const MIN: Self = Self([0; 16]);
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
 
     /// 32 hexadecimal digits.
     #[must_use]

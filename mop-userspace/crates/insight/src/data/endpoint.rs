@@ -129,6 +129,15 @@ pub enum EndpointError {
 }
 
 impl PcmEndpoints {
+    /// The endpoints that come with the program.
+    ///
+    /// # Errors
+    ///
+    /// None but by a mistake in the file, which a test would find.
+    pub fn published() -> Result<Self, EndpointError> {
+        Self::parse(PUBLISHED)
+    }
+
     /// Reads the file.
     ///
     /// # Errors
@@ -290,6 +299,8 @@ pub const MAX_ENDPOINTS: usize = 4096;
 
 /// The list has 29 kB.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+const PUBLISHED: &str = include_str!("../../../../../rules/opin/pcm/endpoints.json");
 
 #[cfg(test)]
 mod tests {

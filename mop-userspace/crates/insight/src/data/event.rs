@@ -39,15 +39,19 @@ use super::{
 pub struct EventBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     fapi_interaction_id: Option<String>,
-    endpoint: String,
+    /// Template of the endpoint.
+    pub endpoint: String,
     url: String,
-    status_code: u16,
-    http_method: &'static str,
+    /// Status, 408 for a client that gave up.
+    pub status_code: u16,
+    /// Method.
+    pub http_method: &'static str,
     correlation_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     additional_info: Option<AdditionalInfo>,
     timestamp: String,
-    process_timespan: u64,
+    /// Milliseconds, at least 1.
+    pub process_timespan: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_org_id: Option<String>,
     #[serde(rename = "clientSSId", skip_serializing_if = "Option::is_none")]

@@ -45,6 +45,12 @@ pub struct CompletenessRecord {
 }
 
 impl DataEvent {
+    /// `data.call`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     /// The record of an event.
     #[must_use]
     pub fn new(call: &Call, event: EventBody, joined: Option<JoinedBy>, hops: u32) -> Self {

@@ -94,6 +94,31 @@ pub enum HookRefusal {
     UnknownStep,
 }
 
+impl HookRefusal {
+    /// Its name for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AlreadyReported => "already_reported",
+            Self::ConsentMalformed => "consent_malformed",
+            Self::ConsentEnded => "consent_ended",
+            Self::Form => "form",
+            Self::InfoMisplaced => "info_misplaced",
+            Self::InfoMissing => "info_missing",
+            Self::InfoValue => "info_value",
+            Self::OtherJourney => "other_journey",
+            Self::OtherSide => "other_side",
+            Self::TimeBackwards => "time_backwards",
+            Self::TimestampInFuture => "timestamp_in_future",
+            Self::TimestampMalformed => "timestamp_malformed",
+            Self::TimestampTooOld => "timestamp_too_old",
+            Self::TooLong => "too_long",
+            Self::TooMany => "too_many",
+            Self::UnknownStep => "unknown_step",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Told {

@@ -143,6 +143,18 @@ impl Funnel {
 }
 
 impl StepState {
+    /// Whether the step was reported.
+    #[must_use]
+    pub const fn is_reported(self) -> bool {
+        matches!(self, Self::Reported { .. } | Self::ReportedElsewhere)
+    }
+
+    /// Whether it was seen and waits.
+    #[must_use]
+    pub const fn is_waiting(self) -> bool {
+        matches!(self, Self::HeldForStep { .. } | Self::HeldUnknown { .. } | Self::Settling { .. })
+    }
+
     /// In words.
     #[must_use]
     pub fn sentence(self, step: Step, side: Side) -> String {

@@ -241,6 +241,14 @@ impl Funnel {
         self.consents.len()
     }
 
+    /// The names of all consents.
+    #[must_use]
+    pub fn digests(&self) -> Vec<ConsentDigest> {
+        let mut digests: Vec<_> = self.consents.keys().copied().collect();
+        digests.sort_unstable();
+        digests
+    }
+
     /// The name under which a consent is looked up.
     #[must_use]
     pub fn digest(&self, consent: &str) -> ConsentDigest {

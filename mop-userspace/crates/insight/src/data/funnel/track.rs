@@ -109,6 +109,25 @@ pub enum Unreported {
     TooMany,
 }
 
+impl Unreported {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AfterEnd => "after_end",
+            Self::Contradiction => "contradiction",
+            Self::ConsentMalformed => "consent_malformed",
+            Self::NotInJourney => "not_in_journey",
+            Self::PartiesUnknown => "parties_unknown",
+            Self::PermissionsUnknown => "permissions_unknown",
+            Self::PermissionsMixed => "permissions_mixed",
+            Self::PrerequisiteMissing => "prerequisite_missing",
+            Self::TimeBackwards => "time_backwards",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
 /// What became of a step that was proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proposed {
