@@ -1,0 +1,4 @@
+//! The reports of the metrics platform, from calls.
+
+mod journey;
+mod replayed;
