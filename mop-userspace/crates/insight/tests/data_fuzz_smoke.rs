@@ -48,7 +48,7 @@ fn replay(target: &str, run: fn(&[u8])) {
             run(&bytes[..end]);
         }
     }
-    let mut random = Random(0x696e_7369_6768_74);
+    let mut random = Random(0x0069_6e73_6967_6874);
     for _ in 0..MUTATIONS {
         let mut bytes = random.pick(&corpus).clone();
         for _ in 0..=random.below(4) {
