@@ -9,3 +9,6 @@
 
 pub mod anomaly;
 pub mod data;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -219,7 +219,7 @@ fn open_data_needs_neither_caller_nor_consent() {
 fn a_body_that_is_not_whole_is_told_and_not_guessed() {
     let answer = json!({ "data": { "consentId": CONSENT, "permissions": ["RESOURCES_READ"] } });
     let made = Made::new("POST", "/open-insurance/consents/v3/consents", 201).answers(&answer);
-    assert_eq!(events(&analyse(&[made.clone()]).0).len(), 1);
+    assert_eq!(events(&analyse(std::slice::from_ref(&made)).0).len(), 1);
     let mut cut = made;
     let response = cut.exchange.response.as_mut().unwrap();
     response.body.length += 1;

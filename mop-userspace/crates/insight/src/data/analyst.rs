@@ -13,25 +13,25 @@
 //! owns an analyst; workers hand their calls to it. The books balance:
 //! `calls = events + unreportable + excluded + hops + flow + unlisted + held`.
 
+mod consents;
 mod counts;
+mod outcome;
 mod parties;
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use mop_wire::Role;
 
-pub use self::{counts::AnalystCounts, parties::Addresses};
+use self::consents::Join;
+pub use self::{counts::AnalystCounts, outcome::Outcome, parties::Addresses};
 use super::{
     call::Call,
-    consent::ConsentId,
-    consent_join::{self, JoinQueue, JoinedBy, Unjoined},
+    consent_join::{self, JoinQueue, Unjoined},
     digest::Key,
-    endpoint::NotListed,
-    event::{EventBody, Unreportable, record::DataEvent, rules::Exclusion},
+    event::{EventBody, record::DataEvent, rules::Exclusion},
     once::{self, OnceWindow, Place, Settled, Sighting},
-    signal::{Act, Parties, Signal, TokenKind},
-    tokens::{self, Belonging, Known, Lesson, SnapshotError, Taught, TokenStore},
+    signal::Parties,
+    tokens::{self, Lesson, SnapshotError, Taught, TokenStore},
 };
 
 /// What an analyst works with.
@@ -65,59 +65,12 @@ pub struct Analyst {
     now: Timestamp,
 }
 
-/// What became of a call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// An event to be reported.
-    Event(Box<DataEvent>),
-    /// It is none of the ecosystem's.
-    Excluded {
-        /// The exchange.
-        exchange: String,
-        /// Why.
-        why: Exclusion,
-    },
-    /// A further sighting of a call.
-    Hop {
-        /// The exchange.
-        exchange: String,
-        /// The exchange whose call it is.
-        of: String,
-    },
-    /// What a call did to a consent; one call may have several.
-    Signal(Box<Signal>),
-    /// The metrics platform does not take calls to this endpoint.
-    Unlisted {
-        /// The exchange.
-        exchange: String,
-        /// Why.
-        why: NotListed,
-    },
-    /// A call that should be reported and cannot be.
-    Unreportable {
-        /// The exchange.
-        exchange: String,
-        /// Every reason.
-        reasons: Vec<Unreportable>,
-        /// Why its consent is not known, when it needs one.
-        unjoined: Option<Unjoined>,
-    },
-}
-
 /// A call on its way.
 #[derive(Debug)]
 struct Pending {
     call: Box<Call>,
     parties: Parties,
     hops: u32,
-}
-
-/// What is known of a call's consent.
-enum Join {
-    Joined(ConsentId, JoinedBy),
-    /// Something may still come.
-    Waits,
-    Unjoined(Unjoined),
 }
 
 impl AnalystSettings {
@@ -293,43 +246,11 @@ impl Analyst {
         self.conclude(pending, Unjoined::TokenUnknown, outcomes);
     }
 
-    /// The consent of a call, by what is known now.
-    fn find(&self, call: &Call) -> Join {
-        if let Some((consent, by)) = &call.named {
-            return Join::Joined(consent.clone(), *by);
-        }
-        let mut found: Option<(&ConsentId, JoinedBy)> = None;
-        let (mut is_client, mut is_ambiguous, mut contradicts) = (false, false, false);
-        for key in &call.keys {
-            match self.store.find(*key, call.start) {
-                Known::Belongs(Belonging::Consent(consent, source)) => match found {
-                    Some((other, _)) if other != consent => contradicts = true,
-                    Some(_) => {}
-                    None => found = Some((consent, JoinedBy::from(*source))),
-                },
-                Known::Belongs(Belonging::Client) => is_client = true,
-                Known::Ambiguous => is_ambiguous = true,
-                Known::Unknown => {}
-            }
-        }
-        let hint = call.token.as_ref().and_then(|token| token.hint.as_ref());
-        match (found, hint) {
-            _ if contradicts => Join::Unjoined(Unjoined::TokenAmbiguous),
-            // A `state` that is used twice does not matter where the code is known.
-            (Some((consent, by)), _) => Join::Joined(consent.clone(), by),
-            _ if is_ambiguous => Join::Unjoined(Unjoined::TokenAmbiguous),
-            _ if is_client => Join::Unjoined(Unjoined::ClientCredential),
-            (_, Some(hint)) => Join::Joined(hint.clone(), JoinedBy::Claims),
-            _ if call.keys.is_empty() => Join::Unjoined(Unjoined::TokenAbsent),
-            _ => Join::Waits,
-        }
-    }
-
     /// Gives out what a call is.
     fn conclude(&mut self, pending: Pending, otherwise: Unjoined, outcomes: &mut Vec<Outcome>) {
         let exclusion = exclusion(&pending);
         let join = self.find(&pending.call);
-        let Pending { call, parties, hops } = pending;
+        let Pending { mut call, parties, hops } = pending;
         if let Some(why) = exclusion {
             *self.counts.excluded.entry(why).or_default() += 1;
             outcomes.push(Outcome::Excluded { exchange: call.exchange, why });
@@ -348,7 +269,7 @@ impl Analyst {
                 (None, None) => {}
             }
         }
-        self.signal(&call, &parties, consent.as_ref(), outcomes);
+        self.signal(&mut call, &parties, consent.as_ref(), outcomes);
         let Ok(endpoint) = &call.endpoint else {
             self.counts.flow += 1;
             return;
@@ -377,52 +298,6 @@ impl Analyst {
         }
     }
 
-    /// Tells what a call did to its consent.
-    fn signal(
-        &mut self,
-        call: &Call,
-        parties: &Parties,
-        consent: Option<&ConsentId>,
-        outcomes: &mut Vec<Outcome>,
-    ) {
-        let mut said: Vec<(Timestamp, Role, Act)> = Vec::new();
-        said.extend(call.acts.iter().map(|act| (call.acts_at, call.side, act.clone())));
-        if is_resource(call) {
-            match self.token_kind(call) {
-                Some(token) => {
-                    said.push((call.end(), call.role, Act::ResourceAccessed { token }));
-                }
-                None => self.counts.token_kind_unknown += 1,
-            }
-        }
-        let Some(consent) = consent else {
-            self.counts.signals_unjoined += said.len() as u64;
-            return;
-        };
-        for (at, role, act) in said {
-            self.counts.signals += 1;
-            outcomes.push(Outcome::Signal(Box::new(Signal {
-                consent: consent.as_str().to_owned(),
-                at,
-                role,
-                exchange: call.exchange.clone(),
-                parties: parties.clone(),
-                act,
-            })));
-        }
-    }
-
-    /// What kind of token a call carried, if that is known.
-    fn token_kind(&self, call: &Call) -> Option<TokenKind> {
-        let token = call.token.as_ref()?;
-        match self.store.find(token.digest, call.start) {
-            Known::Belongs(Belonging::Client) => Some(TokenKind::ClientCredential),
-            Known::Belongs(Belonging::Consent(..)) => Some(TokenKind::Consent),
-            Known::Ambiguous => None,
-            Known::Unknown => token.hint.as_ref().map(|_| TokenKind::Consent),
-        }
-    }
-
     fn due(&self, wait: SignedDuration) -> Timestamp {
         self.now.checked_add(wait).unwrap_or(Timestamp::MAX)
     }
@@ -433,13 +308,6 @@ fn exclusion(pending: &Pending) -> Option<Exclusion> {
     let Parties { client_organisation, server_organisation, .. } = &pending.parties;
     let is_own = client_organisation.is_some() && client_organisation == server_organisation;
     pending.call.exclusion.or_else(|| is_own.then_some(Exclusion::SelfCall))
-}
-
-/// Whether it reached what a consent is for: interfaces of phases 2 and 3, but neither the
-/// consents themselves nor what servers tell clients.
-fn is_resource(call: &Call) -> bool {
-    let interface = call.endpoint.as_ref().map_or("", |endpoint| endpoint.interface.as_str());
-    call.needs_consent() && !matches!(interface, "consents" | "webhook")
 }
 
 /// A token is used within milliseconds; what is not told by then was not seen.

@@ -160,7 +160,7 @@ impl Sighting {
         }
     }
 
-    /// Whether this is a hop of another sighting with the same interaction, method and path.
+    /// Whether this is a hop of another sighting.
     #[must_use]
     pub fn is_hop_of(&self, outer: &Self) -> bool {
         let is_within = outer.span.start_ns <= self.span.start_ns
@@ -169,7 +169,8 @@ impl Sighting {
         let is_later =
             (outer.span.start_ns, std::cmp::Reverse(outer.span.end_ns), outer.connection)
                 < (self.span.start_ns, std::cmp::Reverse(self.span.end_ns), self.connection);
-        if self.connection == outer.connection || !is_within || !is_later {
+        let is_same_call = self.group() == outer.group() && self.connection != outer.connection;
+        if !is_same_call || !is_within || !is_later {
             return false;
         }
         if self.interaction.is_none() && self.status != outer.status {

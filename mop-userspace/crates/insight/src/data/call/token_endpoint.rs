@@ -102,8 +102,8 @@ fn token(step: Step<'_>, grant: Grant, form: &Fields<'_>, bodies: &mut Bodies) -
     let answered = bodies
         .json(&response.headers, &response.body, |body| {
             Some(Answered {
-                access: text(body, "/access_token", MAX_TOKEN_BYTES)?,
-                refresh: text(body, "/refresh_token", MAX_TOKEN_BYTES),
+                access: text(body, "/access_token", MAX_TOKEN_BYTES).filter(is_something)?,
+                refresh: text(body, "/refresh_token", MAX_TOKEN_BYTES).filter(is_something),
                 expires_s: seconds(body, "/expires_in").unwrap_or(DEFAULT_ACCESS_SECONDS),
                 consent: text(body, "/scope", MAX_VALUE_BYTES)
                     .and_then(|scope| ConsentId::from_scope(&scope)),
@@ -207,6 +207,11 @@ fn consent_of_claims(claims: Value<'_>) -> Option<ConsentId> {
 /// `code_challenge` of a `code_verifier`, by the only method that the profile allows, `S256`.
 fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
+}
+
+#[expect(clippy::ptr_arg, reason = "a filter of an optional string")]
+fn is_something(text: &String) -> bool {
+    !text.is_empty()
 }
 
 /// A number of whole seconds.

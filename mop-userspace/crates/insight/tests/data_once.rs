@@ -1,0 +1,233 @@
+//! Each call once: proxies, tries that are repeated, and both sides on one node.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Made, analyse, events};
+use jiff::{SignedDuration, Timestamp};
+use mop_insight::data::{
+    analyst::Outcome,
+    call::{Ends, Method, Span},
+    digest::{Digest, Key, Subject},
+    once::{OnceWindow, Place, Settled, Sighting},
+};
+use mop_wire::Role;
+use proptest::prelude::*;
+
+const CONSENTS: &str = "/open-insurance/consents/v3/consents/urn:a:1";
+const PUBLIC: &str = "198.51.100.7:40112";
+
+fn call(at: i64, takes: u64, connection: u64) -> Made {
+    Made::new("GET", CONSENTS, 404).takes(takes).at(at, connection)
+}
+
+/// A proxy on the node that takes the call, what it sends on, and the application behind it.
+fn through_proxy(at: i64, connection: u64) -> Vec<Made> {
+    vec![
+        call(at, 100, connection).ends("10.0.0.1:443", PUBLIC),
+        call(at + 1, 98, connection + 1).client().ends("10.0.0.1:50000", "10.0.0.2:8080"),
+        call(at + 2, 96, connection + 2).ends("10.0.0.2:8080", "10.0.0.1:50000"),
+    ]
+}
+
+#[test]
+fn a_call_through_a_proxy_is_one() {
+    let sightings = through_proxy(0, 1);
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1], [1, 0, 2], [2, 0, 1]] {
+        let made: Vec<Made> = order.iter().map(|at| sightings[*at].clone()).collect();
+        let (outcomes, counts) = analyse(&made);
+        let events = events(&outcomes);
+        assert_eq!((events.len(), counts.hops), (1, 2), "{order:?}");
+        assert_eq!((events[0].hops, events[0].side), (2, Role::Server));
+        let edge = events[0].exchange.clone();
+        let is_linked =
+            |outcome: &Outcome| !matches!(outcome, Outcome::Hop { of, .. } if *of != edge);
+        assert!(outcomes.iter().all(is_linked), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_second_try_is_a_second_call() {
+    let mut made = through_proxy(0, 1);
+    made.extend(through_proxy(200, 11));
+    let (outcomes, counts) = analyse(&made);
+    assert_eq!((events(&outcomes).len(), counts.hops), (2, 4));
+    let ids: std::collections::HashSet<_> =
+        events(&outcomes).iter().map(|it| serde_json::to_string(&it.event).unwrap()).collect();
+    assert_eq!(ids.len(), 2);
+}
+
+#[test]
+fn two_tries_at_once_from_one_address_are_two_calls() {
+    let made = vec![
+        call(0, 100, 1).ends("10.0.0.1:443", PUBLIC),
+        call(10, 50, 2).ends("10.0.0.1:443", "198.51.100.7:40113"),
+    ];
+    assert_eq!(events(&analyse(&made).0).len(), 2);
+}
+
+#[test]
+fn a_proxy_that_tries_twice_has_two_hops() {
+    let mut failed = call(1, 20, 2).ends("127.0.0.1:8080", "127.0.0.1:50001");
+    failed.exchange.response.as_mut().unwrap().status = 502;
+    let made = vec![
+        failed,
+        call(30, 20, 3).ends("127.0.0.1:8080", "127.0.0.1:50002"),
+        call(0, 100, 1).ends("10.0.0.1:443", PUBLIC),
+    ];
+    let (outcomes, counts) = analyse(&made);
+    assert_eq!((events(&outcomes).len(), counts.hops), (1, 2));
+}
+
+#[test]
+fn both_sides_of_a_call_report() {
+    let made = vec![
+        call(0, 100, 1).client().ends("10.0.0.9:50000", "10.0.0.1:443"),
+        call(1, 98, 2).ends("10.0.0.1:443", "10.0.0.9:50000"),
+    ];
+    let (outcomes, _) = analyse(&made);
+    let sides: Vec<_> = events(&outcomes).iter().map(|event| event.side).collect();
+    assert_eq!(sides, [Role::Client, Role::Server]);
+}
+
+#[test]
+fn a_call_to_another_organisation_is_no_hop() {
+    // The server asks another brand the same, under the same interaction, while it answers.
+    let onward = call(1, 98, 2)
+        .client()
+        .without("Host")
+        .header("Host", "other.example")
+        .ends("10.0.0.1:50000", "203.0.113.9:443");
+    let own = call(0, 100, 1).ends("10.0.0.1:443", PUBLIC);
+    let mut addresses = common::addresses();
+    let other = serde_json::json!([{ "OrganisationId": common::CLIENT, "AuthorisationServers": [{
+        "AuthorisationServerId": common::AUTHORISATION,
+        "OpenIDDiscoveryDocument": "https://other.example/",
+    }] }]);
+    addresses.directory =
+        mop_insight::data::identity::directory::Directory::parse(other.to_string().as_bytes())
+            .unwrap();
+    let mut analyst = common::analyst();
+    analyst.replace_addresses(std::sync::Arc::new(addresses));
+    let (_, counts) = common::analyse_by(&mut analyst, &[own, onward]);
+    assert_eq!(counts.hops, 0);
+}
+
+#[test]
+fn open_data_without_interaction_needs_a_caller_on_the_node() {
+    let open = |at, takes, connection| {
+        Made::new("GET", "/open-insurance/channels/v2/branches", 200)
+            .without("x-fapi-interaction-id")
+            .takes(takes)
+            .at(at, connection)
+    };
+    let (outcomes, counts) = analyse(&[
+        open(0, 100, 1).ends("10.0.0.1:443", PUBLIC),
+        open(5, 90, 2).ends("10.0.0.1:443", "203.0.113.5:1"),
+        open(10, 80, 3).ends("10.0.0.1:8080", "10.0.0.1:50000"),
+    ]);
+    assert_eq!((events(&outcomes).len(), counts.hops), (2, 1));
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    interaction: u8,
+    start: u64,
+    length: u64,
+    role: Role,
+    caller: u8,
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    (0_u8..3, 0_u64..200, 0_u64..100, any::<bool>(), 0_u8..3).prop_map(
+        |(interaction, start, length, is_client, caller)| Seen {
+            interaction,
+            start,
+            length,
+            role: if is_client { Role::Client } else { Role::Server },
+            caller,
+        },
+    )
+}
+
+fn sighting(number: usize, seen: &Seen) -> Sighting {
+    let key = Key::new([0; 32]);
+    let digest = |byte: u8| -> Digest { key.digest(Subject::Interaction, &[byte]) };
+    let start_ns = 1_000_000_000 + seen.start * 1_000_000;
+    Sighting {
+        exchange: number.to_string(),
+        interaction: Some(digest(seen.interaction)),
+        method: Method::Get,
+        path: key.digest(Subject::Path, b"/"),
+        status: Some(200),
+        role: seen.role,
+        connection: number as u64,
+        span: Span { start_ns, end_ns: start_ns + seen.length * 1_000_000 },
+        ends: Ends {
+            local: "10.0.0.1:443".parse().ok(),
+            remote: format!("198.51.100.{}:1", seen.caller).parse().ok(),
+        },
+        server: Some("x".to_owned()),
+    }
+}
+
+fn settle(sightings: &[Sighting], limit: usize) -> BTreeMap<String, Place> {
+    let mut window = OnceWindow::new(SignedDuration::from_secs(2), limit);
+    let mut places = BTreeMap::new();
+    let mut put = |settled: Settled<String>| {
+        assert!(places.insert(settled.item, settled.place).is_none(), "given out twice");
+    };
+    let now = Timestamp::UNIX_EPOCH;
+    for sighting in sightings {
+        let item = sighting.exchange.clone();
+        window.see(sighting.clone(), item, now).into_iter().for_each(&mut put);
+        assert!(window.len() <= limit);
+        assert!(window.take_due(now + SignedDuration::from_secs(1)).is_none());
+    }
+    while let Some(settled) = window.take_due(now + SignedDuration::from_secs(2)) {
+        put(settled);
+    }
+    // All is given out, and some time later all is forgotten.
+    assert!(window.take_due(now + SignedDuration::from_secs(9)).is_none());
+    assert!(window.is_empty());
+    places
+}
+
+proptest! {
+    /// A sighting is a hop exactly when some other one contains it, whatever their order; and the
+    /// hops that are linked to a call really are its own.
+    #[test]
+    fn hops_are_those_that_another_contains(
+        seen in prop::collection::vec(seen(), 1..12),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let sightings: Vec<Sighting> =
+            seen.iter().enumerate().map(|(number, seen)| sighting(number, seen)).collect();
+        let mut shuffled = sightings.clone();
+        shuffled.rotate_left(order.index(sightings.len()));
+        let places = settle(&shuffled, 1000);
+        prop_assert_eq!(places.len(), sightings.len());
+        for inner in &sightings {
+            let outer: Vec<&Sighting> =
+                sightings.iter().filter(|outer| inner.is_hop_of(outer)).collect();
+            match &places[&inner.exchange] {
+                Place::Edge { .. } => prop_assert!(outer.is_empty(), "{:?}", inner),
+                Place::Hop { of } => {
+                    prop_assert!(outer.iter().any(|outer| outer.exchange == *of), "{:?}", inner);
+                }
+            }
+            prop_assert!(!inner.is_hop_of(inner));
+            prop_assert!(outer.iter().all(|outer| !outer.is_hop_of(inner)), "both ways");
+        }
+    }
+
+    /// A full window gives every sighting out once all the same.
+    #[test]
+    fn a_full_window_loses_nothing(seen in prop::collection::vec(seen(), 1..40), limit in 1_usize..8) {
+        let sightings: Vec<Sighting> =
+            seen.iter().enumerate().map(|(number, seen)| sighting(number, seen)).collect();
+        prop_assert_eq!(settle(&sightings, limit).len(), sightings.len());
+    }
+}
