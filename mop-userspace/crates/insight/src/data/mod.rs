@@ -7,5 +7,9 @@
 //! ```
 
 pub mod funnel;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod metrics;
+pub mod reconciliation;
 pub mod signal;

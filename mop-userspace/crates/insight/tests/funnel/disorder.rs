@@ -2,7 +2,7 @@
 
 use mop_insight::data::{
     funnel::{
-        FunnelOptions, History, HookRefusal, Side, Step, Unreported,
+        FunnelOptions, History, HookRefusal, Inference, Side, Step, Unreported,
         info::{AdditionalInfo, Expiry},
         journey::StepState,
     },
@@ -260,6 +260,28 @@ fn memory_is_bounded_and_what_is_forgotten_is_counted() {
     assert_eq!(flood.funnel.held(), mop_insight::data::funnel::MAX_HELD_STEPS);
     assert_eq!(flood.funnel.counts().unreported[&Unreported::TooMany], 2000 - 512);
     flood.check_books();
+}
+
+#[test]
+fn a_program_cannot_move_what_was_concluded_back_before_what_was_reported() {
+    let mut world =
+        World::new(FunnelOptions { inference: Inference::Allowed, ..FunnelOptions::default() });
+    world.call(Role::Server, 0, created(DATA));
+    world.call(Role::Server, 20, Act::AuthorizationRequested);
+    world.advance(80);
+    world.call(Role::Server, 30, Act::CodeIssued);
+    assert_eq!(
+        world.told(Side::Server, 19, Step::UserAuthenticated),
+        Err(HookRefusal::TimeBackwards)
+    );
+    world.told(Side::Server, 25, Step::UserAuthenticated).unwrap();
+    // A login that is told of late was not later than the code that it led to.
+    world.told(Side::Server, 31, Step::UserAuthenticated).unwrap();
+    world.advance(1000);
+    assert_eq!(world.reported(Side::Server)[2], ("user-authenticated", 25));
+    assert_eq!(world.records.len(), 6);
+    assert!(world.records.iter().all(|record| !record.inferred));
+    world.check_books();
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::{
     ConsentDigest, Funnel,
     consent::{Consent, Permissions},
     step::{Journey, Side, Step, Visibility},
-    track::{Source, Track, Unreported, Wait},
+    track::Track,
+    waiting::{Source, Unreported, Wait},
 };
 
 /// One consent, as far as it is known.

@@ -11,7 +11,7 @@ use super::{
     info::{AdditionalInfo, Expiry},
     rules::FunnelRules,
     step::{Side, Step},
-    track::{Held, Source},
+    waiting::{Held, Source},
 };
 
 impl Funnel {
