@@ -118,6 +118,9 @@ impl Funnel {
         // The track is there from the first call on: timers report on it.
         consent.track_mut(side).get_or_insert_default();
         for it in shown {
+            if !self.is_of_side(&it, side, consent.journey()) {
+                continue;
+            }
             let source = if it.is_inferred { Source::Inferred } else { Source::Wire };
             let occurrence = if it.step.repeats() { occurrence_of(&signal.exchange) } else { 0 };
             let at = signal.at.as_second().max(0);
@@ -131,9 +134,10 @@ impl Funnel {
     pub fn hook(&mut self, told: HookStep) -> Result<(), HookRefusal> {
         let HookStep { consent: id, side, step, at, info } = told;
         let digest = (self.digest)(&id);
-        // A call makes room by forgetting another consent; a program that repeats itself must not.
-        if !self.consents.contains_key(&digest) && self.consents.len() >= self.options.max_consents
-        {
+        // A call makes room by forgetting an open consent; a program that is wrong must not.
+        let is_full = self.consents.len() >= self.options.max_consents
+            && self.age.first().is_none_or(|(is_open, ..)| *is_open);
+        if is_full && !self.consents.contains_key(&digest) {
             return Err(HookRefusal::TooMany);
         }
         let (digest, mut consent) = self.take(&id);
@@ -186,6 +190,19 @@ impl Funnel {
     #[must_use]
     pub fn digest(&self, consent: &str) -> ConsentDigest {
         (self.digest)(consent)
+    }
+
+    /// Whether a call shows a step of this side at all: that the receiving side reads that a
+    /// consent was authorized, again and again, is none.
+    fn is_of_side(&self, shown: &wire::Shown, side: Side, journey: Option<Journey>) -> bool {
+        let has = |journey| {
+            let step = wire::in_journey(shown.step, &shown.info, journey, side);
+            self.rules.has_step(journey, side, step)
+        };
+        match journey {
+            Some(journey) => has(journey),
+            None => Journey::ALL.into_iter().any(has),
+        }
     }
 
     /// Proposes a step to a side, and keeps the books.
