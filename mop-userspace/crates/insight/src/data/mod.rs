@@ -13,9 +13,13 @@ pub mod consent_join;
 pub mod digest;
 pub mod endpoint;
 pub mod event;
-pub mod identity;
 pub mod funnel;
-pub mod once;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod identity;
 pub mod metrics;
+pub mod once;
+pub mod reconciliation;
 pub mod signal;
 pub mod tokens;

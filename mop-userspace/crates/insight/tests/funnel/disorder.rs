@@ -2,16 +2,16 @@
 
 use mop_insight::data::{
     funnel::{
-        FunnelOptions, History, HookRefusal, Side, Step, Unreported,
+        FunnelOptions, History, HookRefusal, Inference, Side, Step, Unreported,
         info::{AdditionalInfo, Expiry},
         journey::StepState,
     },
-    signal::{Act, Parties},
+    signal::{Act, Parties, TokenKind},
 };
 use mop_wire::Role;
 
 use crate::world::{
-    ACCESS, CONSENT, DATA, QUOTE, START, TOKEN, World, created, read, signal, time,
+    ACCESS, CONSENT, DATA, POST_SALE, QUOTE, START, TOKEN, World, created, read, signal, time,
 };
 
 #[test]
@@ -81,6 +81,17 @@ fn a_hole_keeps_back_what_comes_after_it_and_is_counted_when_the_consent_ends() 
     world.advance(500);
     assert_eq!(world.records.len(), 2);
     assert_eq!(world.funnel.held(), 5);
+    let waiting: Vec<_> = world.funnel.held_counts().for_step.into_iter().collect();
+    assert_eq!(
+        waiting,
+        [
+            (Step::UserAuthenticated, 1),
+            (Step::ConsentAuthorized, 1),
+            (Step::AuthorizationCodeCreated, 1),
+            (Step::UserRedirectedBack, 1),
+            (Step::ConsentTokenGenerated, 1),
+        ]
+    );
     // A login with a later time than the code's would keep it back for ever.
     assert_eq!(
         world.told(Side::Server, 11, Step::UserAuthenticated),
@@ -191,6 +202,30 @@ fn what_is_not_known_is_waited_for() {
 }
 
 #[test]
+fn what_a_side_reads_but_does_not_report_is_no_step_of_it() {
+    let mut world = World::new(FunnelOptions::default());
+    world.call(Role::Client, 0, created(DATA));
+    for at in 1..50 {
+        world.call(Role::Client, at, read("AUTHORISED", None, None));
+    }
+    world.advance(1000);
+    assert_eq!(world.names(Side::Client), ["consent-created"]);
+    assert_eq!(world.funnel.counts().proposed, 1);
+
+    // A service is initiated with the user's token, not with the client's own.
+    let mut service = World::new(FunnelOptions::default());
+    service.call(Role::Client, 0, created(POST_SALE));
+    service.call(Role::Client, 2, Act::ResourceAccessed { token: TokenKind::ClientCredential });
+    service.call(Role::Client, 3, ACCESS);
+    assert_eq!(service.funnel.counts().proposed, 2);
+    // A service is not reported to expire.
+    service.call(Role::Client, 4, read("REJECTED", None, Some("CONSENT_MAX_DATE_REACHED")));
+    service.advance(2_000_000);
+    assert_eq!(service.funnel.counts().proposed, 2);
+    service.check_books();
+}
+
+#[test]
 fn a_program_that_takes_over_goes_on_where_another_ended() {
     let options = FunnelOptions { history: History::Elsewhere, ..FunnelOptions::default() };
     let mut world = World::new(options);
@@ -248,7 +283,7 @@ fn memory_is_bounded_and_what_is_forgotten_is_counted() {
         info,
     };
     assert_eq!(
-        world.funnel.hook(told),
+        world.funnel.hook(told.clone()),
         Err(HookRefusal::TooMany),
         "a call may displace, a program not"
     );
@@ -260,6 +295,28 @@ fn memory_is_bounded_and_what_is_forgotten_is_counted() {
     assert_eq!(flood.funnel.held(), mop_insight::data::funnel::MAX_HELD_STEPS);
     assert_eq!(flood.funnel.counts().unreported[&Unreported::TooMany], 2000 - 512);
     flood.check_books();
+}
+
+#[test]
+fn a_program_cannot_move_what_was_concluded_back_before_what_was_reported() {
+    let mut world =
+        World::new(FunnelOptions { inference: Inference::Allowed, ..FunnelOptions::default() });
+    world.call(Role::Server, 0, created(DATA));
+    world.call(Role::Server, 20, Act::AuthorizationRequested);
+    world.advance(80);
+    world.call(Role::Server, 30, Act::CodeIssued);
+    assert_eq!(
+        world.told(Side::Server, 19, Step::UserAuthenticated),
+        Err(HookRefusal::TimeBackwards)
+    );
+    world.told(Side::Server, 25, Step::UserAuthenticated).unwrap();
+    // A login that is told of late was not later than the code that it led to.
+    world.told(Side::Server, 31, Step::UserAuthenticated).unwrap();
+    world.advance(1000);
+    assert_eq!(world.reported(Side::Server)[2], ("user-authenticated", 25));
+    assert_eq!(world.records.len(), 6);
+    assert!(world.records.iter().all(|record| !record.inferred));
+    world.check_books();
 }
 
 #[test]

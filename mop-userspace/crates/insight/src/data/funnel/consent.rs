@@ -7,7 +7,8 @@ use super::{
     event::{FunnelRecord, Identity, StepEvent, whole_seconds},
     rules::{FunnelRules, PermissionId},
     step::{Journey, Side},
-    track::{Held, Settings, Source, Track, Unreported},
+    track::Track,
+    waiting::{Held, Settings, Source, Unreported},
 };
 use crate::data::signal::{Act, MAX_PERMISSIONS, Parties, Signal};
 

@@ -112,7 +112,8 @@ impl Identity<'_> {
 }
 
 /// First eight bytes of a digest of a name: tells repetitions apart.
-pub(crate) fn occurrence_of(name: &str) -> u64 {
+#[must_use]
+pub fn occurrence_of(name: &str) -> u64 {
     let digest = Sha256::digest(name.as_bytes());
     digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }

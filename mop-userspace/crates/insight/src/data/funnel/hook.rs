@@ -269,7 +269,7 @@ mod tests {
         HookStep::parse(value.to_string().as_bytes(), &rules, now)
     }
 
-    fn told(changes: Value) -> Value {
+    fn told(changes: &Value) -> Value {
         let mut value = json!({
             "consentId": "urn:insurer:C1",
             "side": "server",
@@ -284,14 +284,14 @@ mod tests {
 
     #[test]
     fn a_step_is_taken() {
-        let step = parse(&told(json!({}))).unwrap();
+        let step = parse(&told(&json!({}))).unwrap();
         assert_eq!((step.step, step.side), (Step::UserAuthenticated, Side::Server));
-        let failed = told(json!({
+        let failed = told(&json!({
             "step": "user-authentication-failed",
             "additionalInfo": {"authentication-failure-reason": "invalid-mfa"},
         }));
         assert!(parse(&failed).is_ok());
-        let created = told(json!({
+        let created = told(&json!({
             "step": "quote-request-created", "side": "client",
             "additionalInfo": {"consent-user": "user", "quoteID": "Q-1"},
         }));
@@ -324,7 +324,7 @@ mod tests {
             ),
         ];
         for (changes, refusal) in cases {
-            let value = told(changes);
+            let value = told(&changes);
             assert_eq!(parse(&value), Err(refusal), "{value}");
             let sentence = refusal.to_string();
             assert!(sentence.len() > 30 && !sentence.contains("urn:insurer"), "{sentence}");

@@ -1,12 +1,15 @@
 //! Explains one consent: each step of its journey, and why it is not reported, in sentences.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{
     ConsentDigest, Funnel,
     consent::{Consent, Permissions},
     step::{Journey, Side, Step, Visibility},
-    track::{Source, Track, Unreported, Wait},
+    track::Track,
+    waiting::{Source, Unreported, Wait},
 };
 
 /// One consent, as far as it is known.
@@ -40,6 +43,17 @@ pub struct StepExplanation {
     pub state: StepState,
     /// The same in words.
     pub sentence: String,
+}
+
+/// What all steps that wait are waiting for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeldCounts {
+    /// For another step, by that step.
+    pub for_step: BTreeMap<Step, u64>,
+    /// For something that is not known.
+    pub unknown: BTreeMap<Unreported, u64>,
+    /// For earlier steps that may still come.
+    pub settling: u64,
 }
 
 /// Where a step stands.
@@ -92,6 +106,31 @@ impl Funnel {
         let unknown = consent.unknown();
         let sides = Side::ALL.into_iter().filter_map(|side| self.explain_side(consent, side));
         Some(Explanation { consent: digest.to_string(), journey, unknown, sides: sides.collect() })
+    }
+
+    /// What all steps that wait are waiting for. Looks at every consent.
+    #[must_use]
+    pub fn held_counts(&self) -> HeldCounts {
+        let mut counts = HeldCounts::default();
+        for consent in self.consents.values() {
+            for side in Side::ALL {
+                let Some(track) = consent.track(side) else { continue };
+                let settings = self.settings(consent, side);
+                for held in &track.held {
+                    let count = match track.wait(held, i64::MIN, settings) {
+                        Some(Wait::Prerequisite([first, ..])) => {
+                            counts.for_step.entry(first.step).or_default()
+                        }
+                        Some(Wait::Unknown(reason)) => counts.unknown.entry(reason).or_default(),
+                        Some(Wait::Prerequisite([]) | Wait::Settling(_)) | None => {
+                            &mut counts.settling
+                        }
+                    };
+                    *count += 1;
+                }
+            }
+        }
+        counts
     }
 
     fn explain_side(&self, consent: &Consent, side: Side) -> Option<SideExplanation> {

@@ -25,34 +25,35 @@ pub mod event;
 pub mod hook;
 pub mod info;
 pub mod journey;
+pub mod options;
 mod order;
 mod release;
 pub mod rules;
 pub mod snapshot;
 pub mod step;
 mod track;
+mod waiting;
 mod wire;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-
 use self::{
     consent::Consent,
     event::occurrence_of,
-    info::ConsentUser,
-    track::{Held, Proposed},
+    waiting::{Held, Proposed},
 };
 pub use self::{
     event::{FunnelRecord, StepEvent},
     hook::{HookRefusal, HookStep},
+    options::{ConsentDigest, FunnelCounts, FunnelOptions, History, MAX_CONSENTS},
     rules::FunnelRules,
     step::{FunnelKind, Journey, Side, Step, Visibility},
-    track::{MAX_HELD_STEPS, Source, Unreported},
+    track::MAX_HELD_STEPS,
+    waiting::{Source, Unreported},
     wire::Inference,
 };
 use crate::data::signal::Signal;
@@ -74,66 +75,6 @@ pub struct Funnel {
 
 /// Makes the name under which a consent is looked up; keyed, so that it cannot be guessed.
 pub type DigestOf = dyn Fn(&str) -> ConsentDigest + Send + Sync;
-
-/// A keyed digest of a consent's identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConsentDigest(pub [u8; 16]);
-
-/// How the funnel is reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FunnelOptions {
-    /// How long a step waits for earlier ones that are seen later. An interface may take 4 s
-    /// (portal, non-functional requirements), a token that is waited for a little more.
-    pub settle_seconds: i64,
-    /// `consent-user` of every consent, if it is the same for all; else the hook tells it.
-    pub consent_user: Option<ConsentUser>,
-    /// Whether steps may be concluded from others.
-    pub inference: Inference,
-    /// Who reported what happened before the first step that is seen of a consent.
-    pub history: History,
-    /// How long a user has to authorize, as the authorization server of this participant has it:
-    /// no document says it, so without it no authorization is said to have timed out.
-    pub authorization_seconds: Option<i64>,
-    /// Consents that are remembered.
-    pub max_consents: usize,
-}
-
-/// Who reported what happened before the first step that is seen of a consent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum History {
-    /// Another program, which this one takes over from: these steps count as reported.
-    Elsewhere,
-    /// Nobody: what comes after them waits for them.
-    #[default]
-    Nobody,
-}
-
-/// What became of all steps since the state was begun.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FunnelCounts {
-    /// Steps that were seen, told or timed.
-    pub proposed: u64,
-    /// Of these, reported.
-    pub reported: u64,
-    /// Of these, known already.
-    pub known: u64,
-    /// Of these, not reported, and never will be.
-    pub unreported: BTreeMap<Unreported, u64>,
-    /// Reported steps, each by its name.
-    pub by_step: BTreeMap<Step, u64>,
-    /// Of those that were reported, the inferred ones.
-    pub inferred: u64,
-    /// Reported steps that lack a member of `additionalInfo` which the document demands.
-    pub incomplete: u64,
-    /// Permissions that the platform does not take; they are left out.
-    pub permissions_refused: u64,
-    /// Consents that were forgotten after their end.
-    pub forgotten_ended: u64,
-    /// Consents that were forgotten before: more were open than are remembered.
-    pub forgotten_open: u64,
-}
 
 impl Funnel {
     /// Begins without any consent.
@@ -177,6 +118,9 @@ impl Funnel {
         // The track is there from the first call on: timers report on it.
         consent.track_mut(side).get_or_insert_default();
         for it in shown {
+            if !self.is_of_side(&it, side, consent.journey()) {
+                continue;
+            }
             let source = if it.is_inferred { Source::Inferred } else { Source::Wire };
             let occurrence = if it.step.repeats() { occurrence_of(&signal.exchange) } else { 0 };
             let at = signal.at.as_second().max(0);
@@ -190,9 +134,10 @@ impl Funnel {
     pub fn hook(&mut self, told: HookStep) -> Result<(), HookRefusal> {
         let HookStep { consent: id, side, step, at, info } = told;
         let digest = (self.digest)(&id);
-        // A call makes room by forgetting another consent; a program that repeats itself must not.
-        if !self.consents.contains_key(&digest) && self.consents.len() >= self.options.max_consents
-        {
+        // A call makes room by forgetting an open consent; a program that is wrong must not.
+        let is_full = self.consents.len() >= self.options.max_consents
+            && self.age.first().is_none_or(|(is_open, ..)| *is_open);
+        if is_full && !self.consents.contains_key(&digest) {
             return Err(HookRefusal::TooMany);
         }
         let (digest, mut consent) = self.take(&id);
@@ -253,6 +198,19 @@ impl Funnel {
     #[must_use]
     pub fn digest(&self, consent: &str) -> ConsentDigest {
         (self.digest)(consent)
+    }
+
+    /// Whether a call shows a step of this side at all: that the receiving side reads that a
+    /// consent was authorized, again and again, is none.
+    fn is_of_side(&self, shown: &wire::Shown, side: Side, journey: Option<Journey>) -> bool {
+        let has = |journey| {
+            let step = wire::in_journey(shown.step, &shown.info, journey, side);
+            self.rules.has_step(journey, side, step)
+        };
+        match journey {
+            Some(journey) => has(journey),
+            None => Journey::ALL.into_iter().any(has),
+        }
     }
 
     /// Proposes a step to a side, and keeps the books.
@@ -335,43 +293,9 @@ impl Funnel {
         }
     }
 
-    fn settings<'a>(&'a self, consent: &Consent, side: Side) -> track::Settings<'a> {
+    fn settings<'a>(&'a self, consent: &Consent, side: Side) -> waiting::Settings<'a> {
         let takes_over = self.options.history == History::Elsewhere;
         consent.settings(side, &self.rules, self.options.settle_seconds, takes_over)
-    }
-}
-
-impl Default for FunnelOptions {
-    fn default() -> Self {
-        Self {
-            settle_seconds: 60,
-            consent_user: None,
-            inference: Inference::Refused,
-            history: History::Nobody,
-            authorization_seconds: None,
-            max_consents: MAX_CONSENTS,
-        }
-    }
-}
-
-impl ConsentDigest {
-    /// Reads the form in which it is shown: 32 hexadecimal digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        if text.len() != 32 || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
-            return None;
-        }
-        for (position, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(text.get(position * 2..position * 2 + 2)?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-impl fmt::Display for ConsentDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -387,7 +311,5 @@ impl fmt::Debug for Funnel {
     }
 }
 
-/// The whole ecosystem began 519 consents in June 2024 (Workshop_PCM.pdf); about 1 KB each.
-pub const MAX_CONSENTS: usize = 50_000;
 /// Some 100 bytes each.
 pub const MAX_HELD_IN_ALL: usize = 200_000;

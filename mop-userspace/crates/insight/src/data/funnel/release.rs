@@ -11,7 +11,7 @@ use super::{
     info::{AdditionalInfo, Expiry},
     rules::FunnelRules,
     step::{Side, Step},
-    track::{Held, Source},
+    waiting::{Held, Source},
 };
 
 impl Funnel {
@@ -92,7 +92,8 @@ impl Funnel {
 
     fn expire(&mut self, consent: &mut Consent, at: i64, expiry: Expiry) {
         for side in Side::ALL {
-            if consent.track(side).is_none() {
+            let has = |it| self.rules.has_step(it, side, Step::ConsentExpired);
+            if consent.track(side).is_none() || !consent.journey().is_none_or(has) {
                 continue;
             }
             let info = AdditionalInfo { expired_by: Some(expiry), ..AdditionalInfo::default() };

@@ -15,6 +15,8 @@ use super::step::{FunnelKind, Journey, Side, Step};
 pub struct FunnelRules {
     tables: FunnelTables,
     permissions: HashMap<String, (PermissionId, Journey)>,
+    /// By [`PermissionId`].
+    names: Vec<String>,
 }
 
 /// The rules as they are kept.
@@ -74,7 +76,7 @@ pub struct InfoTable {
 
 /// A permission among the rules'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PermissionId(u16);
+pub struct PermissionId(pub(super) u16);
 
 /// Why rules cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +110,7 @@ impl FunnelRules {
         if journeys != Journey::ALL {
             return Err(RulesError::Journeys);
         }
-        let mut permissions = HashMap::new();
+        let (mut permissions, mut names) = (HashMap::new(), Vec::new());
         for table in &tables.journeys {
             for name in &table.permissions {
                 let twice = || RulesError::PermissionTwice(name.clone());
@@ -116,9 +118,10 @@ impl FunnelRules {
                 if permissions.insert(name.clone(), (PermissionId(id), table.journey)).is_some() {
                     return Err(twice());
                 }
+                names.push(name.clone());
             }
         }
-        Ok(Self { tables, permissions })
+        Ok(Self { tables, permissions, names })
     }
 
     /// The rules as they are kept.
@@ -154,8 +157,13 @@ impl FunnelRules {
     /// Name of a permission.
     #[must_use]
     pub fn permission_name(&self, id: PermissionId) -> Option<&str> {
-        let names = self.tables.journeys.iter().flat_map(|table| &table.permissions);
-        names.map(String::as_str).nth(usize::from(id.0))
+        self.names.get(usize::from(id.0)).map(String::as_str)
+    }
+
+    /// Names of all permissions, each at the place of its identifier.
+    #[must_use]
+    pub fn permission_names(&self) -> &[String] {
+        &self.names
     }
 
     /// A member of `additionalInfo`.

@@ -15,7 +15,7 @@ use super::{
     step::{Journey, Step},
     track::Track,
 };
-use crate::data::signal::Parties;
+use crate::data::signal::{MAX_PERMISSIONS, Parties};
 
 /// Everything that outlives a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ use crate::data::signal::Parties;
 pub struct Snapshot {
     /// [`SNAPSHOT_VERSION`].
     version: u32,
+    /// What the numbers of permissions mean.
+    permission_names: Vec<String>,
     /// By identifier.
     consents: Vec<ConsentState>,
     counts: FunnelCounts,
@@ -48,7 +50,8 @@ struct ConsentState {
 #[serde(rename_all = "snake_case")]
 enum PermissionsState {
     Unknown,
-    Known(Journey, Vec<String>),
+    /// Places in [`Snapshot::permission_names`].
+    Known(Journey, Vec<u16>),
     Mixed,
 }
 
@@ -73,7 +76,12 @@ impl Funnel {
         let mut consents: Vec<_> =
             self.consents.values().map(|consent| self.state_of(consent)).collect();
         consents.sort_unstable_by(|left, right| left.id.cmp(&right.id));
-        Snapshot { version: SNAPSHOT_VERSION, consents, counts: self.counts.clone() }
+        Snapshot {
+            version: SNAPSHOT_VERSION,
+            permission_names: self.rules.permission_names().to_vec(),
+            consents,
+            counts: self.counts.clone(),
+        }
     }
 
     /// Goes on from a state.
@@ -83,7 +91,7 @@ impl Funnel {
         digest: Box<DigestOf>,
         snapshot: Snapshot,
     ) -> Result<Self, SnapshotError> {
-        let Snapshot { version, consents, counts } = snapshot;
+        let Snapshot { version, permission_names, consents, counts } = snapshot;
         if version != SNAPSHOT_VERSION {
             return Err(SnapshotError::Version(version));
         }
@@ -93,7 +101,7 @@ impl Funnel {
         let mut funnel = Self::new(rules, options, digest);
         let mut seen = HashSet::new();
         for state in consents {
-            let consent = Box::new(funnel.consent_of(state)?);
+            let consent = Box::new(funnel.consent_of(state, &permission_names)?);
             let digest = funnel.digest(&consent.id);
             if !seen.insert(digest) || funnel.held + consent.held() > MAX_HELD_IN_ALL {
                 return Err(SnapshotError::Limits);
@@ -121,8 +129,7 @@ impl Funnel {
             Permissions::Unknown => PermissionsState::Unknown,
             Permissions::Mixed => PermissionsState::Mixed,
             Permissions::Known(journey, ids) => {
-                let names = ids.iter().filter_map(|id| self.rules.permission_name(*id));
-                PermissionsState::Known(*journey, names.map(str::to_owned).collect())
+                PermissionsState::Known(*journey, ids.iter().map(|id| id.0).collect())
             }
         };
         let Parties {
@@ -150,7 +157,11 @@ impl Funnel {
         }
     }
 
-    fn consent_of(&self, state: ConsentState) -> Result<Consent, SnapshotError> {
+    fn consent_of(
+        &self,
+        state: ConsentState,
+        permission_names: &[String],
+    ) -> Result<Consent, SnapshotError> {
         let ConsentState {
             id,
             permissions,
@@ -172,10 +183,13 @@ impl Funnel {
         let permissions = match permissions {
             PermissionsState::Unknown => Permissions::Unknown,
             PermissionsState::Mixed => Permissions::Mixed,
-            PermissionsState::Known(journey, names) => {
+            PermissionsState::Known(journey, places) => {
+                let names = places.iter().map(|it| permission_names.get(usize::from(*it)));
+                let names: Option<Vec<&String>> = names.collect();
                 // What the rules no longer have is not reported any more.
-                let known = names.iter().filter_map(|name| self.rules.permission(name));
-                let ids: Vec<_> = known.map(|(id, _)| id).collect();
+                let known = names.ok_or(SnapshotError::Limits)?;
+                let known = known.into_iter().filter_map(|name| self.rules.permission(name));
+                let ids: Vec<_> = known.take(MAX_PERMISSIONS).map(|(id, _)| id).collect();
                 if ids.is_empty() { Permissions::Unknown } else { Permissions::Known(journey, ids) }
             }
         };

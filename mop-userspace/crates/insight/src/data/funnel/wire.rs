@@ -148,7 +148,11 @@ pub(crate) fn shows_given(act: &Act) -> bool {
 /// What a step that a call showed is called in a journey.
 pub(crate) fn in_journey(step: Step, info: &AdditionalInfo, journey: Journey, side: Side) -> Step {
     match (journey, side, step) {
-        (Journey::PostSale, _, Step::ResourceAccessed) => Step::ServiceInitiated,
+        (Journey::PostSale, _, Step::ResourceAccessed)
+            if info.token_kind == Some(ReportedToken::ConsentToken) =>
+        {
+            Step::ServiceInitiated
+        }
         (Journey::Quote, Side::Client, Step::ConsentCreated) => Step::QuoteRequestCreated,
         (Journey::Quote, Side::Client, Step::ConsentAuthorized | Step::ConsentTokenReceived) => {
             Step::QuoteRequestAuthorized
