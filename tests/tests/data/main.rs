@@ -1,4 +1,5 @@
 //! The reports of the metrics platform, from calls.
 
+mod delivered;
 mod journey;
 mod replayed;

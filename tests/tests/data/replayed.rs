@@ -90,7 +90,8 @@ fn the_same_file_gives_the_same_records() -> Result<()> {
     let mut journey = Journey::new()?;
     journey.of_data();
     let data = |records: Vec<Value>| -> Vec<Value> {
-        let is_data = |record: &Value| record["kind"].as_str().is_some_and(|it| it.starts_with("data."));
+        let is_data =
+            |record: &Value| record["kind"].as_str().is_some_and(|it| it.starts_with("data."));
         records.into_iter().filter(is_data).collect()
     };
     let (first, second) = (data(replay(&journey)?), data(replay(&journey)?));
