@@ -214,6 +214,7 @@ fn open_data_needs_neither_caller_nor_consent() {
                 exchange: "x",
                 start: made.start,
                 ends: mop_insight::data::call::Ends::default(),
+                process: None,
                 peer_certificate: None,
                 own_certificate: None,
                 connection_end_ns: None,

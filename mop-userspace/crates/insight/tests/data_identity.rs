@@ -99,6 +99,7 @@ fn call(made: &Made, peer: Option<&CertificateFacts>, from: &[&str]) -> Call {
         exchange: "x",
         start: made.start,
         ends: Ends { local: made.local.parse().ok(), remote: made.remote.parse().ok() },
+        process: None,
         peer_certificate: peer,
         own_certificate: None,
         connection_end_ns: None,

@@ -83,6 +83,8 @@ pub struct Call {
     pub acts_at: Timestamp,
     /// Both ends of its connection.
     pub ends: Ends,
+    /// The observed process.
+    pub process: Option<u32>,
     /// Why it is none that is reported.
     pub exclusion: Option<Exclusion>,
     /// How much of it was seen.

@@ -52,6 +52,8 @@ pub struct Observed<'a> {
     pub start: Timestamp,
     /// Ends of its connection.
     pub ends: Ends,
+    /// Identifier of the observed process on this node.
+    pub process: Option<u32>,
     /// Certificate that the other side showed in the handshake.
     pub peer_certificate: Option<&'a CertificateFacts>,
     /// Certificate that the observed process showed.
@@ -160,6 +162,7 @@ impl Extractor {
             acts,
             acts_at: if flow.at_start { observed.start } else { end },
             ends: observed.ends,
+            process: observed.process,
             exclusion: settings.exclusions.of(
                 path,
                 request.headers.first("user-agent"),
