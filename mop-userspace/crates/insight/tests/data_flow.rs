@@ -307,6 +307,23 @@ fn a_restart_keeps_what_was_learnt() {
 }
 
 #[test]
+fn another_node_tells_what_it_learnt() {
+    let mut beside_authorization = analyst();
+    let (_, _) = analyse_by(&mut beside_authorization, &in_turn(vec![pushed(), by_code()]));
+    let told = beside_authorization.snapshot();
+    let mut beside_resources = analyst();
+    let mut outcomes = Vec::new();
+    let call = resource("access-1").at(1_000, 9).call();
+    let now = call.end() + SignedDuration::from_secs(3);
+    beside_resources.observe(call, &mut outcomes);
+    beside_resources.advance(now, &mut outcomes);
+    assert_eq!(outcomes, []);
+    beside_resources.absorb(&told, now, &mut outcomes).unwrap();
+    assert_eq!(events(&outcomes)[0].joined, Some(JoinedBy::Token));
+    assert_eq!(beside_resources.snapshot(), told);
+}
+
+#[test]
 fn quotes_tell_their_status() {
     let base = "/open-insurance/quote-auto/v1";
     let quoted = Made::new("POST", &format!("{base}/request"), 201)
