@@ -138,6 +138,11 @@ fn nothing_of_a_flow_is_kept_as_it_was() {
         let text = format!("{:?}", made.call());
         assert!(!secrets.iter().any(|secret| text.contains(secret)), "{text}");
     }
+    // Nor is a path printed, which may hold what is a person's.
+    let path = format!("/open-insurance/consents/v3/consents/{CONSENT}");
+    let (outcomes, _) = analyse(&[Made::new("GET", &path, 404)]);
+    let call = Made::new("GET", &path, 404).call();
+    assert!(!format!("{call:?}{outcomes:?}").contains(CONSENT));
     let mut analyst = analyst();
     let (outcomes, _) = analyse_by(&mut analyst, &calls);
     let snapshot = String::from_utf8(analyst.snapshot()).unwrap();
