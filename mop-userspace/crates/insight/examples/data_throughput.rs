@@ -108,6 +108,7 @@ fn measure(name: &str, exchanges: &[Exchange], settings: &Arc<ExtractorSettings>
                 exchange: "000000000000-1",
                 start: start + *at,
                 ends,
+                process: None,
                 peer_certificate: None,
                 own_certificate: None,
                 connection_end_ns: None,

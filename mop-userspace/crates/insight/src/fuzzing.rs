@@ -129,6 +129,7 @@ fn run(exchange: &Exchange) {
         exchange: "x",
         start: Timestamp::UNIX_EPOCH,
         ends: Ends::default(),
+        process: None,
         peer_certificate: None,
         own_certificate: None,
         connection_end_ns: None,

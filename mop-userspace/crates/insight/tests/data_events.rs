@@ -186,6 +186,22 @@ fn a_client_that_waited_in_vain_reports_408() {
 }
 
 #[test]
+fn an_answer_that_was_lost_in_a_hole_is_reported_as_what_was_seen() {
+    let mut made = Made::new("GET", "/open-insurance/channels/v2/branches", 200);
+    made.exchange.completeness.ending = Ending::LostInHole;
+    made.exchange.completeness.response.missing_bytes = 4096;
+    made.exchange.timing.response_end_ns = 0;
+    let (outcomes, _) = analyse(&[made]);
+    let record = serde_json::to_value(events(&outcomes)[0]).unwrap();
+    // Until the first byte of the answer.
+    assert_eq!(record["event"]["processTimespan"], 11);
+    assert_eq!(
+        record["completeness"],
+        json!({ "complete": false, "missing_bytes": 4096, "duration_exact": false, "body_unread": false })
+    );
+}
+
+#[test]
 fn open_data_needs_neither_caller_nor_consent() {
     let made = Made::new("GET", "/open-insurance/channels/v2/branches", 200)
         .without("x-fapi-interaction-id");
@@ -198,6 +214,7 @@ fn open_data_needs_neither_caller_nor_consent() {
                 exchange: "x",
                 start: made.start,
                 ends: mop_insight::data::call::Ends::default(),
+                process: None,
                 peer_certificate: None,
                 own_certificate: None,
                 connection_end_ns: None,

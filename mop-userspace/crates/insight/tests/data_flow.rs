@@ -138,6 +138,11 @@ fn nothing_of_a_flow_is_kept_as_it_was() {
         let text = format!("{:?}", made.call());
         assert!(!secrets.iter().any(|secret| text.contains(secret)), "{text}");
     }
+    // Nor is a path printed, which may hold what is a person's.
+    let path = format!("/open-insurance/consents/v3/consents/{CONSENT}");
+    let (outcomes, _) = analyse(&[Made::new("GET", &path, 404)]);
+    let call = Made::new("GET", &path, 404).call();
+    assert!(!format!("{call:?}{outcomes:?}").contains(CONSENT));
     let mut analyst = analyst();
     let (outcomes, _) = analyse_by(&mut analyst, &calls);
     let snapshot = String::from_utf8(analyst.snapshot()).unwrap();
@@ -304,6 +309,23 @@ fn a_restart_keeps_what_was_learnt() {
         Arc::new(common::addresses()),
     );
     assert_eq!(Analyst::new(settings).restore(&snapshot, now), Err(SnapshotError::OtherKey));
+}
+
+#[test]
+fn another_node_tells_what_it_learnt() {
+    let mut beside_authorization = analyst();
+    let (_, _) = analyse_by(&mut beside_authorization, &in_turn(vec![pushed(), by_code()]));
+    let told = beside_authorization.snapshot();
+    let mut beside_resources = analyst();
+    let mut outcomes = Vec::new();
+    let call = resource("access-1").at(1_000, 9).call();
+    let now = call.end() + SignedDuration::from_secs(3);
+    beside_resources.observe(call, &mut outcomes);
+    beside_resources.advance(now, &mut outcomes);
+    assert_eq!(outcomes, []);
+    beside_resources.absorb(&told, now, &mut outcomes).unwrap();
+    assert_eq!(events(&outcomes)[0].joined, Some(JoinedBy::Token));
+    assert_eq!(beside_resources.snapshot(), told);
 }
 
 #[test]

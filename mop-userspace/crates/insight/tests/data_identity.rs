@@ -1,4 +1,7 @@
 //! Certificates as they come: of the handshake, and forwarded by proxies in each of their ways.
+//!
+//! The fixtures were made with `openssl req -x509`, with the subjects that the ecosystem's transport
+//! and signature certificates have; their keys were not kept.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
@@ -99,6 +102,7 @@ fn call(made: &Made, peer: Option<&CertificateFacts>, from: &[&str]) -> Call {
         exchange: "x",
         start: made.start,
         ends: Ends { local: made.local.parse().ok(), remote: made.remote.parse().ok() },
+        process: None,
         peer_certificate: peer,
         own_certificate: None,
         connection_end_ns: None,

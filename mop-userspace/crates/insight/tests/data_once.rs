@@ -82,6 +82,21 @@ fn a_proxy_that_tries_twice_has_two_hops() {
 }
 
 #[test]
+fn a_proxy_on_the_way_out_is_another_process() {
+    let made = |inner_process| {
+        let mut outer = call(0, 100, 1).client().ends("10.0.0.1:50000", "203.0.113.9:443");
+        let mut inner = call(1, 98, 2).client().ends("10.0.0.1:50001", "203.0.113.9:443");
+        outer.process = Some(10);
+        inner.process = inner_process;
+        [inner, outer]
+    };
+    assert_eq!(events(&analyse(&made(Some(11))).0).len(), 1);
+    // The same process has two tries at once; and who is unknown is judged by address.
+    assert_eq!(events(&analyse(&made(Some(10))).0).len(), 2);
+    assert_eq!(events(&analyse(&made(None)).0).len(), 2);
+}
+
+#[test]
 fn both_sides_of_a_call_report() {
     let made = vec![
         call(0, 100, 1).client().ends("10.0.0.9:50000", "10.0.0.1:443"),
@@ -169,6 +184,7 @@ fn sighting(number: usize, seen: &Seen) -> Sighting {
             local: "10.0.0.1:443".parse().ok(),
             remote: format!("198.51.100.{}:1", seen.caller).parse().ok(),
         },
+        process: None,
         server: Some("x".to_owned()),
     }
 }

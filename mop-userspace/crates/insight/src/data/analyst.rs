@@ -27,7 +27,7 @@ pub use self::{counts::AnalystCounts, outcome::Outcome, parties::Addresses};
 use super::{
     call::Call,
     consent_join::{self, JoinQueue, Unjoined},
-    digest::Key,
+    digest::{Digest, Key},
     event::{EventBody, record::DataEvent, rules::Exclusion},
     once::{self, OnceWindow, Place, Settled, Sighting},
     signal::Parties,
@@ -182,6 +182,25 @@ impl Analyst {
         Ok(())
     }
 
+    /// Learns what the analyst of another node of the participant had learnt, such as one beside
+    /// the authorization server; calls that waited for it go on. The key must be the same.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]; nothing is changed then.
+    pub fn absorb(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), SnapshotError> {
+        let limit = self.settings.token_limit;
+        let other = TokenStore::restore(bytes, &self.settings.key, limit, now)?;
+        let digests = self.store.absorb(other);
+        self.spread(digests, Vec::new(), outcomes);
+        Ok(())
+    }
+
     /// What happened, since the start.
     #[must_use]
     pub fn counts(&self) -> AnalystCounts {
@@ -195,17 +214,26 @@ impl Analyst {
 
     /// Learns, and whatever waited for what was learnt.
     fn learn(&mut self, lesson: Lesson, outcomes: &mut Vec<Outcome>) {
-        let mut lessons = vec![lesson];
-        while let Some(lesson) = lessons.pop() {
-            match self.store.learn(&lesson, self.now) {
-                Taught::Learnt(digests) => {
-                    for digest in digests {
-                        lessons.extend(self.lessons.release(digest));
-                        for pending in self.waiting.release(digest) {
-                            self.join(pending, outcomes);
-                        }
-                    }
+        self.spread(Vec::new(), vec![lesson], outcomes);
+    }
+
+    /// Goes on with whatever waits for these digests, and with these lessons.
+    fn spread(
+        &mut self,
+        mut digests: Vec<Digest>,
+        mut lessons: Vec<Lesson>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        loop {
+            for digest in std::mem::take(&mut digests) {
+                lessons.extend(self.lessons.release(digest));
+                for pending in self.waiting.release(digest) {
+                    self.join(pending, outcomes);
                 }
+            }
+            let Some(lesson) = lessons.pop() else { return };
+            match self.store.learn(&lesson, self.now) {
+                Taught::Learnt(learnt) => digests = learnt,
                 Taught::Waits => {
                     let due = self.due(self.settings.settle + self.settings.join_wait);
                     let from = lesson.from.clone();

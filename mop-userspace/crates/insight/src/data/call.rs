@@ -56,9 +56,9 @@ pub struct Call {
     /// Host that was called: no port, small letters.
     pub host: Option<String>,
     /// Path before `/open-insurance/`; mostly empty.
-    pub prefix: String,
+    pub prefix: Unprinted,
     /// Path from there on, without query; empty when the call is not regulated.
-    pub path: String,
+    pub path: Unprinted,
     /// Digest of the same; of the whole path when the call is not regulated.
     pub path_digest: Digest,
     /// The endpoint of the metrics platform.
@@ -83,11 +83,17 @@ pub struct Call {
     pub acts_at: Timestamp,
     /// Both ends of its connection.
     pub ends: Ends,
+    /// The observed process.
+    pub process: Option<u32>,
     /// Why it is none that is reported.
     pub exclusion: Option<Exclusion>,
     /// How much of it was seen.
     pub seen: Completeness,
 }
+
+/// Received text that is worked with and never printed: identifiers in paths may be of persons.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Unprinted(String);
 
 /// A stretch of `CLOCK_MONOTONIC`, in nanoseconds: `start_ns <= end_ns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +213,27 @@ impl Call {
     pub fn needs_consent(&self) -> bool {
         let is_open = self.endpoint.as_ref().map_or(true, |endpoint| endpoint.group.is_open_data());
         !is_open && self.is_success()
+    }
+}
+
+impl Unprinted {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Unprinted {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Its length only.
+impl std::fmt::Debug for Unprinted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "({} bytes)", self.0.len())
     }
 }
 

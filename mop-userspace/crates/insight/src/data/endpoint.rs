@@ -218,6 +218,9 @@ impl PcmEndpoints {
     /// [`NotListed`].
     pub fn find<'t>(&self, target: &'t str) -> Result<Found<'t>, NotListed> {
         let path = regulated_path(path_of(target)).ok_or(NotListed::Unregulated)?;
+        if path.len() > MAX_PATH_BYTES {
+            return Err(NotListed::TooLong);
+        }
         let (route, _operation) =
             self.router.route("GET", path).map_err(|unrouted| match unrouted {
                 Unrouted::VersionUnknown => NotListed::OtherVersion,
@@ -294,6 +297,10 @@ pub const PREFIX: &str = "/open-insurance/";
 /// Name of the parameter that is a consent's identifier.
 const CONSENT_PARAMETER: &str = "consentId";
 
+/// A consent's identifier has at most 256 characters, three times as many bytes when every one is
+/// percent-encoded; the longest template has 150. Calls are held in memory with their path.
+pub const MAX_PATH_BYTES: usize = 2048;
+
 /// The list has 328.
 pub const MAX_ENDPOINTS: usize = 4096;
 
@@ -346,6 +353,8 @@ mod tests {
         }
     }
 
+    const CONSENT: &str = "/open-insurance/consents/v3/consents/urn:a:";
+
     #[test]
     fn what_is_not_in_the_list_says_why() {
         let endpoints = endpoints();
@@ -354,6 +363,7 @@ mod tests {
             ("/open-insurance/discovery/v1/status", NotListed::Unlisted),
             ("/open-insurance/dynamic-fields/v1/damage-and-person", NotListed::Unlisted),
             ("/open-insurance/consents/v1/consents", NotListed::OtherVersion),
+            (&format!("{CONSENT}{}", "x".repeat(MAX_PATH_BYTES)), NotListed::TooLong),
             ("/token", NotListed::Unregulated),
         ] {
             assert_eq!(endpoints.find(target), Err(expected), "{target}");

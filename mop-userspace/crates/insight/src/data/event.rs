@@ -29,12 +29,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    call::Call, consent::ConsentId, endpoint::NotListed, identity::directory_id, signal::Parties,
-};
+use super::{call::Call, consent::ConsentId, identity::directory_id, signal::Parties};
 
 /// The body of an event, in the order in which it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventBody {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +61,7 @@ pub struct EventBody {
     endpoint_uri_prefix: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AdditionalInfo {
     consent_id: String,
@@ -122,7 +120,7 @@ impl EventBody {
         let server_as_id = id(&parties.server_authorisation_server);
         let status = call.status();
         let timestamp = timestamp(call.start);
-        want(endpoint.is_some() && is_url(&call.path), Unreportable::EndpointUnlisted);
+        want(endpoint.is_some() && is_url(call.path.as_str()), Unreportable::EndpointUnlisted);
         want(call.method.name().is_some(), Unreportable::MethodUnlisted);
         want(status.is_some(), Unreportable::AnswerUnseen);
         want(
@@ -147,7 +145,7 @@ impl EventBody {
             ) if reasons.is_empty() => Ok(Self {
                 fapi_interaction_id: call.interaction.as_ref().map(|it| it.id.clone()),
                 endpoint: endpoint.template.clone(),
-                url: call.path.clone(),
+                url: call.path.as_str().to_owned(),
                 status_code,
                 http_method,
                 correlation_id: correlation_id(call),
@@ -201,9 +199,15 @@ impl Unreportable {
     }
 }
 
-impl From<NotListed> for Unreportable {
-    fn from(_not_listed: NotListed) -> Self {
-        Self::EndpointUnlisted
+/// What kind of call it is of; neither its path nor its consent.
+impl std::fmt::Debug for EventBody {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("EventBody")
+            .field("endpoint", &self.endpoint)
+            .field("http_method", &self.http_method)
+            .field("status_code", &self.status_code)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,7 +230,7 @@ fn correlation_id(call: &Call) -> String {
     hash.update(call.start.as_nanosecond().to_be_bytes());
     hash.update(call.span.start_ns.to_be_bytes());
     hash.update(call.connection.to_be_bytes());
-    hash.update(call.path.as_bytes());
+    hash.update(call.path.as_str().as_bytes());
     hash.update([0]);
     hash.update(call.interaction.as_ref().map_or("", |interaction| &interaction.id).as_bytes());
     let digest: [u8; 32] = hash.finalize().into();

@@ -5,6 +5,10 @@
 //!                                                             -> funnel  steps of each consent
 //!                                                             -> metrics figures of the participant
 //! ```
+//!
+//! Every worker has a [`call::Extractor`]; one thread owns an [`analyst::Analyst`], takes their calls
+//! in, and gets events for the outbox and signals for the funnel. What must not be kept is a keyed
+//! digest from the extractor on ([`digest`]).
 
 pub mod analyst;
 pub mod call;

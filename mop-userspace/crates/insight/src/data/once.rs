@@ -23,7 +23,7 @@
 //! |---|---|---|
 //! | server | client | the outer one is a tenant's, and the inner one does not call another organisation |
 //! | server | server | the inner caller is another address than the outer caller, or is on this node |
-//! | client | client | the inner one calls another address (a proxy on the way out) |
+//! | client | client | another process shows it (a proxy on the way out), or, where processes are unknown, it calls another address |
 //! | client | server | never: these are the two sides of one call, and each side reports |
 //!
 //! Where neither has an interaction, server within server needs a caller on this node, and client
@@ -72,6 +72,8 @@ pub struct Sighting {
     pub span: Span,
     /// Ends of the connection.
     pub ends: Ends,
+    /// The observed process.
+    pub process: Option<u32>,
     /// Organisation that was called.
     pub server: Option<String>,
 }
@@ -156,6 +158,7 @@ impl Sighting {
             connection: call.connection,
             span: call.span,
             ends: call.ends,
+            process: call.process,
             server,
         }
     }
@@ -184,7 +187,14 @@ impl Sighting {
         };
         match (outer.role, self.role) {
             (Role::Client, Role::Server) => false,
-            (Role::Client, Role::Client) => self.interaction.is_some() && has_other_remote,
+            (Role::Client, Role::Client) => {
+                // A proxy beside the application may keep the address that was called.
+                let is_passed_on = match (self.process, outer.process) {
+                    (Some(inner), Some(outer)) => inner != outer,
+                    _ => has_other_remote,
+                };
+                self.interaction.is_some() && is_passed_on
+            }
             (Role::Server, Role::Client) => {
                 outer.server.is_some() && (self.server.is_none() || self.server == outer.server)
             }

@@ -175,9 +175,21 @@ impl TokenStore {
             }
         };
         for handle in handles {
-            self.insert(*handle, &belonging);
+            self.insert(*handle, Some(&belonging));
         }
         Taught::Learnt(handles.iter().map(|handle| handle.digest).collect())
+    }
+
+    /// Takes in what another store knows; the digests that it told of.
+    pub fn absorb(&mut self, other: Self) -> Vec<Digest> {
+        let Self { entries, order, limit: _, counts: _ } = other;
+        // The most needed last, so that they are the ones that stay where there is no room.
+        for (need, expires_s, digest) in &order {
+            let Some(entry) = entries.get(digest) else { continue };
+            let handle = Handle { digest: *digest, need: *need, expires_s: *expires_s };
+            self.insert(handle, entry.belonging.as_ref());
+        }
+        order.into_iter().map(|(_, _, digest)| digest).collect()
     }
 
     /// Forgets what is over.
@@ -228,18 +240,19 @@ impl TokenStore {
         Ok(common.cloned())
     }
 
-    fn insert(&mut self, handle: Handle, belonging: &Belonging) {
+    /// `None`: different consents claim it.
+    fn insert(&mut self, handle: Handle, belonging: Option<&Belonging>) {
         let Handle { digest, need, expires_s } = handle;
-        let mut entry = Entry { belonging: Some(belonging.clone()), need, expires_s };
+        let mut entry = Entry { belonging: belonging.cloned(), need, expires_s };
         if let Some(known) = self.entries.get(&digest) {
             entry.expires_s = entry.expires_s.max(known.expires_s);
             entry.need = entry.need.max(known.need);
-            entry.belonging = match &known.belonging {
-                None => None,
+            entry.belonging = match (&known.belonging, belonging) {
+                (None, _) | (_, None) => None,
                 // What was only a hint gives way; a hint never overrules.
-                Some(old) if old.is_hint() => Some(belonging.clone()),
-                Some(old) if old.is_same(belonging) || belonging.is_hint() => Some(old.clone()),
-                Some(_) => {
+                (Some(old), Some(new)) if old.is_hint() => Some(new.clone()),
+                (Some(old), Some(new)) if old.is_same(new) || new.is_hint() => Some(old.clone()),
+                (Some(_), Some(_)) => {
                     self.counts.contradictions += 1;
                     None
                 }

@@ -126,6 +126,7 @@ pub(crate) struct Made {
     pub(crate) local: String,
     pub(crate) remote: String,
     pub(crate) connection_end_ns: Option<u64>,
+    pub(crate) process: Option<u32>,
 }
 
 impl Made {
@@ -174,6 +175,7 @@ impl Made {
             local: "10.0.0.1:443".into(),
             remote: "198.51.100.7:40112".into(),
             connection_end_ns: None,
+            process: None,
         }
     }
 
@@ -277,6 +279,7 @@ impl Made {
                 exchange: &id,
                 start: self.start,
                 ends: Ends { local: self.local.parse().ok(), remote: self.remote.parse().ok() },
+                process: self.process,
                 peer_certificate: is_mutual.then_some(&certificate),
                 own_certificate: None,
                 connection_end_ns: self.connection_end_ns,

@@ -62,7 +62,7 @@ impl Addresses {
             }
             (Role::Client, _) => {
                 let Some(host) = host else { return Some(Gap::HostAbsent) };
-                match self.directory.answerer(host, &call.prefix) {
+                match self.directory.answerer(host, call.prefix.as_str()) {
                     Ok(answerer) => {
                         parties.server_organisation = Some(answerer.organisation.to_owned());
                         parties.server_authorisation_server =

@@ -65,6 +65,10 @@ impl Bodies {
         if !is_form(headers) {
             return None;
         }
+        // What is longer is an upload, of which nothing is wanted.
+        if body.length > MAX_FORM_BYTES as u64 {
+            return None;
+        }
         let text = plain(headers, body).and_then(|bytes| match bytes {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),

@@ -52,6 +52,8 @@ pub struct Observed<'a> {
     pub start: Timestamp,
     /// Ends of its connection.
     pub ends: Ends,
+    /// Identifier of the observed process on this node.
+    pub process: Option<u32>,
     /// Certificate that the other side showed in the handshake.
     pub peer_certificate: Option<&'a CertificateFacts>,
     /// Certificate that the observed process showed.
@@ -136,11 +138,11 @@ impl Extractor {
             is_span_exact,
             method,
             host: host_of(&request.target, &request.headers),
-            prefix: if regulated.is_empty() {
-                String::new()
-            } else {
-                path.strip_suffix(regulated).unwrap_or_default().to_owned()
-            },
+            prefix: path
+                .strip_suffix(regulated)
+                .filter(|_| is_regulated)
+                .unwrap_or_default()
+                .into(),
             path_digest: key.digest(
                 Subject::Path,
                 if regulated.is_empty() { path } else { regulated }.as_bytes(),
@@ -160,6 +162,7 @@ impl Extractor {
             acts,
             acts_at: if flow.at_start { observed.start } else { end },
             ends: observed.ends,
+            process: observed.process,
             exclusion: settings.exclusions.of(
                 path,
                 request.headers.first("user-agent"),
@@ -171,7 +174,7 @@ impl Extractor {
                     + completeness.response.missing_bytes,
                 is_body_unread: self.bodies.is_unread,
             },
-            path: found.as_ref().map_or(regulated, |found| found.path).to_owned(),
+            path: found.as_ref().map_or(regulated, |found| found.path).into(),
             endpoint: found.map(|found| found.endpoint),
         })
     }

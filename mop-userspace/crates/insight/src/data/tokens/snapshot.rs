@@ -119,15 +119,7 @@ impl TokenStore {
             if expires_s <= now.as_second() {
                 continue;
             }
-            store.insert(
-                Handle { digest, need, expires_s },
-                belonging.as_ref().unwrap_or(&Belonging::Client),
-            );
-            if belonging.is_none()
-                && let Some(entry) = store.entries.get_mut(&digest)
-            {
-                entry.belonging = None;
-            }
+            store.insert(Handle { digest, need, expires_s }, belonging.as_ref());
         }
         store.counts = super::StoreCounts::default();
         Ok(store)
