@@ -21,7 +21,7 @@
 //! Workshop_PCM.pdf.
 //!
 //! Each call costs a few look-ups. Memory: [`MAX_ORGANISATIONS`] organisations of
-//! [`MAX_ENDPOINTS`] endpoints and eight days, some 100 KB each.
+//! [`MAX_ENDPOINTS`] endpoints and eight days, half a megabyte each.
 
 pub mod compare;
 mod day;
