@@ -304,6 +304,21 @@ fn what_a_participant_publishes_is_compared() {
 }
 
 #[test]
+fn a_call_that_is_told_minutes_late_is_counted_and_does_not_raise_the_peak_of_another_second() {
+    let mut metrics = Metrics::new(options());
+    for second in [1000, 1000, 1000 - 128, 1000 - 256, 999, 999, 999] {
+        metrics.observe(&call(DAY + second, AUTO, 200, 10));
+    }
+    let figures = data(&metrics, DAY + 2000, Period::Current);
+    assert_eq!(figures.peak_tps.current_day, 3);
+    metrics.observe(&call(DAY + 1000 - 128, AUTO, 200, 10));
+    metrics.observe(&call(DAY + 1000 - 256, AUTO, 200, 10));
+    let figures = data(&metrics, DAY + 2000, Period::Current);
+    assert_eq!(figures.peak_tps.current_day, 3);
+    assert_eq!(figures.invocations.medium_priority.current_day, 9);
+}
+
+#[test]
 fn memory_is_bounded() {
     let mut metrics = Metrics::new(options());
     for number in 0..1000 {
