@@ -45,7 +45,8 @@ pub use self::{
 };
 use self::{priority::LevelLimit, tenant::Tenant};
 
-/// What one call adds.
+/// What one call adds to the figures of the organisation that was called. A call that this node made
+/// is none of its own organisation's: only those seen in the role of the server belong here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallFigures<'a> {
     /// Organisation that was called.
