@@ -3,7 +3,7 @@
 use mop_insight::data::{
     funnel::{
         FunnelOptions, History, HookRefusal, Inference, Side, Step, Unreported,
-        info::{AdditionalInfo, Expiry},
+        info::{Actor, AdditionalInfo, Expiry},
         journey::StepState,
     },
     signal::{Act, Parties, TokenKind},
@@ -172,6 +172,31 @@ fn the_reason_of_a_rejection_decides_which_step_it_is() {
         assert_eq!(names.get(4), Some(&"user-redirected-back"), "{code}");
         world.check_books();
     }
+}
+
+#[test]
+fn a_rejection_of_what_was_given_is_a_revocation() {
+    let mut world = World::new(FunnelOptions::default());
+    world.call(Role::Client, 0, created(DATA));
+    world.call(Role::Client, 2, Act::AuthorizationRequested);
+    world.call(Role::Client, 11, Act::RedirectedBack { is_success: true });
+    world.call(Role::Client, 12, TOKEN);
+    let code = Some("INTERNAL_SECURITY_REASON");
+    world.call(Role::Client, 20, read("REJECTED", Some("ASPSP"), code));
+    world.advance(1000);
+    assert_eq!(world.reported(Side::Client)[4], ("consent-revoked", 20));
+    assert_eq!(world.records[4].event.additional_info.revoked_by, Some(Actor::System));
+}
+
+#[test]
+fn the_time_to_authorize_begins_with_the_first_sight_of_the_creation() {
+    let options = FunnelOptions { authorization_seconds: Some(300), ..FunnelOptions::default() };
+    let mut world = World::new(options);
+    world.call(Role::Client, 0, created(DATA));
+    world.call(Role::Server, 3, created(DATA));
+    world.advance(1000);
+    assert_eq!(world.reported(Side::Server)[1], ("consent-expired", 300));
+    assert_eq!(world.reported(Side::Client)[1], ("consent-expired", 300));
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn check_order(records: &[FunnelRecord], options: &FunnelOptions) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn order_holds_and_a_restart_changes_nothing(

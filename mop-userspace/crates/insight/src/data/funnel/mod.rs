@@ -6,7 +6,7 @@
 //! advance  (a time ran out) ────┘      └─ held, with the reason      └─ counted, with the reason
 //! ```
 //!
-//! A step is reported once a step that must come before it was reported ([`order`]), never with a
+//! A step is reported once a step that must come before it was reported (`order.rs`), never with a
 //! time before the last one that was reported, and not before [`FunnelOptions::settle_seconds`]
 //! have passed. Nothing is invented: a step was seen, was told, is a time that ran out, or is
 //! marked as inferred, which is off unless [`Inference::Allowed`].

@@ -1,6 +1,6 @@
 //! Durations in buckets that grow with them: a percentile of any number of calls in little memory.
 //!
-//! Each power of two of microseconds is cut into [`PARTS`] buckets of equal width, so a bucket is
+//! Each power of two of microseconds is cut into 16 buckets of equal width, so a bucket is
 //! at most 1/16 of its lower bound wide. What is told is the middle of a bucket: the relative error
 //! is at most 1/32 (3.2 %), for durations of 64 us to 134 s; shorter and longer ones are counted
 //! at these bounds.

@@ -21,7 +21,7 @@
 //! Workshop_PCM.pdf.
 //!
 //! Each call costs a few look-ups. Memory: [`MAX_ORGANISATIONS`] organisations of
-//! [`MAX_ENDPOINTS`] endpoints and eight days, some 100 KB each.
+//! [`MAX_ENDPOINTS`] endpoints and eight days, half a megabyte each.
 
 pub mod compare;
 mod day;
@@ -45,7 +45,8 @@ pub use self::{
 };
 use self::{priority::LevelLimit, tenant::Tenant};
 
-/// What one call adds.
+/// What one call adds to the figures of the organisation that was called. A call that this node made
+/// is none of its own organisation's: only those seen in the role of the server belong here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallFigures<'a> {
     /// Organisation that was called.
