@@ -164,7 +164,7 @@ impl Detector {
     }
 
     fn learn(&mut self, value: f64, day: usize, week: usize, expectations: [Option<f64>; 4]) {
-        self.seen += 1;
+        self.seen = self.seen.saturating_add(1);
         let first = 1.0 / self.seen as f64;
         self.recent += first.max(RECENT_WEIGHT) * (value - self.recent);
         self.level += first.max(LEVEL_WEIGHT) * (value - self.level);

@@ -31,7 +31,7 @@ impl Shape {
     pub(super) fn surprise(&mut self, units: f64, seen: u64) -> f64 {
         let most = (HEIGHTS / 2) as f64;
         let height = (units.round().clamp(-most, most) + most) as usize;
-        self.recent = (self.recent * HEIGHTS + height) % SHAPES;
+        self.recent = (self.recent % SHAPES * HEIGHTS + height) % SHAPES;
         let Some(count) = self.counts.get_mut(self.recent) else { return 0.0 };
         let novelty = if *count < FAMILIAR { 1.0 / (1.0 + f64::from(*count)) } else { 0.0 };
         *count = count.saturating_add(1);

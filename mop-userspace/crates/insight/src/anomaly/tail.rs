@@ -33,7 +33,7 @@ impl Tail {
     pub(super) fn surprise(&mut self, statistic: f64) -> f64 {
         let logarithm = (statistic + FLOOR).ln();
         let beyond = logarithm - self.quantile;
-        let surprise = if self.seen >= FIRST && beyond > 0.0 {
+        let surprise = if self.seen >= FIRST && beyond > LEAST_BEYOND {
             let surprise = VOTE + beyond / self.excess.max(LEAST_EXCESS);
             // A history of n values says little about chances below one in n.
             let known = (self.seen as f64).ln();
@@ -46,7 +46,7 @@ impl Tail {
     }
 
     fn learn(&mut self, logarithm: f64) {
-        self.seen += 1;
+        self.seen = self.seen.saturating_add(1);
         if self.seen <= FIRST {
             self.quantile = self.quantile.max(logarithm);
             return;
@@ -57,7 +57,7 @@ impl Tail {
             return;
         }
         self.quantile += step * (1.0 - RARE);
-        self.above += 1;
+        self.above = self.above.saturating_add(1);
         let excess = (logarithm - self.quantile).clamp(0.0, MOST_EXCESS * self.excess);
         let weight = 1.0 / (self.above as f64 + PRIOR_WEIGHT).min(MOST_WEIGHT);
         self.excess += weight * (excess - self.excess);
@@ -85,6 +85,8 @@ const PRIOR_WEIGHT: f64 = 10.0;
 const MOST_WEIGHT: f64 = 100.0;
 /// An excess of more than these means is cut, so that an incident does not become the norm.
 const MOST_EXCESS: f64 = 6.0;
+/// The quantile of a statistic that never changes sinks a little below it: no surprise.
+const LEAST_BEYOND: f64 = 0.001;
 /// Tails lighter than this are not believed.
 const LEAST_EXCESS: f64 = 0.05;
 /// What part of a surprise counts that is beyond what the history can know.
