@@ -40,8 +40,7 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode, Failure> {
         let name = path.display().to_string();
         let file = File::open(path)
             .map_err(|error| Failure::runtime(format!("cannot open {name}: {error}")))?;
-        score(file, &mut out, arguments.json)
-            .map_err(|failure| failure.in_context(&name))?;
+        score(file, &mut out, arguments.json).map_err(|failure| failure.in_context(&name))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,9 +66,8 @@ fn score(input: impl Read, out: &mut impl Write, json: bool) -> Result<(), Failu
             return Ok(());
         }
         number += 1;
-        let wrong = |what: &dyn std::fmt::Display| {
-            Failure::runtime(format!("line {number}: {what}"))
-        };
+        let wrong =
+            |what: &dyn std::fmt::Display| Failure::runtime(format!("line {number}: {what}"));
         if line.len() > MAX_LINE_BYTES {
             return Err(wrong(&format_args!("longer than {MAX_LINE_BYTES} bytes")));
         }
@@ -106,10 +104,8 @@ mod tests {
 
     #[test]
     fn rows_come_out_scored_in_their_order() {
-        let (out, result) = scored(
-            "timestamp,value\n2014-04-01 00:00:00,1.50\r\n\n2014-04-01T00:05:00Z,2",
-            false,
-        );
+        let (out, result) =
+            scored("timestamp,value\n2014-04-01 00:00:00,1.50\r\n\n2014-04-01T00:05:00Z,2", false);
         assert_eq!(result, Ok(()));
         assert_eq!(
             out,

@@ -9,3 +9,5 @@
 
 pub mod anomaly;
 pub mod data;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;

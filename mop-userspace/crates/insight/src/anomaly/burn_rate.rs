@@ -155,9 +155,8 @@ impl<const SLOTS: usize> Ring<SLOTS> {
     fn sums(&self, last: i64, count: i64) -> (u64, u64) {
         let first = last.saturating_sub(count.max(1) - 1);
         let wanted = self.slots.iter().filter(|slot| (first..=last).contains(&slot.number));
-        wanted.fold((0, 0), |(bad, all), slot| {
-            (bad + u64::from(slot.bad), all + u64::from(slot.all))
-        })
+        wanted
+            .fold((0, 0), |(bad, all), slot| (bad + u64::from(slot.bad), all + u64::from(slot.all)))
     }
 }
 

@@ -43,9 +43,11 @@ pub struct Detector {
 /// What a detector says of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Assessment {
-    /// How unlike its series the value is and no recent alarm told already, from 0 to less than 1.
-    /// One half is the evidence at which alarms open; see [`crate::anomaly`] for the scale.
+    /// How unlike its series the value is and no recent value told already, from 0 to less than 1;
+    /// see [`crate::anomaly`] for the scale.
     pub score: f64,
+    /// The same with what the last few values told: at one half, an alarm opens.
+    pub urgency: f64,
     /// The value.
     pub seen: f64,
     /// What was expected in its place.
@@ -103,13 +105,10 @@ impl Detector {
         ];
         let from_level = value - self.level;
         let units = from_level / (self.from_level.scale() + grain);
-        let mut weighing = Weighing { votes: 0.0, greatest: 0.0, cause: None, expected: self.level };
-        let all = [
-            &mut self.from_recent,
-            &mut self.from_level,
-            &mut self.from_day,
-            &mut self.from_week,
-        ];
+        let mut weighing =
+            Weighing { votes: 0.0, greatest: 0.0, cause: None, expected: self.level };
+        let all =
+            [&mut self.from_recent, &mut self.from_level, &mut self.from_day, &mut self.from_week];
         for (residuals, (against, expected)) in all.into_iter().zip(expectations) {
             if let Some(expected) = expected {
                 let surprise = residuals.surprise(value - expected, grain, seen);
@@ -131,12 +130,23 @@ impl Detector {
         let known = if seen < SETTLING { 0.0 } else { (seen as f64 / LEARNING).min(1.0) };
         let news = self.habit.news(weighing.votes * known);
         Assessment {
-            score: 1.0 - (-news / VOTES_OF_SCORE).exp(),
+            score: 1.0 - (-news.of_value / VOTES_OF_SCORE).exp(),
+            urgency: 1.0 - (-news.of_incident / VOTES_OF_SCORE).exp(),
             seen: value,
             expected: weighing.expected,
-            cause: weighing.cause.filter(|_| news > 0.0),
+            cause: weighing.cause.filter(|_| weighing.votes > 0.0),
             pressing: self.best_fitting().drift().abs() >= PRESSING,
         }
+    }
+
+    /// What is usual at a time: the least and the most of what this hour of the week and this time of
+    /// the day have; the level instead of what is not known yet.
+    #[must_use]
+    pub fn usual_at(&self, time: i64) -> (f64, f64) {
+        let of_week = self.week.expected(slot(time, WEEK, WEEK_SLOTS), LEAST_VISITS_IN_WEEK);
+        let of_day = self.day.expected(slot(time, DAY, DAY_SLOTS), LEAST_DAYS);
+        let (of_week, of_day) = (of_week.unwrap_or(self.level), of_day.unwrap_or(self.level));
+        (of_week.min(of_day), of_week.max(of_day))
     }
 
     /// Whether so few values were seen that scores are held back.
@@ -222,8 +232,8 @@ impl Weighing {
 }
 
 impl Assessment {
-    fn nothing(seen: f64, expected: f64) -> Self {
-        Self { score: 0.0, seen, expected, cause: None, pressing: false }
+    pub(super) fn nothing(seen: f64, expected: f64) -> Self {
+        Self { score: 0.0, urgency: 0.0, seen, expected, cause: None, pressing: false }
     }
 }
 
@@ -266,8 +276,8 @@ const GRAIN: f64 = 1e-12;
 /// Scores grow to full strength over so many values, and are nothing before the first few.
 const LEARNING: f64 = 200.0;
 const SETTLING: u64 = 20;
-/// A score of one half is this times ln 2: some four votes.
-const VOTES_OF_SCORE: f64 = 6.0;
+/// A score of one half is this times ln 2: some three and a half votes.
+const VOTES_OF_SCORE: f64 = 5.0;
 /// A short mean this far from the expectation, in mean absolute residuals, is still away from it.
 const PRESSING: f64 = 1.75;
 /// Values are finite and fit into the profile.

@@ -1,4 +1,4 @@
-//! From scores to alarms that open once and close once.
+//! From urgencies to alarms that open once and close once.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,17 +23,17 @@ pub enum Transition {
 }
 
 impl Hysteresis {
-    /// Takes the score of a value, and whether the last values are still away from what is expected.
-    pub fn step(&mut self, score: f64, pressing: bool) -> Option<Transition> {
+    /// Takes the urgency of a value, and whether the last values are still away from what is expected.
+    pub fn step(&mut self, urgency: f64, pressing: bool) -> Option<Transition> {
         if !self.open {
-            if score < OPENING_SCORE {
+            if urgency < OPENING_URGENCY {
                 return None;
             }
             *self = Self { open: true, calm: 0, held: 0 };
             return Some(Transition::Opened);
         }
         self.held = self.held.saturating_add(1);
-        let calm = !pressing && score < CLOSING_SCORE;
+        let calm = !pressing && urgency < CLOSING_URGENCY;
         self.calm = if calm { self.calm.saturating_add(1) } else { 0 };
         if self.calm < CALM_VALUES && self.held < MOST_VALUES {
             return None;
@@ -49,10 +49,10 @@ impl Hysteresis {
     }
 }
 
-/// An alarm opens at this score: some four votes.
-pub const OPENING_SCORE: f64 = 0.5;
+/// An alarm opens at this urgency: some three and a half votes.
+pub const OPENING_URGENCY: f64 = 0.5;
 /// It stays open above this one.
-const CLOSING_SCORE: f64 = 0.25;
+const CLOSING_URGENCY: f64 = 0.25;
 /// It closes after so many values that are usual, so that it does not flutter.
 const CALM_VALUES: u16 = 5;
 /// What lasts longer is the new normal: a day of five minutes.

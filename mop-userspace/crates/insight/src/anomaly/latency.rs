@@ -50,10 +50,11 @@ impl LatencyDetector {
             _ => Change::Above,
         };
         Some(Assessment {
-            score: 1.0 - (-news / VOTES_OF_SCORE).exp(),
+            score: 1.0 - (-news.of_value / VOTES_OF_SCORE).exp(),
+            urgency: 1.0 - (-news.of_incident / VOTES_OF_SCORE).exp(),
             seen: percentile,
             expected,
-            cause: (news > 0.0).then_some(Cause { against: Against::Level, change }),
+            cause: (votes > 0.0).then_some(Cause { against: Against::Level, change }),
             pressing: slower,
         })
     }
@@ -76,12 +77,12 @@ const LEAST_RATIO: f64 = 1.5;
 /// Windows before anything is said.
 const LEARNING: u64 = 60;
 /// An alarm opens at this times ln 2: two statistics that agree.
-const VOTES_OF_SCORE: f64 = 2.2;
+const VOTES_OF_SCORE: f64 = 1.8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anomaly::OPENING_SCORE;
+    use crate::anomaly::OPENING_URGENCY;
 
     fn window(at: u64, factor: f64) -> Sketch {
         let mut sketch = Sketch::default();
@@ -96,12 +97,12 @@ mod tests {
     fn slower_calls_open_an_alarm_and_faster_ones_do_not() {
         let mut detector = LatencyDetector::default();
         for at in 0..2000 {
-            let score = detector.observe(&window(at, 1.0)).unwrap().score;
-            assert!(score < OPENING_SCORE, "{at}: {score}");
+            let score = detector.observe(&window(at, 1.0)).unwrap().urgency;
+            assert!(score < OPENING_URGENCY, "{at}: {score}");
         }
         assert!(detector.clone().observe(&window(1, 0.2)).unwrap().score == 0.0);
         let slow = detector.observe(&window(1, 4.0)).unwrap();
-        assert!(slow.score >= OPENING_SCORE && slow.pressing, "{slow:?}");
+        assert!(slow.urgency >= OPENING_URGENCY && slow.pressing, "{slow:?}");
         assert!((0.08..0.12).contains(&slow.expected));
         assert_eq!(detector.observe(&Sketch::default()), None);
     }

@@ -9,6 +9,7 @@ pub mod forecast;
 mod habit;
 mod hysteresis;
 mod latency;
+mod load;
 mod profile;
 mod reason;
 mod residual;
@@ -22,7 +23,7 @@ mod watch;
 
 pub use self::{
     detector::{Assessment, Detector, GREATEST},
-    hysteresis::{Hysteresis, OPENING_SCORE, Transition},
+    hysteresis::{Hysteresis, OPENING_URGENCY, Transition},
     latency::LatencyDetector,
     reason::{Against, Cause, Change, Reason},
     share::ShareDetector,

@@ -16,6 +16,8 @@ pub enum Against {
     Day,
     /// The same hour of other weeks.
     Week,
+    /// What both of them make of the time.
+    Time,
     /// All values so far.
     Range,
     /// The shapes that values made so far.
@@ -67,6 +69,7 @@ impl fmt::Display for Cause {
             Against::Level => "in the long run",
             Against::Day => "usual at this time of the day",
             Against::Week => "usual at this hour of the week",
+            Against::Time => "usual at such a time",
             Against::Range => return formatter.write_str(self.beyond()),
             Against::Shape => {
                 return formatter.write_str("values follow each other as they seldom did before");
@@ -96,7 +99,8 @@ impl Cause {
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cause, expected, seen } = self;
-        let bound = if cause.against == Against::Range { "the limit was" } else { "expected about" };
+        let bound =
+            if cause.against == Against::Range { "the limit was" } else { "expected about" };
         write!(formatter, "{cause}: {bound} {}, seen {}", Figure(*expected), Figure(*seen))
     }
 }

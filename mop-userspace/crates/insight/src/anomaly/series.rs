@@ -113,7 +113,7 @@ impl SeriesScorer {
             },
         };
         let assessment = self.detector.observe(row.time, row.value);
-        self.alarm.step(assessment.score, assessment.pressing);
+        self.alarm.step(assessment.urgency, assessment.pressing);
         Ok(Some(ScoredRow { row, assessment, alarm: self.alarm.is_open() }))
     }
 }

@@ -15,14 +15,21 @@ pub struct ShareDetector {
     events: f64,
     #[serde(with = "bits")]
     calls: f64,
-    /// The same of the last few windows.
-    #[serde(with = "bits")]
-    recent_events: f64,
-    #[serde(with = "bits")]
-    recent_calls: f64,
+    /// The same of the last few windows, and of some more for keys with few calls.
+    recent: Counts,
+    lately: Counts,
     /// How much more the share varies than chance would have it; 1 when no more.
     #[serde(with = "bits")]
     dispersion: f64,
+}
+
+/// Events, and the calls they are of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Counts {
+    #[serde(with = "bits")]
+    events: f64,
+    #[serde(with = "bits")]
+    of: f64,
 }
 
 impl Default for ShareDetector {
@@ -30,8 +37,8 @@ impl Default for ShareDetector {
         Self {
             events: PRIOR_EVENTS,
             calls: PRIOR_CALLS,
-            recent_events: 0.0,
-            recent_calls: 0.0,
+            recent: Counts { events: 0.0, of: 0.0 },
+            lately: Counts { events: 0.0, of: 0.0 },
             dispersion: 1.0,
         }
     }
@@ -44,34 +51,35 @@ impl ShareDetector {
         let (events, of) = (events.min(of) as f64, of as f64);
         let usual = self.events / self.calls;
         if of <= 0.0 {
-            return Assessment {
-                score: 0.0,
-                seen: usual,
-                expected: usual,
-                cause: None,
-                pressing: false,
-            };
+            return Assessment::nothing(usual, usual);
         }
         // A short history is given the benefit of the doubt.
         let (_, most) = wilson_interval(self.events, self.calls, DOUBT_UNITS);
-        self.recent_events = self.recent_events * RECENT_KEPT + events;
-        self.recent_calls = self.recent_calls * RECENT_KEPT + of;
-        let recent = (self.recent_events, self.recent_calls);
-        let surprise = |(events, of)| {
-            if events < LEAST_EVENTS { 0.0 } else { share_surprise(events, of, most) }
-        };
-        let (now, lately) = (surprise((events, of)), surprise(recent));
-        let (seen_events, seen_of) = if now >= lately { (events, of) } else { recent };
-        let news = (now.max(lately) / self.dispersion - FREE).max(0.0);
+        let now = Counts { events, of };
+        self.recent.fade_and_add(RECENT_KEPT, now);
+        self.lately.fade_and_add(LATELY_KEPT, now);
+        let mut strongest = (now, now.surprise(most));
+        // What is over is not alarming because the longer of the two still holds it.
+        let still = self.recent.events > self.recent.of * most;
+        for (counts, counts_now) in [(self.recent, true), (self.lately, still)] {
+            let surprise = if counts_now { counts.surprise(most) } else { 0.0 };
+            if surprise > strongest.1 {
+                strongest = (counts, surprise);
+            }
+        }
+        let (counts, surprise) = strongest;
+        let news = (surprise / self.dispersion - FREE).max(0.0);
         self.learn(events, of, usual, most);
-        let (least, _) = wilson_interval(recent.0, recent.1, DOUBT_UNITS);
-        let change = if now >= lately { Change::Above } else { Change::DriftingUp };
+        let (least, _) = wilson_interval(self.recent.events, self.recent.of, DOUBT_UNITS);
+        let change = if counts == now { Change::Above } else { Change::DriftingUp };
+        let score = 1.0 - (-news / SURPRISE_OF_SCORE).exp();
         Assessment {
-            score: 1.0 - (-news / SURPRISE_OF_SCORE).exp(),
-            seen: seen_events / seen_of,
+            score,
+            urgency: score,
+            seen: counts.events / counts.of,
             expected: usual,
             cause: (news > 0.0).then_some(Cause { against: Against::Share, change }),
-            pressing: recent.0 >= LEAST_EVENTS && least > most,
+            pressing: self.recent.events >= LEAST_EVENTS && least > most,
         }
     }
 
@@ -95,6 +103,17 @@ impl ShareDetector {
     }
 }
 
+impl Counts {
+    fn fade_and_add(&mut self, kept: f64, new: Self) {
+        self.events = self.events * kept + new.events;
+        self.of = self.of * kept + new.of;
+    }
+
+    fn surprise(self, usual: f64) -> f64 {
+        if self.events < LEAST_EVENTS { 0.0 } else { share_surprise(self.events, self.of, usual) }
+    }
+}
+
 /// What is believed before anything was seen: one in two hundred, as much as a hundred calls say.
 const PRIOR_EVENTS: f64 = 0.5;
 const PRIOR_CALLS: f64 = 100.0;
@@ -106,6 +125,8 @@ const DOUBT_UNITS: f64 = 1.645;
 const KEPT: f64 = 1.0 - 1.0 / 1440.0;
 /// And this part of the last few: five windows.
 const RECENT_KEPT: f64 = 0.8;
+/// And this one of some more: twenty-five windows.
+const LATELY_KEPT: f64 = 0.96;
 /// Two failures are no incident, whatever the share.
 const LEAST_EVENTS: f64 = 3.0;
 /// Surprise that is free, and what it takes beyond that for a score of 1 - 1/e. An alarm opens at
@@ -114,25 +135,26 @@ const FREE: f64 = 6.0;
 const SURPRISE_OF_SCORE: f64 = 11.5;
 /// Times the expected number of events that a window may teach.
 const MOST_EVENTS: f64 = 3.0;
-/// The last hundred windows weigh most in the dispersion, none with more than so many times of it.
-const DISPERSION_WEIGHT: f64 = 0.01;
-const MOST_SPREAD: f64 = 9.0;
+/// The last five hundred windows weigh most in the dispersion, none with more than so many times of
+/// it: an incident is no dispersion.
+const DISPERSION_WEIGHT: f64 = 0.002;
+const MOST_SPREAD: f64 = 4.0;
 const LEAST_VARIANCE: f64 = 0.25;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anomaly::OPENING_SCORE;
+    use crate::anomaly::OPENING_URGENCY;
 
     #[test]
     fn five_times_the_failures_open_an_alarm_within_a_window_when_calls_are_many() {
         let mut share = ShareDetector::default();
         for at in 0..1440 {
-            let score = share.observe(8 + at % 5, 1000).score;
-            assert!(score < OPENING_SCORE, "{at}: {score}");
+            let score = share.observe(8 + at % 5, 1000).urgency;
+            assert!(score < OPENING_URGENCY, "{at}: {score}");
         }
         let assessment = share.observe(50, 1000);
-        assert!(assessment.score >= OPENING_SCORE && assessment.pressing, "{assessment:?}");
+        assert!(assessment.score >= OPENING_URGENCY && assessment.pressing, "{assessment:?}");
         assert!((assessment.expected - 0.01).abs() < 0.002);
         assert_eq!(assessment.seen, 0.05);
     }
@@ -142,11 +164,11 @@ mod tests {
         let mut share = ShareDetector::default();
         for at in 0..1440 {
             let score = share.observe(u64::from(at % 50 == 0), 4).score;
-            assert!(score < OPENING_SCORE, "{at}: {score}");
+            assert!(score < OPENING_URGENCY, "{at}: {score}");
         }
         let score = share.observe(2, 4).score;
-        assert!(score < OPENING_SCORE, "{score}");
-        let windows = (1..).find(|_| share.observe(4, 4).score >= OPENING_SCORE).unwrap();
+        assert!(score < OPENING_URGENCY, "{score}");
+        let windows = (1..).find(|_| share.observe(4, 4).score >= OPENING_URGENCY).unwrap();
         assert!(windows <= 2, "{windows}");
     }
 
@@ -159,7 +181,7 @@ mod tests {
         for _ in 0..30 {
             share.observe(100, 100);
         }
-        assert!(share.observe(100, 100).score > OPENING_SCORE);
+        assert!(share.observe(100, 100).score > OPENING_URGENCY);
     }
 
     #[test]

@@ -136,8 +136,8 @@ impl TryFrom<Parts> for Sketch {
         let Parts { first, bins, zeros } = parts;
         let sum = bins.iter().try_fold(zeros, |sum, times| sum.checked_add(*times));
         let last = i64::from(first) + bins.len() as i64;
-        let in_bounds = bins.is_empty()
-            || (first >= bin(LEAST) - 1 && last <= i64::from(bin(GREATEST)) + 1);
+        let in_bounds =
+            bins.is_empty() || (first >= bin(LEAST) - 1 && last <= i64::from(bin(GREATEST)) + 1);
         match sum {
             Some(count) if in_bounds && bins.len() <= MAX_BINS => {
                 Ok(Self { first, bins, zeros, count })

@@ -11,8 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Assessment, Detector, Hysteresis, OPENING_SCORE, Reason, Sketch, Transition,
-    counts::count_surprise, latency::LatencyDetector, share::ShareDetector,
+    Assessment, Detector, Hysteresis, Reason, Sketch, Transition, latency::LatencyDetector,
+    load::Load, share::ShareDetector,
 };
 
 /// What was counted for a key in a window.
@@ -80,6 +80,7 @@ struct Watched {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeyState {
     calls: Detector,
+    load: Load,
     errors: ShareDetector,
     latency: LatencyDetector,
     alarms: [Hysteresis; 3],
@@ -159,11 +160,10 @@ impl<K: Clone + Eq + Hash> Watch<K> {
 impl KeyState {
     fn observe<K: Clone>(&mut self, key: &K, window: Window<'_>) -> Vec<Alarm<K>> {
         let Window { time, calls, errors, latencies } = window;
-        let mut of_calls = self.calls.observe(time, calls as f64);
-        // A few calls more or less are chance, however regular they were before.
-        if count_surprise(calls as f64, of_calls.expected) < LEAST_SURPRISE && !of_calls.pressing {
-            of_calls.score = of_calls.score.min(OPENING_SCORE / 2.0);
-        }
+        let usual = self.calls.usual_at(time);
+        let is_learning = self.calls.is_learning();
+        let of_series = self.calls.observe(time, calls as f64);
+        let of_calls = self.load.weigh(calls as f64, usual, is_learning, of_series);
         let assessments = [
             (Signal::Calls, Some(of_calls)),
             (Signal::Errors, Some(self.errors.observe(errors, calls))),
@@ -172,7 +172,7 @@ impl KeyState {
         let mut alarms = Vec::new();
         for (hysteresis, (signal, assessment)) in self.alarms.iter_mut().zip(assessments) {
             let Some(assessment) = assessment else { continue };
-            let transition = hysteresis.step(assessment.score, assessment.pressing);
+            let transition = hysteresis.step(assessment.urgency, assessment.pressing);
             alarms.extend(transition.map(|it| Alarm::new(key, signal, &assessment, it)));
         }
         alarms
@@ -197,14 +197,14 @@ impl KeyState {
 
 impl<K: Clone> Alarm<K> {
     fn new(key: &K, signal: Signal, assessment: &Assessment, transition: Transition) -> Self {
-        let Assessment { score, seen, expected, cause, .. } = *assessment;
+        let Assessment { urgency, seen, expected, cause, .. } = *assessment;
         let reason = match (transition, cause) {
             (Transition::Opened, Some(cause)) => {
                 format!("{signal}: {}", Reason { cause, expected, seen })
             }
             _ => format!("{signal}: as usual again, or what it was has become usual"),
         };
-        Self { key: key.clone(), signal, reason, expected, seen, score, transition }
+        Self { key: key.clone(), signal, reason, expected, seen, score: urgency, transition }
     }
 }
 
@@ -220,8 +220,6 @@ impl std::fmt::Display for Signal {
 
 /// No table has more keys: 4 KiB each, 400 MiB.
 pub const MAX_KEYS: usize = 100_000;
-/// Surprise of a count below which it is chance: one in a thousand.
-const LEAST_SURPRISE: f64 = 6.9;
 
 #[cfg(test)]
 mod tests {
@@ -252,7 +250,10 @@ mod tests {
         let signals: Vec<_> = opened.iter().map(|it| (it.signal, it.transition)).collect();
         let wanted = [Signal::Calls, Signal::Errors, Signal::Latency];
         assert_eq!(signals, wanted.map(|signal| (signal, Transition::Opened)), "{opened:?}");
-        assert!(opened[0].reason.starts_with("calls: higher than ever before"), "{opened:?}");
+        assert!(
+            opened[0].reason.starts_with("calls: higher than usual at such a time"),
+            "{opened:?}"
+        );
         assert!(opened[1].reason.contains("higher than usual among calls"), "{opened:?}");
         assert_eq!((opened[0].seen, opened[1].seen), (2000.0, 400.0 / 2000.0));
         let mut closed = Vec::new();

@@ -1,6 +1,10 @@
 //! What tests and examples share: the scorer of the Numenta Anomaly Benchmark, its labelled series,
 //! series made up to be like others, and skipping when there are none.
-#![allow(dead_code, clippy::unwrap_used, reason = "not every test uses all of it, and all fail by panicking")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "not every test uses all of it, and all fail by panicking"
+)]
 
 pub(crate) mod corpus;
 pub(crate) mod gaussian;

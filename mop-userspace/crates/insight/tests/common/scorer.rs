@@ -131,7 +131,12 @@ fn best_threshold(corpus: &[(&Labelled, Vec<f64>)], costs: CostProfile) -> f64 {
     optimum.1
 }
 
-fn points(series: &Labelled, scores: &[f64], first_window: usize, costs: CostProfile) -> Vec<Point> {
+fn points(
+    series: &Labelled,
+    scores: &[f64],
+    first_window: usize,
+    costs: CostProfile,
+) -> Vec<Point> {
     assert_eq!(series.values.len(), scores.len());
     let mut points = Vec::new();
     let mut last: Option<&RangeInclusive<usize>> = None;
