@@ -31,7 +31,7 @@ pub fn fuzz_state(data: &[u8]) {
     if let Ok(mut detector) = serde_json::from_slice::<Detector>(data) {
         for at in 0..50 {
             let score = detector.observe(at * 60, (at % 7) as f64).score;
-            check(!(score < 0.0 || score > 1.0), "a score is out of bounds");
+            check((0.0..=1.0).contains(&score), "a score is out of bounds");
         }
     }
     if let Ok(mut sketch) = serde_json::from_slice::<Sketch>(data) {

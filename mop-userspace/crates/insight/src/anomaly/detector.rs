@@ -43,7 +43,7 @@ pub struct Detector {
 /// What a detector says of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Assessment {
-    /// How unlike its series the value is and no recent value told already, from 0 to less than 1;
+    /// How unlike its series the value is and no recent value told already, from 0 to 1;
     /// see [`crate::anomaly`] for the scale.
     pub score: f64,
     /// The same with what the last few values told: at one half, an alarm opens.

@@ -100,12 +100,17 @@ impl Expiry {
     /// How near the end is; both times are in seconds since 1970.
     #[must_use]
     pub fn of(not_after: i64, now: i64) -> Self {
-        match not_after.saturating_sub(now) {
-            ..0 => Self::Expired,
-            0..=DAY => Self::Day,
-            ..=WEEK => Self::Week,
-            ..=MONTH => Self::Month,
-            _ => Self::Far,
+        let left = not_after.saturating_sub(now);
+        if left < 0 {
+            Self::Expired
+        } else if left <= DAY {
+            Self::Day
+        } else if left <= WEEK {
+            Self::Week
+        } else if left <= MONTH {
+            Self::Month
+        } else {
+            Self::Far
         }
     }
 }

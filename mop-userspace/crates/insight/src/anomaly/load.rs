@@ -35,7 +35,7 @@ impl Load {
     ) -> Assessment {
         let (least, most) = (least.max(0.0), most.max(0.0));
         // The one that is nearer: whoever is usual by one of them is usual.
-        let usual = calls.clamp(least, most);
+        let usual = calls.max(least).min(most);
         let spread = (calls - usual).powi(2) / usual.max(LEAST_USUAL);
         let spread = spread.min(MOST_SPREAD * self.dispersion);
         self.dispersion += DISPERSION_WEIGHT * (spread - self.dispersion);

@@ -12,7 +12,7 @@ use super::bits;
 /// The upper tail of a statistic. 32 bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tail {
-    /// Logarithm of the quantile.
+    /// The quantile.
     #[serde(with = "bits")]
     quantile: f64,
     /// Mean of the excess of the logarithm over it: the reciprocal of the Pareto exponent.
@@ -25,42 +25,47 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) const NEW: Self =
-        Self { quantile: FLOOR_LOGARITHM, excess: PRIOR_EXCESS, seen: 0, above: 0 };
+    pub(super) const NEW: Self = Self { quantile: 0.0, excess: PRIOR_EXCESS, seen: 0, above: 0 };
 
     /// The surprise of a value, in votes: nothing below the quantile, about one at it, and more
     /// beyond. Then learns the value.
     pub(super) fn surprise(&mut self, statistic: f64) -> f64 {
-        let logarithm = (statistic + FLOOR).ln();
-        let beyond = logarithm - self.quantile;
-        let surprise = if self.seen >= FIRST && beyond > LEAST_BEYOND {
-            let surprise = VOTE + beyond / self.excess.max(LEAST_EXCESS);
-            // A history of n values says little about chances below one in n.
-            let known = (self.seen as f64).ln();
-            surprise.min(known + BEYOND_HISTORY * (surprise - known))
+        let statistic = statistic + FLOOR;
+        self.seen = self.seen.saturating_add(1);
+        if self.seen <= FIRST {
+            self.quantile = self.quantile.max(statistic);
+            return 0.0;
+        }
+        let step = if self.seen < STEADY {
+            (FIRST as f64 / self.seen as f64).min(MOST_STEP)
         } else {
-            0.0
+            LEAST_STEP
         };
-        self.learn(logarithm);
+        // The logarithm is taken of the few values that need it.
+        if statistic <= self.quantile {
+            self.quantile *= 1.0 - step * RARE;
+            return 0.0;
+        }
+        let beyond = (statistic / self.quantile).ln();
+        let surprise = self.surprise_beyond(beyond);
+        let step = step * (1.0 - RARE);
+        self.quantile *= step.exp();
+        self.above = self.above.saturating_add(1);
+        // Not `clamp`, which panics when a damaged state has a negative excess.
+        let excess = (beyond - step).max(0.0).min(MOST_EXCESS * self.excess);
+        let weight = 1.0 / (self.above as f64 + PRIOR_WEIGHT).min(MOST_WEIGHT);
+        self.excess += weight * (excess - self.excess);
         surprise / VOTE
     }
 
-    fn learn(&mut self, logarithm: f64) {
-        self.seen = self.seen.saturating_add(1);
-        if self.seen <= FIRST {
-            self.quantile = self.quantile.max(logarithm);
-            return;
+    fn surprise_beyond(&self, beyond: f64) -> f64 {
+        if beyond <= LEAST_BEYOND {
+            return 0.0;
         }
-        let step = (FIRST as f64 / self.seen as f64).clamp(LEAST_STEP, MOST_STEP);
-        if logarithm <= self.quantile {
-            self.quantile -= step * RARE;
-            return;
-        }
-        self.quantile += step * (1.0 - RARE);
-        self.above = self.above.saturating_add(1);
-        let excess = (logarithm - self.quantile).clamp(0.0, MOST_EXCESS * self.excess);
-        let weight = 1.0 / (self.above as f64 + PRIOR_WEIGHT).min(MOST_WEIGHT);
-        self.excess += weight * (excess - self.excess);
+        let surprise = VOTE + beyond / self.excess.max(LEAST_EXCESS);
+        // A history of n values says little about chances below one in n.
+        let known = ((self.seen - 1) as f64).ln();
+        surprise.min(known + BEYOND_HISTORY * (surprise - known))
     }
 }
 
@@ -74,10 +79,11 @@ const FIRST: u64 = 20;
 /// Steps of the quantile, as part of the statistic: wide at first, so that it is found; never
 /// nothing, so that it follows.
 const LEAST_STEP: f64 = 0.02;
+/// Values from which steps are the least.
+const STEADY: u64 = 1000;
 const MOST_STEP: f64 = 0.5;
 /// Added to a statistic, whose logarithm is wanted.
 const FLOOR: f64 = 1e-12;
-const FLOOR_LOGARITHM: f64 = -30.0;
 /// What the mean excess is before any was seen, and how many values that weighs.
 const PRIOR_EXCESS: f64 = 0.3;
 const PRIOR_WEIGHT: f64 = 10.0;

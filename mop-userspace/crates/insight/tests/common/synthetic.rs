@@ -87,7 +87,8 @@ fn network(variant: usize, random: &mut Random) -> Labelled {
     let mut busy = 0;
     let frame = Frame { length: 4400, interval: 300, anomalies: 2 };
     make(format!("network {variant}"), &frame, random, |at, _, random, anomaly| {
-        let mut value = if variant % 2 == 0 { 0.0 } else { 40.0 + 5.0 * random.normal().abs() };
+        let mut value =
+            if variant.is_multiple_of(2) { 0.0 } else { 40.0 + 5.0 * random.normal().abs() };
         if random.chance(chance * 0.5) || (variant == 2 && at % 12 == 0) {
             busy = 1 + (random.unit() * 3.0) as usize;
         }
