@@ -99,7 +99,7 @@ mod tests {
     fn scored(input: &str, json: bool) -> (String, Result<(), String>) {
         let mut out = Vec::new();
         let result = score(input.as_bytes(), &mut out, json);
-        (String::from_utf8(out).unwrap(), result.map_err(|failure| failure.to_string()))
+        (String::from_utf8(out).expect("text"), result.map_err(|failure| failure.to_string()))
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
     fn a_wrong_line_is_named_and_what_was_before_is_printed() {
         let (out, result) = scored("timestamp,value\n2014-04-01 00:00:00,1\n\nx,2\n", false);
         assert_eq!(out.lines().count(), 2);
-        let message = result.unwrap_err();
+        let message = result.expect_err("a wrong line");
         assert!(message.starts_with("line 4: the timestamp cannot be read"), "{message}");
         let long = "x".repeat(MAX_LINE_BYTES + 1);
         assert_eq!(scored(&long, false).1, Err("line 1: longer than 65536 bytes".into()));
