@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    anomalies::AnomaliesArguments,
     configuration::{Configuration, ConfigurationArguments, Given, commands::ConfigArguments},
     contracts::ContractsArguments,
     data::FunnelArguments,
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Validate(ValidateArguments),
     /// List, check, compare and build contracts. Needs no privileges.
     Contracts(ContractsArguments),
+    /// Find where a series of numbers is unlike itself. Needs no privileges.
+    Anomalies(AnomaliesArguments),
     /// Show or check the configuration.
     Config(ConfigArguments),
     /// Put records into the outbox and forward them. Needs no privileges.

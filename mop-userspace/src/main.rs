@@ -1,6 +1,7 @@
 //! `mop`: sees the API traffic of a node and reports it.
 
 mod admin;
+mod anomalies;
 mod batch;
 mod capture;
 mod cli;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Contracts(arguments) => contracts::run(&arguments),
+        Command::Anomalies(arguments) => anomalies::run(&arguments),
         Command::Config(arguments) => configuration::commands::run(&arguments),
         Command::Forward(arguments) => forward::run(&arguments),
         Command::Outbox(arguments) => outbox_commands::run(&arguments),
