@@ -9,8 +9,8 @@ use std::{
     thread::JoinHandle,
 };
 
-use jiff::Timestamp;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use jiff::Timestamp;
 use mop_common::Counters;
 use mop_wire::Options;
 use sha2::{Digest as _, Sha256};

@@ -6,14 +6,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use mop_insight::data::call::Ends;
 use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead};
+use mop_insight::data::call::Ends;
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
 use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
-    data::{Port, Circumstances},
+    data::{Circumstances, Port},
     official::{door::Judged, message::Source},
     output::Outlet,
     quality::{Inspector, InspectorCounts},
@@ -239,6 +239,7 @@ impl Reporter {
                 local: ends.map(|(local, _)| local),
                 remote: ends.map(|(_, remote)| remote),
             },
+            process: facts.map(|facts| facts.process.tgid),
             connection_end_ns,
             ..Circumstances::default()
         };

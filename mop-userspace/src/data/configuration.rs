@@ -216,6 +216,7 @@ impl DataConfiguration {
             inference: if infer { Inference::Allowed } else { Inference::Refused },
             history: if takes_over { History::Elsewhere } else { History::Nobody },
             authorization_seconds: authorization_seconds.map(i64::from),
+            max_consents: MAX_CONSENTS,
             ..FunnelOptions::default()
         }
     }
@@ -235,5 +236,7 @@ fn ranges(texts: &[String]) -> Option<Vec<AddressRange>> {
 const NO_ID: &str = "an identifier of the directory is wanted: 36 characters, such as \
                      00000000-0000-4000-8000-000000000001";
 const NO_RANGE: &str = "addresses such as 10.0.0.7 or 10.0.0.0/8 are wanted";
+/// They are written down whenever something changed: some 2 KB each.
+const MAX_CONSENTS: usize = 5_000;
 /// A client that gives up sooner was stopped, or refused.
 const SHORTEST_TIME_OUT_MS: u64 = 1_000;

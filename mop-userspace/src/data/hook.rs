@@ -22,10 +22,7 @@ use mop_insight::data::funnel::{FunnelRules, HookStep, hook::MAX_HOOK_BYTES};
 use sha2::Sha256;
 use tokio::sync::oneshot;
 
-use super::{
-    DataConfiguration, Running,
-    thread::Message,
-};
+use super::{DataConfiguration, Running, thread::Message};
 use crate::sinks::http::SecretFile;
 
 struct Hook {

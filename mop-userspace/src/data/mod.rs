@@ -22,7 +22,7 @@ pub(crate) use self::{
     configuration::DataConfiguration,
     hook::routes,
     module::Module,
-    port::{Port, Circumstances},
+    port::{Circumstances, Port},
     state::State,
     thread::Running,
 };

@@ -33,6 +33,8 @@ enum Way {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Circumstances<'a> {
     pub(crate) ends: Ends,
+    /// The observed process.
+    pub(crate) process: Option<u32>,
     /// Certificate that the other side showed.
     pub(crate) peer_certificate: Option<&'a CertificateFacts>,
     /// When its connection ended, by the kernel's clock.
@@ -67,6 +69,7 @@ impl Port {
             exchange: id,
             start,
             ends: seen.ends,
+            process: seen.process,
             peer_certificate: seen.peer_certificate,
             own_certificate: None,
             connection_end_ns: seen.connection_end_ns,

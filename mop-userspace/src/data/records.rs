@@ -5,11 +5,7 @@ use std::fmt::Write as _;
 use mop_insight::data::{event::record::DataEvent, funnel::FunnelRecord};
 use mop_outbox::Lane;
 
-use crate::{
-    drafts::Envelope,
-    output::Record,
-    pretty::Style,
-};
+use crate::{drafts::Envelope, output::Record, pretty::Style};
 
 impl Record for DataEvent {
     fn envelope(&self) -> Envelope<'_> {

@@ -128,9 +128,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let outbox = tempfile::tempdir().expect("a folder");
         let state = State::beside(Some(outbox.path()));
-        let digest = |state: &State| {
-            state.key().map(|key| key.digest(Subject::Token, b"x")).expect("a key")
-        };
+        let digest =
+            |state: &State| state.key().map(|key| key.digest(Subject::Token, b"x")).expect("a key");
         assert_eq!(digest(&state), digest(&State::beside(Some(outbox.path()))));
         let file = outbox.path().join(FOLDER).join(KEY);
         assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);

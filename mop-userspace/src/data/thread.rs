@@ -17,11 +17,13 @@ use mop_insight::data::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    Module, Port,
-    module::ModuleCounts,
+use super::{Module, Port, module::ModuleCounts};
+use crate::{
+    failure::Failure,
+    observe::spawn,
+    output::Outlet,
+    vitals::{Family, Vitals},
 };
-use crate::{failure::Failure, observe::spawn, output::Outlet, vitals::{Family, Vitals}};
 
 /// What the thread is told.
 pub(crate) enum Message {
@@ -147,25 +149,24 @@ impl DataVitals {
             Family::counter("mop_data_hops", "Further sightings of calls").is(analyst.hops),
             Family::counter("mop_data_unlisted_calls", "Calls that the platform does not take")
                 .by("reason", analyst.unlisted.iter().map(|(why, count)| (why.name(), *count))),
-            Family::counter("mop_data_unreportable", "What calls lack to be reported").by(
-                "reason",
-                analyst.unreportable.iter().map(|(why, count)| (why.name(), *count)),
-            ),
+            Family::counter("mop_data_unreportable", "What calls lack to be reported")
+                .by("reason", analyst.unreportable.iter().map(|(why, count)| (why.name(), *count))),
             Family::counter("mop_data_unknown_parties", "Parties of calls that are not known")
                 .by("reason", analyst.gaps.iter().map(|(why, count)| (why.name(), *count))),
             Family::counter("mop_data_joined_calls", "Calls whose consent is known")
                 .by("by", joins.joined.iter().map(|(by, count)| (by.name(), *count))),
-            Family::counter("mop_data_unjoined_calls", "Calls whose consent is wanted and not known")
-                .by("reason", joins.unjoined.iter().map(|(why, count)| (why.name(), *count))),
+            Family::counter(
+                "mop_data_unjoined_calls",
+                "Calls whose consent is wanted and not known",
+            )
+            .by("reason", joins.unjoined.iter().map(|(why, count)| (why.name(), *count))),
             Family::gauge("mop_data_held_calls", "Calls that wait for their consent")
                 .is(analyst.held),
             Family::gauge("mop_data_tokens", "Tokens whose consent is known").is(analyst.tokens),
             Family::counter("mop_data_funnel_steps", "Steps of funnels to be reported")
                 .by("step", funnel.by_step.iter().map(|(step, count)| (step.name(), *count))),
-            Family::counter("mop_data_unreported_steps", "Steps that are not reported").by(
-                "reason",
-                funnel.unreported.iter().map(|(why, count)| (why.name(), *count)),
-            ),
+            Family::counter("mop_data_unreported_steps", "Steps that are not reported")
+                .by("reason", funnel.unreported.iter().map(|(why, count)| (why.name(), *count))),
             Family::gauge("mop_data_held_steps", "Steps that wait for others")
                 .is(held_steps as u64),
             Family::gauge("mop_data_consents", "Consents that are remembered").is(consents as u64),
@@ -177,4 +178,4 @@ impl DataVitals {
 const QUEUE: usize = 16_384;
 const ADVANCE_EVERY: Duration = Duration::from_millis(250);
 /// A crash costs what was learnt since; tokens live for minutes.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+const SAVE_EVERY: Duration = Duration::from_secs(10);

@@ -187,7 +187,7 @@ impl ExchangeLine {
                 remote: remote.and_then(Peer::address),
             },
             peer_certificate: certificate.as_ref(),
-            connection_end_ns: None,
+            ..Circumstances::default()
         };
         reporter.account(&self.id, exchange, seen);
     }

@@ -4,8 +4,8 @@
 
 mod series;
 
-use series::Random;
 use mop_insight::anomaly::{Alarm, Signal, Sketch, Transition, Watch, Window};
+use series::Random;
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
