@@ -205,11 +205,18 @@ fn an_unfinished_end_is_no_damage() -> Result<()> {
     filled(folder.path())?.close();
     let path = segments(folder.path(), "samples")?.pop().context("a segment")?;
     let length = fs::metadata(&path)?.len();
-    fs::OpenOptions::new().write(true).open(&path)?.set_len(length - 10)?;
+    // A crash while the next record was being written.
+    fs::OpenOptions::new().append(true).open(&path)?.write_all(b"torn")?;
     let output = mop("verify", folder.path(), &["--json"])?;
     ensure!(output.status.code() == Some(0));
     let verdict = json_of(&output)?;
     ensure!(verdict["unfinished"].as_array().is_some_and(|ends| ends.len() == 1), "{verdict}");
+    // What was committed does not go by a crash.
+    fs::OpenOptions::new().write(true).open(&path)?.set_len(length - 10)?;
+    let output = mop("verify", folder.path(), &["--json"])?;
+    ensure!(output.status.code() == Some(1));
+    let verdict = json_of(&output)?;
+    ensure!(verdict["lost"] == 1 && verdict["damage"][0]["what"] == "end", "{verdict}");
     Ok(())
 }
 

@@ -5,13 +5,13 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{Script, mop_command, run, skip};
+use mop_tests::{Script, mop_command, python_with_jsonschema, run, skip};
 use serde_json::{Value, json};
 
 use crate::journey::{Journey, SERVER_ORGANISATION, configuration};
@@ -24,7 +24,7 @@ fn every_event_counts_once_at_the_platform_in_spite_of_errors() -> Result<()> {
     ensure!(state["problems"] == json!([]), "{state:#}");
     ensure!(state["events"] == replayed, "{replayed} events were made, {state:#}");
     ensure!(platform.parked()?.is_empty(), "something is set aside");
-    Ok(())
+    platform.check_events()
 }
 
 #[test]
@@ -77,7 +77,6 @@ impl Platform {
             "kid": "kid-1",
             "key": public,
             "organisation": SERVER_ORGANISATION,
-            "documents": documents(),
             "discard": discard,
             "errors": errors,
         });
@@ -125,31 +124,50 @@ impl Platform {
             .collect()
     }
 
+    /// Holds what came against the published interface, where that and who can read it are at hand.
+    fn check_events(&self) -> Result<()> {
+        let (Some(documents), Some(python)) = (documents(), python_with_jsonschema()) else {
+            skip(
+                "data::delivered by the published interface",
+                "no documents (MOP_OPIN_SPECS), or no jsonschema",
+            );
+            return Ok(());
+        };
+        let events = self.folder.path().join("events.json");
+        fs::write(&events, self.ask("/events")?.to_string())?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/pcm/check.py");
+        let mut command = Command::new(python);
+        command.arg(script).arg(documents).arg(&events);
+        let wrong = String::from_utf8(run(&mut command, LIMIT)?.stdout)?;
+        ensure!(wrong.is_empty(), "{wrong}");
+        Ok(())
+    }
+
     fn state(&self) -> Result<Value> {
+        self.ask("/state")
+    }
+
+    fn ask(&self, path: &str) -> Result<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.server.port()))?;
-        stream.write_all(b"GET /state HTTP/1.0\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
         serde_json::from_str(body).with_context(|| answer.clone())
     }
 
-    fn configuration(&self) -> std::path::PathBuf {
+    fn configuration(&self) -> PathBuf {
         self.folder.path().join("mop.toml")
     }
 }
 
 /// The published interfaces, where they are at hand.
-fn documents() -> Option<std::path::PathBuf> {
+fn documents() -> Option<PathBuf> {
     let folder = std::env::var_os("MOP_OPIN_SPECS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/opin/specs"),
-        std::path::PathBuf::from,
+        PathBuf::from,
     );
-    if folder.join("ingestion.yaml").is_file() {
-        return Some(folder);
-    }
-    skip("data::delivered by the published interface", "MOP_OPIN_SPECS names no folder with it");
-    None
+    folder.join("ingestion.yaml").is_file().then_some(folder)
 }
 
 const LIMIT: Duration = Duration::from_secs(90);
