@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{Read, Write},
     net::TcpStream,
     path::Path,
@@ -10,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{Marker, Nginx, Observer, free_port, mop_command, observing, skip, tool, until};
+use mop_tests::{
+    Marker, Nginx, Observer, Process, free_port, mop_command, observing, shared_folder, skip, tool,
+    until,
+};
 use serde_json::Value;
 
 #[test]
@@ -100,10 +104,17 @@ fn the_documents_name_every_metric_and_only_those() -> Result<()> {
     if !observing(TEST) {
         return Ok(());
     }
+    let folder = shared_folder()?;
     let address = format!("127.0.0.1:{}", free_port());
-    let observer = Observer::builder().args(&["--admin", &address]).start()?;
-    let told = get(&address, "/metrics", "")?.body;
+    // With every part that has metrics.
+    let configuration = folder.path().join("mop.toml");
+    fs::write(&configuration, "[data]\n")?;
+    let configuration = configuration.display().to_string();
+    let arguments = ["--admin", &address, "--config", &configuration];
+    let observer = Observer::builder().args(&arguments).start()?;
+    let mut told = get(&address, "/metrics", "")?.body;
     observer.stop()?;
+    told += &metrics_of_a_hub(folder.path())?;
     let kinds: BTreeMap<&str, &str> =
         told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -114,7 +125,7 @@ fn the_documents_name_every_metric_and_only_those() -> Result<()> {
         labels.entry(name).or_default().extend(names);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let page = std::fs::read_to_string(root.join("docs/metrics.md"))?;
+    let page = fs::read_to_string(root.join("docs/metrics.md"))?;
     let mut documented = BTreeMap::new();
     for row in page.lines().filter(|line| line.starts_with("| `mop_")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
@@ -135,6 +146,30 @@ fn the_documents_name_every_metric_and_only_those() -> Result<()> {
         documented.iter().filter(|(name, kind)| kinds.get(*name) != Some(kind)).collect::<Vec<_>>()
     );
     Ok(())
+}
+
+/// Those of the hub alone; it tells them while it reaches nobody.
+fn metrics_of_a_hub(folder: &Path) -> Result<String> {
+    let configuration = folder.join("hub.toml");
+    let text = format!(
+        "[hub.broker]\nurl = \"amqp://guest:guest@127.0.0.1:{}/%2f\"\nqueues = [\"q\"]\n\
+         [hub.database]\nurl = \"postgresql://mop:mop@127.0.0.1:{}/mop\"\nsslmode = \"disable\"\n",
+        free_port(),
+        free_port(),
+    );
+    fs::write(&configuration, text)?;
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = mop_command();
+    command.args(["hub", "--admin", &address, "--config"]).arg(&configuration);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _hub = Process::start("mop hub", &mut command)?;
+    until("metrics of the hub", LIMIT, || get(&address, "/metrics", "").is_ok())?;
+    let unready = get(&address, "/readyz", "")?;
+    ensure!(unready.status == 503 && unready.body.contains("broker"), "{}", unready.body);
+    let body = get(&address, "/metrics", "")?.body;
+    // A family comes with its lines of help and type.
+    let of_hub = |line: &&str| line.contains("mop_hub_");
+    Ok(body.lines().filter(of_hub).map(|line| format!("{line}\n")).collect())
 }
 
 #[test]

@@ -19,8 +19,6 @@ pub enum Subject {
     Challenge,
     /// Authorization code.
     Code,
-    /// Identifier of a consent, as the name under which it is looked up.
-    Consent,
     /// Identifier of an interaction, as a call carries it.
     Interaction,
     /// Marks the key itself, so that a snapshot made under another one is noticed.
@@ -33,6 +31,9 @@ pub enum Subject {
     State,
     /// Access or refresh token.
     Token,
+    // Their places are part of digests that are kept: new ones stand at the end.
+    /// Identifier of a consent, as the name under which it is looked up.
+    Consent,
 }
 
 /// 128 bits that stand for a value.
