@@ -32,7 +32,9 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Outbox
     }
     let mut found = find(&*storage, &folder).map_err(failed)?;
     let day_ms = storage.day_ms();
-    let epoch = (found.epoch + 1).max(day_ms / 1000);
+    // In milliseconds: a folder that cannot be written notes no epoch, and openings that follow each
+    // other there must not share one.
+    let epoch = (found.epoch + 1).max(day_ms);
     let mut aside_bytes = 0;
     if lock.is_some() {
         let synced;
