@@ -101,7 +101,7 @@ impl Spool {
                  --outbox FOLDER",
             ));
         };
-        let outbox = Outbox::open(Options {
+        let options = Options {
             folder: folder.clone(),
             max_bytes: section.max_mib << 20,
             max_age: section.max_age,
@@ -114,8 +114,8 @@ impl Spool {
             },
             sinks: vitals.sinks.iter().map(|sink| sink.name.to_owned()).collect(),
             wake: Arc::new(move || bells.ring()),
-        })
-        .map_err(|error| match error {
+        };
+        let outbox = open_when_free(&options).map_err(|error| match error {
             OutboxError::Locked { .. } => {
                 Failure::configuration(format!("{error}: give each its own, or stop the other"))
             }
@@ -317,3 +317,20 @@ pub(crate) fn unix_ms() -> u64 {
 
 /// How old the published numbers may be.
 const STATS_EVERY: Duration = Duration::from_secs(1);
+
+/// Opens an outbox; one that was killed a moment ago may still hold its lock.
+fn open_when_free(options: &Options) -> Result<Outbox, OutboxError> {
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match Outbox::open(options.clone()) {
+            Err(OutboxError::Locked { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_LOOK_EVERY);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A process whose other half was killed ends within a second.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(50);
