@@ -152,8 +152,8 @@ fn the_documents_name_every_metric_and_only_those() -> Result<()> {
 fn metrics_of_a_hub(folder: &Path) -> Result<String> {
     let configuration = folder.join("hub.toml");
     let text = format!(
-        "[hub.broker]\nurl = \"amqp://guest:guest@127.0.0.1:{}/%2f\"\nqueues = [\"q\"]\n\
-         [hub.database]\nurl = \"postgresql://mop:mop@127.0.0.1:{}/mop\"\nsslmode = \"disable\"\n",
+        "[hub.broker]\nurl = \"amqp://guest@127.0.0.1:{}/%2f\"\nqueues = [\"q\"]\n\
+         [hub.database]\nurl = \"postgresql://mop@127.0.0.1:{}/mop\"\nsslmode = \"disable\"\n",
         free_port(),
         free_port(),
     );
