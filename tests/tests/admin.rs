@@ -199,10 +199,10 @@ fn without_a_configuration_nothing_listens() -> Result<()> {
     ensure!(!observation.messages.contains("/metrics"), "{}", observation.messages);
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("mop.toml");
-    std::fs::write(&file, format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", free_port()))?;
+    fs::write(&file, format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", free_port()))?;
     let observation = Observer::builder().arg("--config").arg(&file).start()?.stop()?;
     ensure!(observation.messages.contains("/metrics"), "{}", observation.messages);
-    std::fs::write(&file, "[admin]\nenabled = false\n")?;
+    fs::write(&file, "[admin]\nenabled = false\n")?;
     let observation = Observer::builder().arg("--config").arg(&file).start()?.stop()?;
     ensure!(!observation.messages.contains("/metrics"), "{}", observation.messages);
     Ok(())
