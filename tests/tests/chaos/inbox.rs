@@ -75,15 +75,12 @@ impl Drop for Consumer {
 
 async fn consume(url: &str, series: &Series, inbox: &SharedInbox, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Acquire) {
-        let connected = tokio::time::timeout(
-            PATIENCE,
-            Connection::connect(url, ConnectionProperties::default()),
-        );
-        if let Ok(Ok(connection)) = connected.await {
+        let connected = patient(Connection::connect(url, ConnectionProperties::default()));
+        if let Ok(connection) = connected.await {
             let queues = QUEUES.map(|queue| read(&connection, queue, series, inbox, is_over));
             join_all(queues).await;
             if connection.status().connected() {
-                let _closed = connection.close(200, "done".into()).await;
+                let _closed = patient(connection.close(200, "done".into())).await;
             }
         }
         tokio::time::sleep(STEP).await;
@@ -99,10 +96,10 @@ async fn read(
     is_over: &AtomicBool,
 ) {
     while connection.status().connected() && !is_over.load(Ordering::Acquire) {
-        if let Ok(channel) = connection.create_channel().await {
+        if let Ok(channel) = patient(connection.create_channel()).await {
             let _ended = read_channel(&channel, queue, series, inbox, is_over).await;
             if channel.status().connected() {
-                let _closed = channel.close(200, "done".into()).await;
+                let _closed = patient(channel.close(200, "done".into())).await;
             }
         }
         tokio::time::sleep(STEP).await;
@@ -116,24 +113,28 @@ async fn read_channel(
     inbox: &SharedInbox,
     is_over: &AtomicBool,
 ) -> Result<()> {
-    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-    let mut deliveries = channel
-        .basic_consume(
-            queue.into(),
-            "".into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        )
-        .await?;
+    patient(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
+    let consuming = channel.basic_consume(
+        queue.into(),
+        "".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let mut deliveries = patient(consuming).await?;
     while !is_over.load(Ordering::Acquire) {
         // Woken now and then to see whether it is over.
         let Ok(next) = tokio::time::timeout(STEP, deliveries.next()).await else { continue };
         let Some(delivery) = next else { break };
         let delivery = delivery?;
         take(queue, &delivery, series, &mut inbox.lock());
-        delivery.ack(BasicAckOptions::default()).await?;
+        patient(delivery.ack(BasicAckOptions::default())).await?;
     }
     Ok(())
+}
+
+/// A queue whose process is gone may never answer, on a connection that lives.
+async fn patient<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+    Ok(tokio::time::timeout(PATIENCE, work).await.context("no answer")??)
 }
 
 fn take(queue: &str, delivery: &Delivery, series: &Series, inbox: &mut Inbox) {
