@@ -58,7 +58,15 @@ impl Consumer {
         let thread = thread::Builder::new().name("consumer".to_owned()).spawn({
             let (url, series) = (url.to_owned(), series.clone());
             let (inbox, is_over) = (inbox.clone(), Arc::clone(&is_over));
-            move || runtime.block_on(consume(&url, &series, &inbox, &is_over))
+            move || {
+                runtime.block_on(async {
+                    // What is over is over, whatever is still waited for.
+                    tokio::select! {
+                        () = consume(&url, &series, &inbox, &is_over) => {}
+                        () = over(&is_over) => {}
+                    }
+                });
+            }
         })?;
         Ok(Self { is_over, thread: Some(thread) })
     }
@@ -71,6 +79,14 @@ impl Drop for Consumer {
             let _ended = thread.join();
         }
     }
+}
+
+/// A while after it is over: an end in good order comes first.
+async fn over(is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Acquire) {
+        tokio::time::sleep(STEP).await;
+    }
+    tokio::time::sleep(PATIENCE).await;
 }
 
 async fn consume(url: &str, series: &Series, inbox: &SharedInbox, is_over: &AtomicBool) {
@@ -96,7 +112,7 @@ async fn read(
     is_over: &AtomicBool,
 ) {
     while connection.status().connected() && !is_over.load(Ordering::Acquire) {
-        if let Ok(channel) = patient(connection.create_channel()).await {
+        if let Ok(channel) = connection.create_channel().await {
             let _ended = read_channel(&channel, queue, series, inbox, is_over).await;
             if channel.status().connected() {
                 let _closed = patient(channel.close(200, "done".into())).await;
@@ -113,26 +129,28 @@ async fn read_channel(
     inbox: &SharedInbox,
     is_over: &AtomicBool,
 ) -> Result<()> {
-    patient(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
-    let consuming = channel.basic_consume(
-        queue.into(),
-        "".into(),
-        BasicConsumeOptions::default(),
-        FieldTable::default(),
-    );
-    let mut deliveries = patient(consuming).await?;
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    let mut deliveries = channel
+        .basic_consume(
+            queue.into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
     while !is_over.load(Ordering::Acquire) {
         // Woken now and then to see whether it is over.
         let Ok(next) = tokio::time::timeout(STEP, deliveries.next()).await else { continue };
         let Some(delivery) = next else { break };
         let delivery = delivery?;
         take(queue, &delivery, series, &mut inbox.lock());
-        patient(delivery.ack(BasicAckOptions::default())).await?;
+        delivery.ack(BasicAckOptions::default()).await?;
     }
     Ok(())
 }
 
-/// A queue whose process is gone may never answer, on a connection that lives.
+/// A broker that was killed may never answer. Not for what makes a consumer: one that was given up and
+/// is made all the same would take records away beside its successor.
 async fn patient<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T> {
     Ok(tokio::time::timeout(PATIENCE, work).await.context("no answer")??)
 }
