@@ -172,14 +172,14 @@ fn observe(
             totals.inspected.get_or_insert_default().absorb(inspector.counts);
         }
     }
-    if let Some((_, running)) = data {
-        running.stop()?;
-    }
+    let data = data.map_or(Ok(()), |(_, running)| running.stop());
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     if let (Some(spool), Some(forwarding)) = (spool, forwarding) {
         forwarding.stop(spool);
     }
+    // Whatever became of the module, what others reported is kept first.
+    data?;
     let code = finish(arguments.report.output, &Summary::new(totals))?;
     if stopped.is_prober_lost {
         return Err(Failure::runtime("the prober is gone: nothing is observed any more"));

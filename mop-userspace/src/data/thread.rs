@@ -1,6 +1,7 @@
 //! The thread that owns the module while it observes.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -40,7 +41,6 @@ pub(crate) struct Running {
     messages: Sender<Message>,
     extractor: Arc<ExtractorSettings>,
     rules: Arc<FunnelRules>,
-    vitals: Arc<DataVitals>,
     dropped: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
@@ -63,12 +63,12 @@ impl Running {
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
+        let failed = Arc::clone(&dropped);
         vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
-        let counted = Arc::clone(&own);
         let thread = spawn("mop-data", move || {
-            work(&mut module, &mut outlet, &incoming, &counted);
+            work(&mut module, &mut outlet, &incoming, &own, &failed);
         })?;
-        Ok(Self { messages, extractor, rules, vitals: own, dropped, thread })
+        Ok(Self { messages, extractor, rules, dropped, thread })
     }
 
     /// A worker's way into it.
@@ -86,12 +86,11 @@ impl Running {
     }
 
     /// Ends it after all that was handed to it.
-    pub(crate) fn stop(self) -> Result<Arc<DataVitals>, Failure> {
+    pub(crate) fn stop(self) -> Result<(), Failure> {
         let _gone = self.messages.send(Message::Stop);
         self.thread
             .join()
-            .map_err(|_panic| Failure::runtime("the thread of the data module panicked"))?;
-        Ok(self.vitals)
+            .map_err(|_panic| Failure::runtime("the thread of the data module panicked"))
     }
 }
 
@@ -100,12 +99,18 @@ fn work(
     outlet: &mut Outlet,
     incoming: &Receiver<Message>,
     vitals: &DataVitals,
+    failed: &AtomicU64,
 ) {
     let mut saved = Instant::now();
     let mut advanced = Instant::now();
     loop {
         match incoming.recv_timeout(ADVANCE_EVERY) {
-            Ok(Message::Call(call)) => module.observe(*call, Some(outlet)),
+            // A panic costs the call, not all that come after it.
+            Ok(Message::Call(call)) => {
+                let observed =
+                    catch_unwind(AssertUnwindSafe(|| module.observe(*call, Some(outlet))));
+                failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
+            }
             Ok(Message::Hook(step, answer)) => {
                 // Whoever asked may be gone.
                 let _nobody = answer.send(module.hook(*step));
@@ -141,7 +146,11 @@ impl DataVitals {
         vec![
             Family::counter("mop_data_calls", "Calls that the data module took in")
                 .is(analyst.calls),
-            Family::counter("mop_data_dropped_calls", "Calls that it had no room for").is(dropped),
+            Family::counter(
+                "mop_data_dropped_calls",
+                "Calls that it had no room for, or could not work on",
+            )
+            .is(dropped),
             Family::counter("mop_data_events", "Calls to be reported")
                 .by("side", [("client", analyst.client_events), ("server", analyst.server_events)]),
             Family::counter("mop_data_excluded_calls", "Calls that are none of the ecosystem's")

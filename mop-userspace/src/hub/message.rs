@@ -171,6 +171,8 @@ impl Draft<'_> {
         let ts = time(record.get("ts"))
             .or_else(|| time(record.pointer("/window/start")))
             .or_else(|| time(record.get("to")))
+            // Steps of funnels: the day must not depend on when they were sent.
+            .or_else(|| time(record.pointer("/event/timestamp")))
             .or(sent)
             .filter(|ts| *ts >= Timestamp::UNIX_EPOCH)
             .ok_or(Refusal::Time)?;
@@ -402,6 +404,11 @@ mod tests {
         assert_eq!(
             read(&properties(), ledger).map(|arrival| arrival.day),
             Ok(jiff::civil::date(2026, 1, 3))
+        );
+        let step = r#"{"event":{"timestamp":"2026-01-04T23:59:59Z"}}"#;
+        assert_eq!(
+            read(&properties().with_timestamp(86_400), step).map(|arrival| arrival.day),
+            Ok(jiff::civil::date(2026, 1, 4))
         );
         let sent = properties().with_timestamp(86_400);
         assert_eq!(read(&sent, "{}").map(|arrival| arrival.day), Ok(jiff::civil::date(1970, 1, 2)));
