@@ -144,7 +144,8 @@ impl Module {
                 }
                 Outcome::Signal(signal) => self.funnel.observe(&signal),
                 // Counted by the analyst.
-                Outcome::Excluded { .. }
+                Outcome::Edge(_)
+                | Outcome::Excluded { .. }
                 | Outcome::Hop { .. }
                 | Outcome::Unlisted { .. }
                 | Outcome::Unreportable { .. } => {}

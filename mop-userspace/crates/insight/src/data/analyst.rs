@@ -15,6 +15,7 @@
 
 mod consents;
 mod counts;
+mod edge;
 mod outcome;
 mod parties;
 
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use self::consents::Join;
-pub use self::{counts::AnalystCounts, outcome::Outcome, parties::Addresses};
+pub use self::{counts::AnalystCounts, edge::Edge, outcome::Outcome, parties::Addresses};
 use super::{
     call::Call,
     consent_join::{self, JoinQueue, Unjoined},
@@ -114,13 +115,6 @@ impl Analyst {
                 self.counts.flow += 1;
                 return;
             }
-        }
-        if let Err(why) = call.endpoint
-            && call.acts.is_empty()
-        {
-            *self.counts.unlisted.entry(why).or_default() += 1;
-            outcomes.push(Outcome::Unlisted { exchange: call.exchange, why });
-            return;
         }
         let (parties, gaps) = self.settings.addresses.parties(&call);
         for gap in gaps.into_iter().flatten() {
@@ -297,10 +291,20 @@ impl Analyst {
                 (None, None) => {}
             }
         }
+        let is_flow = !call.acts.is_empty() && call.endpoint.is_err();
         self.signal(&mut call, &parties, consent.as_ref(), outcomes);
-        let Ok(endpoint) = &call.endpoint else {
+        if is_flow {
             self.counts.flow += 1;
             return;
+        }
+        outcomes.push(Outcome::Edge(Box::new(Edge::of(&call, &parties))));
+        let endpoint = match &call.endpoint {
+            Ok(endpoint) => endpoint,
+            Err(why) => {
+                *self.counts.unlisted.entry(*why).or_default() += 1;
+                outcomes.push(Outcome::Unlisted { exchange: call.exchange, why: *why });
+                return;
+            }
         };
         // Open data is nobody's: a token that was sent all the same does not make it a consent's.
         let is_open = endpoint.group.is_open_data();

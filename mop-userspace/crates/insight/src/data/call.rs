@@ -239,7 +239,12 @@ impl std::fmt::Debug for Unprinted {
 
 impl Span {
     fn duration_ms(self) -> u64 {
-        self.end_ns.saturating_sub(self.start_ns) / 1_000_000
+        self.microseconds() / 1_000
+    }
+
+    /// How long it is, rounded down.
+    pub(super) fn microseconds(self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns) / 1_000
     }
 }
 

@@ -7,9 +7,13 @@ use crate::data::{
     signal::Signal,
 };
 
+use super::Edge;
+
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
+    /// A call for figures and alarms, once each, whether or not it is reported.
+    Edge(Box<Edge>),
     /// An event to be reported.
     Event(Box<DataEvent>),
     /// It is none of the ecosystem's.

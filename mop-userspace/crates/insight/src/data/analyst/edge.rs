@@ -1,0 +1,51 @@
+//! A call as figures and alarms are made of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mop_wire::Role;
+
+use crate::data::{
+    call::{Answer, Call, Method},
+    endpoint::{Endpoint, NotListed},
+    signal::Parties,
+};
+
+/// A call at the edge: further sightings of it and calls that are none of the ecosystem's have none.
+/// It holds nothing of the call's path but the endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    /// The exchange.
+    pub exchange: String,
+    /// Part of the observed process.
+    pub role: Role,
+    /// First byte of the request.
+    pub at: Timestamp,
+    /// First byte of the request to last byte of the answer; none when that was not seen.
+    pub microseconds: Option<u64>,
+    /// Method.
+    pub method: Method,
+    /// What came back.
+    pub answer: Answer,
+    /// The endpoint, or why the platform does not list it.
+    pub endpoint: Result<Arc<Endpoint>, NotListed>,
+    /// Who called whom.
+    pub parties: Parties,
+}
+
+impl Edge {
+    /// Of a call whose parties are known, as far as they are.
+    #[must_use]
+    pub(super) fn of(call: &Call, parties: &Parties) -> Self {
+        Self {
+            exchange: call.exchange.clone(),
+            role: call.role,
+            at: call.start,
+            microseconds: call.is_span_exact.then(|| call.span.microseconds()),
+            method: call.method,
+            answer: call.answer,
+            endpoint: call.endpoint.clone(),
+            parties: parties.clone(),
+        }
+    }
+}
