@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use mop_common::{ControlEvent, ControlKind, Layer};
+use mop_common::{ControlEvent, ControlKind, Layer, SegmentHead};
+use mop_insight::data::identity::certificate::CertificateFacts;
 use mop_probe::process;
 
 /// Names of the TLS libraries by the number that their probes carry. Asked once per connection.
@@ -42,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) library: Option<Arc<str>>,
     /// Both ends of the socket, the observed process's first; `None` when it is not known.
     pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
+    /// What the other side showed in the handshake.
+    pub(crate) peer_certificate: Option<Arc<CertificateFacts>>,
 }
 
 /// The process at this end of a connection.
@@ -84,6 +87,9 @@ impl ProcessSource for Elsewhere {
 /// The facts of all connections of one worker.
 pub(crate) struct Connections<S> {
     known: HashMap<u64, Known>,
+    /// Certificates of connections that nothing else is known of yet, and when they were seen: a
+    /// handshake comes before the first bytes.
+    certificates: HashMap<u64, (u64, Arc<CertificateFacts>)>,
     /// Containers that were found; emptied when it grows too large.
     containers: HashMap<Place, Option<Arc<str>>>,
     libraries: Arc<LibraryNames>,
@@ -108,7 +114,13 @@ struct Known {
 
 impl<S: ProcessSource> Connections<S> {
     pub(crate) fn new(libraries: Arc<LibraryNames>, source: S) -> Self {
-        Self { known: HashMap::new(), containers: HashMap::new(), libraries, source }
+        Self {
+            known: HashMap::new(),
+            certificates: HashMap::new(),
+            containers: HashMap::new(),
+            libraries,
+            source,
+        }
     }
 
     /// Takes in what an event says.
@@ -139,6 +151,25 @@ impl<S: ProcessSource> Connections<S> {
                 | ControlKind::Wake,
             )
             | None => {}
+        }
+    }
+
+    /// Takes in the certificate that the peer of a connection showed. What cannot be read is none.
+    pub(crate) fn certify(&mut self, head: &SegmentHead, bytes: &[u8]) {
+        let Ok(certificate) = CertificateFacts::from_der(bytes) else { return };
+        let certificate = Arc::new(certificate);
+        if let Some(known) = self.known.get_mut(&head.connection) {
+            // A later handshake on the same connection.
+            Arc::make_mut(&mut known.facts).peer_certificate = Some(certificate);
+        } else if self.certificates.len() < MAX_CERTIFICATES {
+            self.certificates.insert(head.connection, (head.ktime_ns, certificate));
+        }
+    }
+
+    /// Forgets certificates that were seen before this time on connections that never were of use.
+    pub(crate) fn forget_certificates(&mut self, before_ns: u64) {
+        if !self.certificates.is_empty() {
+            self.certificates.retain(|_, (seen_ns, _)| *seen_ns >= before_ns);
         }
     }
 
@@ -198,6 +229,10 @@ impl<S: ProcessSource> Connections<S> {
                 Layer::Socket => None,
             },
             ends: ends(event),
+            peer_certificate: self
+                .certificates
+                .remove(&event.connection)
+                .map(|(_, certificate)| certificate),
         }
     }
 
@@ -237,6 +272,9 @@ fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
 
 /// As many as a flow table holds, and those that ended a moment ago.
 const MAX_CONNECTIONS: usize = 131_072;
+
+/// Handshakes of a minute, at some hundred a second; half a kilobyte each.
+const MAX_CERTIFICATES: usize = 16_384;
 
 /// The root of the cgroup hierarchy, in which every process is where version 2 is not used.
 const ROOT_CGROUP: u64 = 1;

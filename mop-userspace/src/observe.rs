@@ -46,6 +46,7 @@ use crate::{
 pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
     let configuration = arguments.forwarding.load()?;
     arguments.over(&configuration.observe, &configuration.quality);
+    arguments.kernel.certificates = configuration.data.is_some();
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;
     let needs = Needs::of(&arguments, &configuration);
