@@ -1,5 +1,7 @@
 //! The reports of the metrics platform, from calls.
 
 mod delivered;
+mod ecosystem;
 mod journey;
+mod live;
 mod replayed;

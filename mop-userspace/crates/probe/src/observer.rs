@@ -303,12 +303,7 @@ impl Observer {
         discovery
     }
 
-    fn attach_file(
-        &mut self,
-        candidate: &Candidate,
-        probes: &Probes,
-        discovery: &mut Discovery,
-    ) {
+    fn attach_file(&mut self, candidate: &Candidate, probes: &Probes, discovery: &mut Discovery) {
         let mut id = NO_LIBRARY;
         if !probes.tls.is_empty() {
             match self.attach_library(candidate, &probes.tls) {
