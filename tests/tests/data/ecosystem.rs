@@ -15,9 +15,7 @@ use mop_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::journey::{
-    CLIENT_ORGANISATION, CLIENT_SOFTWARE, HOST, SERVER_BRAND, SERVER_ORGANISATION,
-};
+use crate::journey::{CLIENT_ORGANISATION, CLIENT_SOFTWARE, SERVER_BRAND, SERVER_ORGANISATION};
 
 /// Servers of both, and the configuration of an observer of both.
 pub(crate) struct Ecosystem {
@@ -26,6 +24,8 @@ pub(crate) struct Ecosystem {
     nginx: Nginx,
     _transmitter: Script,
     admin: String,
+    /// Its own, since every observer sees all that is on the node.
+    host: String,
 }
 
 /// A running receiving application.
@@ -40,7 +40,7 @@ pub(crate) struct Receiver {
 pub(crate) struct Done {
     pub(crate) calls: Vec<Called>,
     /// Of data, and of a quote.
-    pub(crate) consents: Vec<[String; 2]>,
+    pub(crate) consents: Vec<(String, String)>,
     /// Calls on connections whose session was taken up again.
     pub(crate) resumed: u64,
 }
@@ -53,6 +53,8 @@ pub(crate) struct Called {
     pub(crate) path: String,
     pub(crate) status: u64,
     pub(crate) interaction: String,
+    /// The consent that it is about.
+    pub(crate) consent: String,
 }
 
 impl Ecosystem {
@@ -66,7 +68,7 @@ impl Ecosystem {
             ),
         )?;
         let admin = format!("127.0.0.1:{}", free_port());
-        let settings = folder.path().join("transmitter.json");
+        let settings = folder.path().join(TRANSMITTER_SETTINGS);
         fs::write(&settings, json!({ "hook": admin, "token": TOKEN }).to_string())?;
         let transmitter = Script::serve("pcm/transmitter.py", [&settings])?;
         let proxied = format!(
@@ -83,7 +85,9 @@ impl Ecosystem {
             .http(&verified)
             .location("/", &proxied)
             .start()?;
-        let ecosystem = Self { folder, certificates, nginx, _transmitter: transmitter, admin };
+        let host = format!("api-{}.seguradora.example", nginx.port());
+        let ecosystem =
+            Self { folder, certificates, nginx, _transmitter: transmitter, admin, host };
         ecosystem.write_configuration()?;
         Ok(ecosystem)
     }
@@ -93,23 +97,49 @@ impl Ecosystem {
         Observer::builder().arg("--config").arg(self.configuration())
     }
 
-    /// Address of the observer's admin listener.
-    pub(crate) fn admin(&self) -> &str {
-        &self.admin
-    }
-
-    pub(crate) fn configuration(&self) -> PathBuf {
+    fn configuration(&self) -> PathBuf {
         self.folder.path().join("mop.toml")
     }
 
-    /// Starts the application; it makes so many journeys.
+    /// For a replay: nothing is kept, and what no call shows is concluded.
+    pub(crate) fn configuration_for_files(&self) -> Result<PathBuf> {
+        let file = self.folder.path().join("files.toml");
+        let text = fs::read_to_string(self.configuration())?;
+        let (_, data) = text.split_once("[data]").context("no section [data]")?;
+        fs::write(
+            &file,
+            format!("[data]{}", data.replace("funnel = {", "funnel = { infer = true,")),
+        )?;
+        Ok(file)
+    }
+
+    fn transmitter_settings(&self) -> PathBuf {
+        self.folder.path().join(TRANSMITTER_SETTINGS)
+    }
+
+    /// Starts the application; it makes so many journeys, and tells the observer what no call shows.
     pub(crate) fn receiver(&self, journeys: u32, has_pause: bool) -> Result<Receiver> {
+        self.start_receiver(journeys, has_pause, Some(&self.admin))
+    }
+
+    /// The same where nobody is told: neither application has an observer to tell.
+    pub(crate) fn quiet_receiver(&self, journeys: u32) -> Result<Receiver> {
+        fs::write(self.transmitter_settings(), json!({ "hook": null }).to_string())?;
+        self.start_receiver(journeys, false, None)
+    }
+
+    fn start_receiver(
+        &self,
+        journeys: u32,
+        has_pause: bool,
+        hook: Option<&String>,
+    ) -> Result<Receiver> {
         let settings = self.folder.path().join("receiver.json");
         let text = json!({
             "port": self.nginx.port(),
-            "host": HOST,
+            "host": self.host,
             "folder": self.certificates.folder(),
-            "hook": self.admin,
+            "hook": hook,
             "token": TOKEN,
             "journeys": journeys,
             "pause": has_pause,
@@ -125,13 +155,13 @@ impl Ecosystem {
     }
 
     fn write_configuration(&self) -> Result<()> {
-        let folder = self.folder.path().display();
+        let (folder, host) = (self.folder.path().display(), &self.host);
         fs::write(self.folder.path().join("token"), TOKEN)?;
         let participants = json!([{
             "OrganisationId": SERVER_ORGANISATION,
             "AuthorisationServers": [{
                 "AuthorisationServerId": SERVER_BRAND,
-                "OpenIDDiscoveryDocument": format!("https://{HOST}/.well-known/openid-configuration"),
+                "OpenIDDiscoveryDocument": format!("https://{host}/.well-known/openid-configuration"),
                 "ApiResources": [],
             }],
         }]);
@@ -139,8 +169,8 @@ impl Ecosystem {
         let text = format!(
             "[admin]\nlisten = \"{}\"\n\n[outbox]\nfolder = \"{folder}/outbox\"\n\n\
              [data]\nparticipants_file = \"{folder}/participants.json\"\n\
-             hook_token_file = \"{folder}/token\"\nfunnel = {{ consent_user = \"user\" }}\n\n\
-             [[data.servers]]\nhosts = [\"{HOST}\"]\norganisation_id = \"{SERVER_ORGANISATION}\"\n\
+             hook_token_file = \"{folder}/token\"\nfunnel = {{ consent_user = \"user\", settle_seconds = 5 }}\n\n\
+             [[data.servers]]\nhosts = [\"{host}\"]\norganisation_id = \"{SERVER_ORGANISATION}\"\n\
              authorisation_server_id = \"{SERVER_BRAND}\"\n\n\
              [[data.clients]]\norganisation_id = \"{CLIENT_ORGANISATION}\"\n\
              software_statement_id = \"{CLIENT_SOFTWARE}\"\n",
@@ -178,10 +208,11 @@ impl Receiver {
                 path: path.split('?').next().unwrap_or_default().to_owned(),
                 status: call[2].as_u64().unwrap_or_default(),
                 interaction: text(&call[3]),
+                consent: text(&call[4]),
             }
         });
         let consents =
-            list(&done["consents"]).iter().map(|it| [text(&it[0]), text(&it[1])]).collect();
+            list(&done["consents"]).iter().map(|it| (text(&it[0]), text(&it[1]))).collect();
         Ok(Done {
             calls: calls.collect(),
             consents,
@@ -196,5 +227,6 @@ impl Receiver {
     }
 }
 
+const TRANSMITTER_SETTINGS: &str = "transmitter.json";
 /// For the hook.
 const TOKEN: &str = "hook-token-of-a-test";

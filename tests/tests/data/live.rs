@@ -1,10 +1,13 @@
 //! A whole journey as it is observed: each call once on each side, who called by the certificate of
-//! the handshake, each call joined to its consent, and the steps of both sides in their order.
+//! the handshake, each call joined to its consent, and the steps of both sides in their order. Also
+//! when MOP is restarted half-way, and when part of what was captured is lost.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use anyhow::{Result, ensure};
-use mop_tests::observing;
+use anyhow::{Context, Result, ensure};
+use mop_tests::{Process, mop_command, observing, run, until};
+use mop_wire::mopcap::{Decoder, Encoder, Record};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -23,76 +26,176 @@ fn a_journey_through_a_proxy_is_reported_once_by_each_side() -> Result<()> {
     ensure!(done.resumed > 0, "no session was taken up again: {done:?}");
     // What waits for others is given out within seconds.
     std::thread::sleep(SETTLED);
-    let metrics = std::process::Command::new("curl")
-        .args(["-s", &format!("http://{}/metrics", ecosystem.admin())])
-        .output()?;
-    std::fs::write("/tmp/live.metrics", metrics.stdout)?;
-    let o = observer.stop()?;
-    std::fs::write("/tmp/live.messages", &o.messages)?;
-    let records = o.records;
-    std::fs::write(
-        "/tmp/live.records",
-        records.iter().map(|r| format!("{r}\n")).collect::<String>(),
-    )?;
+    let records = observer.stop()?.records;
 
-    for side in ["server", "client"] {
-        ensure_events(&records, side, &done)?;
-        for [data, quote] in &done.consents {
-            let steps = steps(&records, side, data);
-            let expected = if side == "server" { DATA_SERVER } else { DATA_CLIENT };
-            ensure!(steps == expected, "{side}: {steps:#?}");
-            let steps = self::steps(&records, side, quote);
-            let expected = if side == "server" { QUOTE_SERVER } else { QUOTE_CLIENT };
-            ensure!(steps == expected, "{side}: {steps:#?}");
+    for side in SIDES {
+        let seen = ensure_right(&records, side, &done)?;
+        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
+        for (data, quote) in &done.consents {
+            ensure_steps(&records, side, data, expected(side, false))?;
+            ensure_steps(&records, side, quote, expected(side, true))?;
         }
     }
     Ok(())
 }
 
-/// Each call has one event of this side, by the right parties, with its consent.
-pub(crate) fn ensure_events(records: &[Value], side: &str, done: &Done) -> Result<()> {
-    let events: Vec<&Value> = records
-        .iter()
-        .filter(|record| record["kind"] == "data.call" && record["side"] == side)
-        .collect();
-    let mut seen: Vec<Called> = events.iter().map(|record| called(&record["event"])).collect();
-    let mut made = done.calls.clone();
-    seen.sort();
-    made.sort();
-    ensure!(seen == made, "{side}: {seen:#?}\nof {made:#?}");
-    for record in events {
-        ensure_parties(&record["event"])?;
-        let consent = record["event"]["additionalInfo"]["consentId"].as_str().unwrap_or_default();
-        ensure!(done.consents.iter().flatten().any(|it| it == consent), "{record}");
+#[test]
+fn a_restart_half_way_reports_no_call_twice_and_goes_on_with_the_funnel() -> Result<()> {
+    if !observing("a_restart_half_way_reports_no_call_twice_and_goes_on_with_the_funnel") {
+        return Ok(());
+    }
+    let ecosystem = Ecosystem::start()?;
+    let observer = ecosystem.observer().start()?;
+    let mut receiver = ecosystem.receiver(1, true)?;
+    receiver.wait_for_half()?;
+    let mut records = observer.stop()?.records;
+    let observer = ecosystem.observer().start()?;
+    receiver.go_on()?;
+    let done = receiver.done()?;
+    std::thread::sleep(SETTLED);
+    records.extend(observer.stop()?.records);
+
+    for side in SIDES {
+        let seen = ensure_right(&records, side, &done)?;
+        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
+        for (data, quote) in &done.consents {
+            ensure_steps(&records, side, data, expected(side, false))?;
+            ensure_steps(&records, side, quote, expected(side, true))?;
+        }
     }
     Ok(())
 }
 
-pub(crate) fn ensure_parties(event: &Value) -> Result<()> {
-    for (member, wanted) in [
-        ("clientOrgId", CLIENT_ORGANISATION),
-        ("clientSSId", CLIENT_SOFTWARE),
-        ("serverOrgId", SERVER_ORGANISATION),
-        ("serverASId", SERVER_BRAND),
-    ] {
-        ensure!(event[member] == wanted, "{member}: {event}");
+#[test]
+fn what_is_lost_on_the_way_makes_no_event_wrong_and_is_counted() -> Result<()> {
+    if !observing("what_is_lost_on_the_way_makes_no_event_wrong_and_is_counted") {
+        return Ok(());
     }
+    let ecosystem = Ecosystem::start()?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("whole.mopcap");
+    let mut command = mop_command();
+    let messages = folder.path().join("messages");
+    command.args(["record", "--yes", "--out"]).arg(&file).stderr(fs::File::create(&messages)?);
+    let mut recorder = Process::start("mop record", &mut command)?;
+    until("the recorder", LIMIT, || {
+        fs::read_to_string(&messages).is_ok_and(|text| text.contains("Recording"))
+    })?;
+    let done = ecosystem.quiet_receiver(JOURNEYS)?.done()?;
+    std::thread::sleep(Duration::from_secs(1));
+    recorder.signal(Signal::INT);
+    ensure!(recorder.wait(LIMIT)?.success(), "mop record failed");
+
+    let capture = fs::read(&file)?;
+    let whole = replayed(&ecosystem, &file)?;
+    for side in SIDES {
+        let seen = ensure_right(&whole, side, &done)?;
+        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
+    }
+    let mut missing = 0;
+    for seed in 0..LOSSES {
+        let file = folder.path().join("lossy.mopcap");
+        fs::write(&file, lossy(&capture, seed)?)?;
+        let records = replayed(&ecosystem, &file)?;
+        let summary = records.last().context("no summary")?;
+        ensure!(summary["kind"] == "observe.summary", "{summary}");
+        for side in SIDES {
+            let seen = ensure_right(&records, side, &done).with_context(|| format!("{seed}"))?;
+            let lost = done.calls.len() - seen.len();
+            missing += lost;
+            // What was not seen whole is told.
+            let told = summary.pointer("/incomplete").and_then(Value::as_u64);
+            ensure!(lost == 0 || told.unwrap_or(0) > 0, "{seed}: {lost} are missing: {summary}");
+            for (data, quote) in &done.consents {
+                ensure_part(&records, side, data, expected(side, false))?;
+                ensure_part(&records, side, quote, expected(side, true))?;
+            }
+        }
+    }
+    ensure!(missing > 0, "nothing was lost in {LOSSES} rounds");
     Ok(())
+}
+
+/// A capture without one in twenty of its segments, certificates included.
+fn lossy(capture: &[u8], seed: u64) -> Result<Vec<u8>> {
+    let (mut decoder, mut encoder, mut left) = (Decoder::new(), Encoder::new(), Vec::new());
+    decoder.push(capture);
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    while let Some(record) = decoder.next_record()? {
+        // Marsaglia's xorshift: the same losses for the same seed.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let is_lost = matches!(record, Record::Segment { .. }) && state % 20 == 0;
+        if !is_lost {
+            encoder.record(&record, &mut left)?;
+        }
+    }
+    Ok(left)
+}
+
+fn replayed(ecosystem: &Ecosystem, file: &Path) -> Result<Vec<Value>> {
+    let mut command = mop_command();
+    command.args(["replay", "--output", "jsonl", "--config"]);
+    command.arg(ecosystem.configuration_for_files()?).arg(file);
+    let text = String::from_utf8(run(&mut command, LIMIT)?.stdout)?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+}
+
+/// No call has two events of this side, and each event is of a call that was made, by the right
+/// parties and with its own consent. Gives the calls that have one.
+fn ensure_right<'d>(records: &[Value], side: &str, done: &'d Done) -> Result<BTreeSet<&'d Called>> {
+    let mut seen = BTreeSet::new();
+    let of_side = |record: &&Value| record["kind"] == "data.call" && record["side"] == side;
+    for record in records.iter().filter(of_side) {
+        let event = &record["event"];
+        for (member, wanted) in [
+            ("clientOrgId", CLIENT_ORGANISATION),
+            ("clientSSId", CLIENT_SOFTWARE),
+            ("serverOrgId", SERVER_ORGANISATION),
+            ("serverASId", SERVER_BRAND),
+        ] {
+            ensure!(event[member] == wanted, "{member}: {record}");
+        }
+        let called = called(event);
+        let made = done.calls.iter().find(|made| **made == called);
+        let made = made.with_context(|| format!("{record}\nis none of {:#?}", done.calls))?;
+        ensure!(seen.insert(made), "twice at the {side}: {record}");
+    }
+    Ok(seen)
 }
 
 /// The call that an event is of.
 fn called(event: &Value) -> Called {
-    let text = |member: &str| event[member].as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Called {
-        method: text("httpMethod"),
-        path: text("url"),
+        method: text(&event["httpMethod"]),
+        path: text(&event["url"]),
         status: event["statusCode"].as_u64().unwrap_or_default(),
-        interaction: text("fapiInteractionId"),
+        interaction: text(&event["fapiInteractionId"]),
+        consent: text(&event["additionalInfo"]["consentId"]),
     }
 }
 
+fn ensure_steps(records: &[Value], side: &str, consent: &str, wanted: &[&str]) -> Result<()> {
+    let steps = steps(records, side, consent);
+    ensure!(steps == wanted, "{side} of {consent}: {steps:#?}");
+    Ok(())
+}
+
+/// Steps are those that were made, in their order, though some may be missing.
+fn ensure_part(records: &[Value], side: &str, consent: &str, whole: &[&str]) -> Result<()> {
+    let steps = steps(records, side, consent);
+    let mut left = whole.iter();
+    ensure!(
+        steps.iter().all(|step| left.any(|it| it == step)),
+        "{side} of {consent}: {steps:#?} is no part of {whole:#?}"
+    );
+    Ok(())
+}
+
 /// Steps of one consent at one side, in the order in which they were reported.
-pub(crate) fn steps<'r>(records: &'r [Value], side: &str, consent: &str) -> Vec<&'r str> {
+fn steps<'r>(records: &'r [Value], side: &str, consent: &str) -> Vec<&'r str> {
     let of_consent = records.iter().filter(|record| {
         record["kind"] == "data.funnel"
             && record["side"] == side
@@ -101,6 +204,17 @@ pub(crate) fn steps<'r>(records: &'r [Value], side: &str, consent: &str) -> Vec<
     of_consent.filter_map(|record| record["event"]["step"].as_str()).collect()
 }
 
+/// What there is to report of a consent.
+fn expected(side: &str, is_quote: bool) -> &'static [&'static str] {
+    match (side, is_quote) {
+        ("server", false) => DATA_SERVER,
+        ("server", true) => QUOTE_SERVER,
+        (_, false) => DATA_CLIENT,
+        (_, true) => QUOTE_CLIENT,
+    }
+}
+
+const SIDES: [&str; 2] = ["server", "client"];
 const DATA_SERVER: &[&str] = &[
     "consent-created",
     "user-redirected",
@@ -139,5 +253,8 @@ const QUOTE_CLIENT: &[&str] = &[
 ];
 
 const JOURNEYS: u32 = 2;
+/// Different losses that are tried.
+const LOSSES: u64 = 20;
 /// Longer than a call waits for its hops and its token, and a step for those before it.
-const SETTLED: Duration = Duration::from_secs(10);
+const SETTLED: Duration = Duration::from_secs(12);
+const LIMIT: Duration = Duration::from_secs(60);
