@@ -172,7 +172,7 @@ impl Ecosystem {
              hook_token_file = \"{folder}/token\"\nfunnel = {{ consent_user = \"user\", settle_seconds = 5 }}\n\n\
              [[data.servers]]\nhosts = [\"{host}\"]\norganisation_id = \"{SERVER_ORGANISATION}\"\n\
              authorisation_server_id = \"{SERVER_BRAND}\"\n\n\
-             [[data.clients]]\norganisation_id = \"{CLIENT_ORGANISATION}\"\n\
+             [[data.clients]]\naddresses = [\"127.0.0.2\"]\norganisation_id = \"{CLIENT_ORGANISATION}\"\n\
              software_statement_id = \"{CLIENT_SOFTWARE}\"\n",
             self.admin,
         );

@@ -27,6 +27,7 @@ fn a_journey_through_a_proxy_is_reported_once_by_each_side() -> Result<()> {
     // What waits for others is given out within seconds.
     std::thread::sleep(SETTLED);
     let records = observer.stop()?.records;
+    fs::write("/tmp/live.records", records.iter().map(|r| format!("{r}\n")).collect::<String>())?;
 
     for side in SIDES {
         let seen = ensure_right(&records, side, &done)?;

@@ -172,6 +172,7 @@ impl Sighting {
     #[must_use]
     pub fn is_hop_of(&self, outer: &Self) -> bool {
         let is_within = outer.span.start_ns <= self.span.start_ns
+            && self.span.start_ns <= outer.span.end_ns
             && self.span.end_ns <= outer.span.end_ns.saturating_add(TOLERANCE_NS);
         // Of two that lie within each other, one only.
         let is_later = outer.extent() < self.extent();

@@ -82,6 +82,14 @@ impl Analyst {
                 None => self.counts.token_kind_unknown += 1,
             }
         }
+        // A client that is none of the participant's own is a proxy on the way to its own server.
+        if call.side == Role::Client
+            && call.role == Role::Client
+            && parties.client_organisation.is_none()
+        {
+            self.counts.signals_of_others += said.len() as u64;
+            return;
+        }
         let Some(consent) = consent else {
             self.counts.signals_unjoined += said.len() as u64;
             return;
