@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     ecosystem::{Called, Done, Ecosystem},
     journey::{CLIENT_ORGANISATION, CLIENT_SOFTWARE, SERVER_BRAND, SERVER_ORGANISATION},
+    published,
 };
 
 #[test]
@@ -27,7 +28,6 @@ fn a_journey_through_a_proxy_is_reported_once_by_each_side() -> Result<()> {
     // What waits for others is given out within seconds.
     std::thread::sleep(SETTLED);
     let records = observer.stop()?.records;
-    fs::write("/tmp/live.records", records.iter().map(|r| format!("{r}\n")).collect::<String>())?;
 
     for side in SIDES {
         let seen = ensure_right(&records, side, &done)?;
@@ -37,7 +37,7 @@ fn a_journey_through_a_proxy_is_reported_once_by_each_side() -> Result<()> {
             ensure_steps(&records, side, quote, expected(side, true))?;
         }
     }
-    Ok(())
+    published::ensure_valid(&events(&records))
 }
 
 #[test]
@@ -193,6 +193,21 @@ fn ensure_part(records: &[Value], side: &str, consent: &str, whole: &[&str]) -> 
         "{side} of {consent}: {steps:#?} is no part of {whole:#?}"
     );
     Ok(())
+}
+
+/// Each event with the path that it is posted to.
+fn events(records: &[Value]) -> Vec<(String, Value)> {
+    let interface = |record: &Value| match (record["kind"].as_str()?, record["funnel"].as_str()) {
+        ("data.call", _) => Some("/report-api/v1"),
+        ("data.funnel", Some("v2")) => Some("/event-api/v2"),
+        ("data.funnel", _) => Some("/event-api/v1/cotacao-contratacao"),
+        _ => None,
+    };
+    let of = |record: &Value| {
+        let side = record["side"].as_str().unwrap_or_default();
+        Some((format!("{}/{side}-event", interface(record)?), record["event"].clone()))
+    };
+    records.iter().filter_map(of).collect()
 }
 
 /// Steps of one consent at one side, in the order in which they were reported.

@@ -4,4 +4,5 @@ mod delivered;
 mod ecosystem;
 mod journey;
 mod live;
+mod published;
 mod replayed;
