@@ -11,6 +11,8 @@ use mop_common::{ControlEvent, ControlKind, Layer, SegmentHead};
 use mop_insight::data::identity::certificate::CertificateFacts;
 use mop_probe::process;
 
+use crate::data::peers::{Peers, Place};
+
 /// Names of the TLS libraries by the number that their probes carry. Asked once per connection.
 #[derive(Debug, Default)]
 pub(crate) struct LibraryNames {
@@ -91,14 +93,16 @@ pub(crate) struct Connections<S> {
     /// handshake comes before the first bytes.
     certificates: HashMap<u64, (u64, Arc<CertificateFacts>)>,
     /// Containers that were found; emptied when it grows too large.
-    containers: HashMap<Place, Option<Arc<str>>>,
+    containers: HashMap<Home, Option<Arc<str>>>,
     libraries: Arc<LibraryNames>,
+    /// Who was at the other end in an earlier run; `None` where nobody wants to know.
+    peers: Option<Arc<Peers>>,
     source: S,
 }
 
 /// What determines the container of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum Home {
     /// Its cgroup: what was found for one process holds for those that follow it there, however
     /// short they live.
     Cgroup(u64),
@@ -108,6 +112,8 @@ enum Place {
 
 struct Known {
     facts: Arc<Facts>,
+    /// Where an earlier and a later run find it again.
+    place: Option<Place>,
     /// When the connection ended; its last exchanges may still be waiting for their bytes.
     closed_at_ns: Option<u64>,
 }
@@ -119,8 +125,14 @@ impl<S: ProcessSource> Connections<S> {
             certificates: HashMap::new(),
             containers: HashMap::new(),
             libraries,
+            peers: None,
             source,
         }
+    }
+
+    /// Takes up what an earlier run knew, and keeps it for a later one.
+    pub(crate) fn with_peers(self, peers: Option<Arc<Peers>>) -> Self {
+        Self { peers, ..self }
     }
 
     /// Takes in what an event says.
@@ -130,19 +142,21 @@ impl<S: ProcessSource> Connections<S> {
                 if self.known.len() >= MAX_CONNECTIONS {
                     self.forget_closed(u64::MAX);
                 }
-                let facts = Arc::new(self.facts(event));
-                self.known.insert(event.connection, Known { facts, closed_at_ns: None });
+                let mut known = Known {
+                    facts: Arc::new(self.facts(event)),
+                    place: None,
+                    closed_at_ns: None,
+                };
+                known.settle(event, self.peers.as_deref());
+                self.known.insert(event.connection, known);
             }
             Some(ControlKind::Bind) => {
                 if let Some(known) = self.known.get_mut(&event.connection) {
                     Arc::make_mut(&mut known.facts).ends = ends(event);
+                    known.settle(event, self.peers.as_deref());
                 }
             }
-            Some(ControlKind::Close) => {
-                if let Some(known) = self.known.get_mut(&event.connection) {
-                    known.closed_at_ns = Some(event.ktime_ns);
-                }
-            }
+            Some(ControlKind::Close) => self.close(event.connection, event.ktime_ns),
             Some(
                 ControlKind::End
                 | ControlKind::Exec
@@ -159,7 +173,10 @@ impl<S: ProcessSource> Connections<S> {
         let Ok(certificate) = CertificateFacts::from_der(bytes) else { return };
         let certificate = Arc::new(certificate);
         if let Some(known) = self.known.get_mut(&head.connection) {
-            // A later handshake on the same connection.
+            // A later handshake on the same connection, or its first bytes came by sooner.
+            if let (Some(peers), Some(place)) = (&self.peers, known.place) {
+                peers.note(place, &certificate);
+            }
             Arc::make_mut(&mut known.facts).peer_certificate = Some(certificate);
         } else if self.certificates.len() < MAX_CERTIFICATES {
             self.certificates.insert(head.connection, (head.ktime_ns, certificate));
@@ -201,6 +218,9 @@ impl<S: ProcessSource> Connections<S> {
     pub(crate) fn close(&mut self, connection: u64, at_ns: u64) {
         if let Some(known) = self.known.get_mut(&connection) {
             known.closed_at_ns = Some(at_ns);
+            if let (Some(peers), Some(place)) = (&self.peers, known.place.take()) {
+                peers.forget(place);
+            }
         }
     }
 
@@ -241,9 +261,9 @@ impl<S: ProcessSource> Connections<S> {
             self.containers.clear();
         }
         let place = if event.cgroup > ROOT_CGROUP {
-            Place::Cgroup(event.cgroup)
+            Home::Cgroup(event.cgroup)
         } else {
-            Place::Process(event.tgid, event.process_start_ns)
+            Home::Process(event.tgid, event.process_start_ns)
         };
         if let Some(container) = self.containers.get(&place) {
             return container.clone();
@@ -252,6 +272,27 @@ impl<S: ProcessSource> Connections<S> {
         let container = self.source.container(event.tgid).ok()?.map(Arc::from);
         self.containers.insert(place, container.clone());
         container
+    }
+}
+
+impl Known {
+    /// Notes who is at the other end for a later run, or takes up what an earlier one noted.
+    fn settle(&mut self, event: &ControlEvent, peers: Option<&Peers>) {
+        let (Some(peers), Some((local, remote))) = (peers, self.facts.ends) else { return };
+        if self.facts.layer != Layer::Tls {
+            return;
+        }
+        let process = self.facts.process.tgid;
+        let place = Place { process, started_ns: event.process_start_ns, local, remote };
+        self.place = Some(place);
+        match &self.facts.peer_certificate {
+            Some(certificate) => peers.note(place, certificate),
+            None if event.from_start == 0 => {
+                let earlier = peers.take_up(place);
+                Arc::make_mut(&mut self.facts).peer_certificate = earlier;
+            }
+            None => {}
+        }
     }
 }
 

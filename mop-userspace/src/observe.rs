@@ -119,7 +119,9 @@ fn observe(
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = reporter(&rules, &number.to_string(), output.outlet());
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
-        let connections = Connections::new(Arc::clone(&session.libraries), Node);
+        let peers = data.as_ref().map(|(_, running)| running.peers());
+        let connections =
+            Connections::new(Arc::clone(&session.libraries), Node).with_peers(peers);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
         let worked = vitals.worker();

@@ -13,7 +13,7 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, State, configuration};
+use super::{DataConfiguration, State, configuration, peers::Peers};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
@@ -23,6 +23,7 @@ pub(crate) struct Module {
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
+    pub(super) peers: Arc<Peers>,
     /// The latest time that it was told.
     now: Timestamp,
     outcomes: Vec<Outcome>,
@@ -57,12 +58,14 @@ impl Module {
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
         let extractor = configuration.extractor(key, endpoints);
+        let peers = Arc::new(Peers::read(state.peers().as_deref(), now));
         Ok(Self {
             analyst,
             funnel,
             rules,
             extractor,
             state,
+            peers,
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
             is_changed: false,
@@ -112,6 +115,11 @@ impl Module {
 
     /// Keeps what it knows, if that changed.
     pub(crate) fn save(&mut self) {
+        if let Some(peers) = self.peers.write(Timestamp::now())
+            && let Err(error) = self.state.save_peers(&peers)
+        {
+            eprintln!("mop: who is at the other end of connections cannot be kept: {error}");
+        }
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
