@@ -78,7 +78,7 @@ fn observe(
     let data = data
         .map(|data| {
             let state = State::beside(configuration.outbox.folder.as_deref());
-            let module = Module::open(data, state, Timestamp::now())?;
+            let module = Module::open(data, state, Timestamp::now())?.of_run(&run);
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })

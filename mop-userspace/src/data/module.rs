@@ -13,13 +13,17 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, State, configuration};
+use super::{
+    DataConfiguration, State, configuration,
+    figures::{FigureCounts, Figures},
+};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
 pub(crate) struct Module {
     analyst: Analyst,
     funnel: Funnel,
+    pub(super) figures: Figures,
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
@@ -37,6 +41,7 @@ pub(crate) struct ModuleCounts {
     /// Steps that wait for others.
     pub(crate) held_steps: usize,
     pub(crate) consents: usize,
+    pub(crate) figures: FigureCounts,
 }
 
 impl Module {
@@ -56,10 +61,12 @@ impl Module {
             eprintln!("mop: what was known of tokens is of no use: {error}; it is learnt anew");
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
+        let figures = Figures::open(&configuration.metrics, &state)?;
         let extractor = configuration.extractor(key, endpoints);
         Ok(Self {
             analyst,
             funnel,
+            figures,
             rules,
             extractor,
             state,
@@ -67,6 +74,12 @@ impl Module {
             outcomes: Vec::new(),
             is_changed: false,
         })
+    }
+
+    /// As a part of a run: the run's name begins the identifiers of what is told at set times.
+    pub(crate) fn of_run(mut self, run: &str) -> Self {
+        self.figures.set_run(run);
+        self
     }
 
     /// What workers make calls with.
@@ -96,9 +109,11 @@ impl Module {
     }
 
     /// Nothing comes any more. Steps that wait for others are kept, not given up.
-    pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
+    pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
-        self.give(outlet);
+        self.give(outlet.as_deref_mut());
+        self.figures.finish(self.now, outlet);
+        self.figures.save_now(&self.state);
         self.save();
     }
 
@@ -106,12 +121,14 @@ impl Module {
     pub(crate) fn finish_file(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
+        self.figures.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
     }
 
     /// Keeps what it knows, if that changed.
     pub(crate) fn save(&mut self) {
+        self.figures.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -130,6 +147,7 @@ impl Module {
             funnel: self.funnel.counts().clone(),
             held_steps: self.funnel.held(),
             consents: self.funnel.consents(),
+            figures: self.figures.counts(self.now),
         }
     }
 
@@ -143,14 +161,15 @@ impl Module {
                     }
                 }
                 Outcome::Signal(signal) => self.funnel.observe(&signal),
+                Outcome::Edge(edge) => self.figures.edge(&edge, outlet.as_deref_mut()),
                 // Counted by the analyst.
-                Outcome::Edge(_)
-                | Outcome::Excluded { .. }
+                Outcome::Excluded { .. }
                 | Outcome::Hop { .. }
                 | Outcome::Unlisted { .. }
                 | Outcome::Unreportable { .. } => {}
             }
         }
+        self.figures.advance(self.now, outlet.as_deref_mut());
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
             if let Some(outlet) = outlet.as_deref_mut() {

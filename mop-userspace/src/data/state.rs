@@ -4,6 +4,7 @@
 //! folder/key      32 bytes, for nobody else to read
 //! folder/tokens   what the analyst learnt
 //! folder/funnel   consents
+//! folder/metrics  figures of the last days
 //! ```
 //!
 //! Files are replaced as a whole, so that a crash leaves the old or the new one.
@@ -73,6 +74,16 @@ impl State {
         self.read(FUNNEL)
     }
 
+    pub(super) fn metrics(&self) -> Option<Vec<u8>> {
+        self.read(METRICS)
+    }
+
+    /// Keeps figures. Without a folder, nothing is kept.
+    pub(super) fn save_metrics(&self, metrics: &[u8]) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        replace(&folder.join(METRICS), metrics)
+    }
+
     /// Keeps both. Without a folder, nothing is kept.
     pub(super) fn save(&self, tokens: &[u8], funnel: &[u8]) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -116,6 +127,7 @@ const FOLDER: &str = "insight";
 const KEY: &str = "key";
 const TOKENS: &str = "tokens";
 const FUNNEL: &str = "funnel";
+const METRICS: &str = "metrics";
 
 #[cfg(test)]
 mod tests {
