@@ -1,5 +1,6 @@
 //! The reports of the metrics platform, from calls.
 
 mod delivered;
+mod figures;
 mod journey;
 mod replayed;

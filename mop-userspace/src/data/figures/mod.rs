@@ -211,3 +211,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(30);
 /// An organisation has up to half a MiB; many of them are kept less often, 100 KB a second.
 const BYTES_PER_SAVING: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;
