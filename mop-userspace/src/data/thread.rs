@@ -135,6 +135,7 @@ fn work(
             module.save();
         }
     }
+    module.advance(Timestamp::now(), Some(outlet));
     module.finish(Some(outlet));
     outlet.flush();
     vitals.store(module.counts());

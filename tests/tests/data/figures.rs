@@ -215,7 +215,7 @@ fn by_document(test: &str, folder: &Path, answers: &[&Value]) -> Result<()> {
     };
     let file = folder.join("answers.json");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/metrics_check.py");
-    let mut check = |answers: &Value| -> Result<String> {
+    let check = |answers: &Value| -> Result<String> {
         fs::write(&file, answers.to_string())?;
         let mut command = Command::new(python);
         command.arg(&script).arg(&document).arg(&file);

@@ -137,6 +137,9 @@ impl Figures {
     /// Tells the figures for the last time.
     pub(super) fn finish(&mut self, now: Timestamp, outlet: Option<&mut Outlet>) {
         self.due = Some(i64::MAX);
+        if now == Timestamp::UNIX_EPOCH {
+            return;
+        }
         // Records of one second would be one.
         let is_told = self.told == Some(now.as_second());
         let now = if is_told { now.checked_add(ONE_SECOND).unwrap_or(now) } else { now };

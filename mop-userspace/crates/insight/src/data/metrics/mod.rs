@@ -32,6 +32,7 @@ pub mod figures;
 pub mod histogram;
 pub mod priority;
 pub mod record;
+mod snapshot;
 mod tenant;
 pub mod totals;
 mod watch;
@@ -49,6 +50,7 @@ pub use self::{
     figures::MetricsData,
     priority::{Priorities, Priority, PriorityClass, ServiceLevel},
     record::MetricsRecord,
+    snapshot::{MetricsSnapshot, MetricsSnapshotError, SNAPSHOT_VERSION},
     totals::{OrganisationTotals, Totals},
 };
 
@@ -140,34 +142,6 @@ pub struct Metrics {
     watch: Watch,
     /// Calls and polls of organisations beyond [`MAX_ORGANISATIONS`].
     beyond: u64,
-}
-
-/// The state as it outlives a restart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricsSnapshot {
-    version: u32,
-    boundary: DayBoundary,
-    tenants: BTreeMap<String, Tenant>,
-    watch: Watch,
-    beyond: u64,
-}
-
-/// Why a snapshot cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsSnapshotError {
-    /// Not of the form of a snapshot.
-    #[error("the state of the metrics cannot be read")]
-    Form(#[source] serde_json::Error),
-    /// Written by another version.
-    #[error("the state of the metrics is of version {0}, not {SNAPSHOT_VERSION}")]
-    Version(u32),
-    /// Its days begin elsewhere than the options say.
-    #[error("the state of the metrics has days that begin at another hour")]
-    Boundary,
-    /// More than is kept.
-    #[error("the state of the metrics contradicts the limits under which it is written")]
-    Limits,
 }
 
 impl Metrics {
@@ -319,37 +293,6 @@ impl Metrics {
         ))
     }
 
-    /// The state.
-    #[must_use]
-    pub fn snapshot(&self) -> MetricsSnapshot {
-        MetricsSnapshot {
-            version: SNAPSHOT_VERSION,
-            boundary: self.options.boundary,
-            tenants: self.tenants.clone(),
-            watch: self.watch.kept(),
-            beyond: self.beyond,
-        }
-    }
-
-    /// Goes on from a state.
-    pub fn restore(
-        options: MetricsOptions,
-        snapshot: MetricsSnapshot,
-    ) -> Result<Self, MetricsSnapshotError> {
-        let MetricsSnapshot { version, boundary, tenants, watch, beyond } = snapshot;
-        if version != SNAPSHOT_VERSION {
-            return Err(MetricsSnapshotError::Version(version));
-        }
-        if boundary != options.boundary {
-            return Err(MetricsSnapshotError::Boundary);
-        }
-        let are_sound = watch.is_sound() && tenants.values().all(Tenant::is_sound);
-        if tenants.len() > MAX_ORGANISATIONS || !are_sound {
-            return Err(MetricsSnapshotError::Limits);
-        }
-        Ok(Self { options, tenants, totals: BTreeMap::new(), watch: watch.resumed(), beyond })
-    }
-
     /// Counts for an organisation that is known.
     fn total(&mut self, organisation: &str, count: impl FnOnce(&mut Totals)) {
         match self.totals.get_mut(organisation) {
@@ -370,23 +313,9 @@ impl Metrics {
     }
 }
 
-impl MetricsSnapshot {
-    /// Reads what [`Self::write`] wrote.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MetricsSnapshotError> {
-        serde_json::from_slice(bytes).map_err(MetricsSnapshotError::Form)
-    }
-
-    /// As JSON.
-    pub fn write(&self) -> Result<Vec<u8>, MetricsSnapshotError> {
-        serde_json::to_vec(self).map_err(MetricsSnapshotError::Form)
-    }
-}
-
 /// A supplier hosts tens of participants on one cluster; the ecosystem has about 56.
 pub const MAX_ORGANISATIONS: usize = 64;
 /// The platform's own list has 328 templates.
 pub const MAX_ENDPOINTS: usize = 512;
 /// Identifiers of the directory have 36.
 const MAX_ORGANISATION_BYTES: usize = 64;
-/// Version of the snapshot's form.
-pub const SNAPSHOT_VERSION: u32 = 1;

@@ -1,34 +1,22 @@
 //! Figures from exchanges to records and to the answer of the listener, with the thread and the outbox
 //! that they have in the observer.
 
+mod rig;
+
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use clap::Parser as _;
 use jiff::{SignedDuration, Timestamp};
-use mop_outbox::Feed;
-use mop_wire::{
-    Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen,
-    Timing, Version,
-};
 use serde_json::{Value, json};
 
+use self::rig::{Caller, Outbox};
 use crate::{
-    cli::{Arguments, Command},
-    configuration::Configuration,
-    data::{Circumstances, DataConfiguration, Module, Port, Running, State, routes},
-    ledger::CaptureAccount,
-    output::{Dropped, Format, Outlet, Output, Spooling},
-    sinks::{
-        forwarder::Bells,
-        http::{Client, Reach},
-    },
-    spool::{Spool, SpoolVitals},
-    vitals::{SinkVitals, Vitals},
+    data::{DataConfiguration, Module, Port, Running, State, routes},
+    sinks::http::{Client, Reach},
+    vitals::Vitals,
 };
 
 const ORGANISATION: &str = "05050000-0000-4000-8000-000000000005";
@@ -37,65 +25,6 @@ const AUTO: &str = "/open-insurance/insurance-auto/v2/insurance-auto";
 const STATUS: &str = "/open-insurance/discovery/v1/status";
 const METRICS: &str = "/open-insurance/admin/v1/metrics";
 const DAY: i64 = 86_400;
-
-/// An outbox, and a way into it.
-struct Outbox {
-    folder: tempfile::TempDir,
-    output: Output,
-    feed: Feed,
-}
-
-impl Outbox {
-    fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let arguments = Arguments::parse_from(["mop", "replay", "x", "--output", "none"]);
-        let Command::Replay(arguments) = arguments.command else { panic!("a replay") };
-        let format = Format::of(&arguments.report, Spooling::Forwarded).expect("a format");
-        let mut configuration = Configuration::default();
-        configuration.outbox.folder = Some(folder.path().join("outbox"));
-        let dropped = Arc::new(Dropped::default());
-        let vitals = SpoolVitals::new(
-            vec![SinkVitals::new("reader")],
-            Arc::clone(&dropped),
-            Box::new(CaptureAccount::default),
-        );
-        let spool = Spool::open(&configuration, Bells::default(), vitals).expect("an outbox");
-        let feed = spool.feed("reader").expect("a feed");
-        let output = Output::start(format, Some(spool), dropped).expect("a writer");
-        Self { folder, output, feed }
-    }
-
-    fn outlet(&self) -> Outlet {
-        self.output.outlet_that_waits()
-    }
-
-    fn state(&self) -> State {
-        State::beside(Some(self.folder.path()))
-    }
-
-    /// Records of a kind, each as its schema says; all outlets are gone.
-    fn records(self, kind: &str) -> Vec<Value> {
-        let Self { folder, output, mut feed } = self;
-        let spool = output.finish().expect("written");
-        let entries = feed.next(10_000, 64 << 20);
-        drop((spool, folder));
-        let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/schemas");
-        let schema = std::fs::read(schemas.join(format!("{kind}.schema.json"))).expect("a schema");
-        let schema = serde_json::from_slice(&schema).expect("JSON");
-        let schema = jsonschema::validator_for(&schema).expect("a schema");
-        let records: Vec<Value> = entries
-            .iter()
-            .map(|entry| serde_json::from_slice(&entry.payload).expect("JSON"))
-            .filter(|record: &Value| record["kind"] == kind)
-            .collect();
-        for record in &records {
-            assert!(schema.is_valid(record), "{record:#}");
-        }
-        let ids: std::collections::HashSet<_> = records.iter().map(|it| &it["id"]).collect();
-        assert_eq!(ids.len(), records.len(), "{ids:?}");
-        records
-    }
-}
 
 fn configuration(text: &str) -> DataConfiguration {
     let server = |host: &str, organisation: &str| {
@@ -106,64 +35,6 @@ fn configuration(text: &str) -> DataConfiguration {
     };
     let servers = server("a.example", ORGANISATION) + &server("b.example", OTHER);
     toml::from_str(&format!("{servers}[metrics]\n{text}\n")).expect("a configuration")
-}
-
-/// Makes exchanges, each on a connection of its own.
-struct Caller {
-    port: Port,
-    number: u64,
-}
-
-impl Caller {
-    fn call(
-        &mut self,
-        target: &str,
-        at: Timestamp,
-        status: u16,
-        body: &Value,
-        outlet: Option<&mut Outlet>,
-    ) {
-        self.number += 1;
-        let mut headers = Headers::default();
-        headers.push("Host", b"a.example");
-        // Monotonic time follows the other, so that hops are told from calls.
-        let start_ns = u64::try_from(at.as_nanosecond()).expect("after the epoch");
-        let exchange = Exchange {
-            connection: self.number,
-            sequence: 0,
-            role: Role::Server,
-            request: Some(Request {
-                method: "GET".to_owned(),
-                target: target.to_owned(),
-                version: Version::Http11,
-                headers,
-                body: Body::default(),
-                anomalies: Anomalies::default(),
-            }),
-            response: Some(Response {
-                status,
-                version: Version::Http11,
-                headers: Headers::default(),
-                body: Body::whole(body.to_string().into_bytes(), false),
-                anomalies: Anomalies::default(),
-            }),
-            interim: Vec::new(),
-            timing: Timing {
-                request_start_ns: start_ns,
-                request_end_ns: start_ns + 1_000_000,
-                response_start_ns: start_ns + 9_000_000,
-                response_end_ns: start_ns + 10_000_000,
-            },
-            completeness: Completeness {
-                request: Seen::default(),
-                response: Seen::default(),
-                ending: Ending::Complete,
-                resynchronised: false,
-            },
-        };
-        let id = format!("e{}", self.number);
-        self.port.observe(&id, at, &exchange, Circumstances::default(), outlet);
-    }
 }
 
 fn status(code: &str) -> Value {
@@ -246,7 +117,7 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
     let (code, refused) = asked(address, &query).await;
     assert_eq!((code, &refused["code"]), (404, &json!("not_observed")));
 
-    let mut caller = Caller { port: running.port(), number: 0 };
+    let mut caller = Caller::new(running.port());
     let now = Timestamp::now();
     for _ in 0..20 {
         caller.call(AUTO, now, 200, &json!({}), None);
@@ -305,7 +176,7 @@ fn replayed(settings: &str, published: &Value) -> (Vec<Value>, Vec<Value>) {
         let module =
             Module::open(&configuration(settings), State::beside(None), Timestamp::UNIX_EPOCH);
         let port = Port::here(module.expect("a module").of_run("2a"));
-        let mut caller = Caller { port, number: 0 };
+        let mut caller = Caller::new(port);
         let mut outlet = outbox.outlet();
         let at = |second: i64| Timestamp::from_second(20_000 * DAY + second).expect("a time");
         for second in (0..=2 * DAY + DAY / 2).step_by(1800) {
