@@ -61,7 +61,7 @@ impl Module {
             eprintln!("mop: what was known of tokens is of no use: {error}; it is learnt anew");
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
-        let figures = Figures::open(&configuration.metrics, &state)?;
+        let figures = Figures::open(configuration, &state)?;
         let extractor = configuration.extractor(key, endpoints);
         Ok(Self {
             analyst,

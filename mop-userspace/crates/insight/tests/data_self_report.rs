@@ -17,7 +17,7 @@ const STATUS: &str = "/open-insurance/discovery/v1/status";
 const METRICS: &str = "/open-insurance/admin/v1/metrics";
 const AUTO: &str = "/open-insurance/insurance-auto/v2/insurance-auto";
 
-fn said(items: Value) -> Value {
+fn said(items: &Value) -> Value {
     json!({ "data": { "status": items }, "links": {}, "meta": { "totalRecords": 1, "totalPages": 1 } })
 }
 
@@ -73,16 +73,16 @@ fn a_status_is_read_as_its_document_says() {
         (json!([{ "explanation": "x" }]), None),
         (json!("OK"), None),
     ] {
-        assert_eq!(polled(200, &said(items.clone())), expected, "{items}");
+        assert_eq!(polled(200, &said(&items)), expected, "{items}");
     }
-    let ok = said(json!([code("OK")]));
+    let ok = said(&json!([code("OK")]));
     assert_eq!(polled(503, &ok), Some(StatusReport::ServerError));
     for status in [204, 404, 429] {
         assert_eq!(polled(status, &ok), None, "{status} says nothing of the interfaces");
     }
     let many: Vec<String> = (0..5000).map(|number| format!("endpoint-{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let Some(StatusReport::PartialFailure(named)) = polled(200, &said(json!([partial(&many)])))
+    let Some(StatusReport::PartialFailure(named)) = polled(200, &said(&json!([partial(&many)])))
     else {
         panic!("no partial failure");
     };
@@ -91,7 +91,7 @@ fn a_status_is_read_as_its_document_says() {
 
 #[test]
 fn what_takes_longer_than_a_second_is_no_answer_and_what_was_not_seen_is_nothing() {
-    let ok = Made::new("GET", STATUS, 200).answers(&said(json!([{ "code": "OK" }])));
+    let ok = Made::new("GET", STATUS, 200).answers(&said(&json!([{ "code": "OK" }])));
     assert_eq!(reported(&ok.clone().takes(1000)), Some(StatusReport::Ok));
     assert_eq!(reported(&ok.clone().takes(1001)), Some(StatusReport::NoAnswer));
     // Of the caller's side, of another method, of another path.
@@ -127,8 +127,8 @@ fn script() -> Vec<Made> {
         Made::new("GET", AUTO, 503).takes(300),
         // Another version is none that any document has.
         Made::new("GET", "/open-insurance/insurance-auto/v9/insurance-auto", 404),
-        Made::new("GET", STATUS, 200).takes(40).answers(&said(json!([{ "code": "OK" }]))),
-        Made::new("GET", STATUS, 200).takes(40).answers(&said(json!([{ "code": "UNAVAILABLE" }]))),
+        Made::new("GET", STATUS, 200).takes(40).answers(&said(&json!([{ "code": "OK" }]))),
+        Made::new("GET", STATUS, 200).takes(40).answers(&said(&json!([{ "code": "UNAVAILABLE" }]))),
         // What this node asked of another is none of its own.
         Made::new("GET", AUTO, 500).client(),
     ];

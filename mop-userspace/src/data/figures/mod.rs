@@ -7,13 +7,14 @@ mod records;
 mod route;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use mop_insight::data::{
     analyst::Edge,
+    identity::directory_id,
     metrics::{
         CheckOutcome, Metrics, MetricsOptions, MetricsSnapshot, OrganisationTotals, Period,
         Priorities, View,
@@ -23,7 +24,7 @@ use serde_json::Value;
 
 pub(crate) use self::configuration::MetricsSection;
 pub(super) use self::route::routes;
-use super::State;
+use super::{DataConfiguration, State};
 use crate::{failure::Failure, output::Outlet};
 
 /// The figures, and when they are told.
@@ -68,15 +69,16 @@ pub(crate) struct FigureCounts {
 }
 
 impl Figures {
-    /// With the figures of an earlier run.
-    pub(super) fn open(section: &MetricsSection, state: &State) -> Result<Self, Failure> {
+    /// With the figures of an earlier run, as far as its organisations still are this node's.
+    pub(super) fn open(configuration: &DataConfiguration, state: &State) -> Result<Self, Failure> {
+        let section = &configuration.metrics;
         let priorities = Priorities::published().map_err(Failure::runtime)?;
         let options = MetricsOptions { levels: priorities.levels.clone(), ..section.options() };
         let restored = state.metrics().map(|bytes| {
             let snapshot = MetricsSnapshot::parse(&bytes)?;
             Metrics::restore(options.clone(), snapshot)
         });
-        let metrics = match restored {
+        let mut metrics = match restored {
             Some(Ok(metrics)) => metrics,
             None => Metrics::new(options),
             Some(Err(error)) => {
@@ -86,6 +88,9 @@ impl Figures {
                 Metrics::new(options)
             }
         };
+        let own = configuration.servers.iter().map(|it| directory_id(&it.organisation_id));
+        let own: BTreeSet<String> = own.flatten().collect();
+        metrics.retain(|organisation| own.contains(organisation));
         Ok(Self {
             metrics,
             priorities,

@@ -159,6 +159,12 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
     let kept = counted(address, &query, 20).await;
     assert_eq!(kept["data"]["peakTps"], body["data"]["peakTps"]);
     again.stop().expect("no panic");
+    // What is another's by now is forgotten.
+    let mut others = data.clone();
+    others.servers.retain(|server| server.organisation_id == OTHER);
+    let figures = |data| super::Figures::open(data, &outbox.state()).expect("figures").metrics;
+    let count = |data| figures(data).organisations().count();
+    assert_eq!((count(&data), count(&others)), (1, 0));
     let records = outbox.records("data.metrics");
     // The end of each of two runs.
     assert!(records.len() >= 2, "{}", records.len());
@@ -260,9 +266,8 @@ fn a_state_of_other_days_is_of_no_use_and_begins_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = State::beside(Some(folder.path()));
     state.key().expect("a folder");
-    let open = |settings: &str| {
-        super::Figures::open(&configuration(settings).metrics, &state).expect("figures")
-    };
+    let open =
+        |settings: &str| super::Figures::open(&configuration(settings), &state).expect("figures");
     let mut figures = open("");
     let at = Timestamp::from_second(DAY).expect("a time");
     figures.advance(at, None);

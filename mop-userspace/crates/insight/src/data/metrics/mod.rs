@@ -162,6 +162,12 @@ impl Metrics {
         self.watch.through(now.as_second(), self.options.boundary);
     }
 
+    /// Forgets all other organisations.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.tenants.retain(|organisation, _| is_kept(organisation));
+        self.totals.retain(|organisation, _| is_kept(organisation));
+    }
+
     /// Calls were seen and given up: figures of the day lack them.
     pub fn lose(&mut self, calls: u64) {
         self.watch.lose(calls, self.options.boundary);
