@@ -107,11 +107,11 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
     let outbox = Outbox::open();
     let data = configuration("every = \"1s\"");
     let vitals = Vitals::new();
-    let open = |outbox: &Outbox| {
+    let open = |run: &str| {
         let module = Module::open(&data, outbox.state(), Timestamp::now()).expect("a module");
-        Running::start(module.of_run("2a"), outbox.outlet(), &vitals).expect("a thread")
+        Running::start(module.of_run(run), outbox.outlet(), &vitals).expect("a thread")
     };
-    let running = open(&outbox);
+    let running = open("2a");
     let address = served(&data, &running).await;
     let query = format!("?organisation={ORGANISATION}");
     let (code, refused) = asked(address, &query).await;
@@ -154,7 +154,7 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
     drop(caller);
     running.stop().expect("no panic");
 
-    let again = open(&outbox);
+    let again = open("2b");
     let address = served(&data, &again).await;
     let kept = counted(address, &query, 20).await;
     assert_eq!(kept["data"]["peakTps"], body["data"]["peakTps"]);
@@ -171,7 +171,7 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
     let last = records.last().expect("some");
     assert_eq!(last["organisation"], ORGANISATION);
     assert_eq!(last["data"]["invocations"], kept["data"]["invocations"]);
-    assert!(last["id"].as_str().is_some_and(|id| id.starts_with("2a/05050000")), "{last}");
+    assert!(last["id"].as_str().is_some_and(|id| id.starts_with("2b/05050000")), "{last}");
     assert_eq!(last["coverage"]["polls"], 1);
 }
 
