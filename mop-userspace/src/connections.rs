@@ -142,11 +142,8 @@ impl<S: ProcessSource> Connections<S> {
                 if self.known.len() >= MAX_CONNECTIONS {
                     self.forget_closed(u64::MAX);
                 }
-                let mut known = Known {
-                    facts: Arc::new(self.facts(event)),
-                    place: None,
-                    closed_at_ns: None,
-                };
+                let mut known =
+                    Known { facts: Arc::new(self.facts(event)), place: None, closed_at_ns: None };
                 known.settle(event, self.peers.as_deref());
                 self.known.insert(event.connection, known);
             }

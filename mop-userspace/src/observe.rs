@@ -79,7 +79,7 @@ fn observe(
     let data = data
         .map(|data| {
             let state = State::beside(configuration.outbox.folder.as_deref());
-            let module = Module::open(data, state, Timestamp::now())?;
+            let module = Module::open(data, state, Timestamp::now())?.of_run(&run);
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })
@@ -120,8 +120,7 @@ fn observe(
         let reporter = reporter(&rules, &number.to_string(), output.outlet());
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
         let peers = data.as_ref().map(|(_, running)| running.peers());
-        let connections =
-            Connections::new(Arc::clone(&session.libraries), Node).with_peers(peers);
+        let connections = Connections::new(Arc::clone(&session.libraries), Node).with_peers(peers);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
         let worked = vitals.worker();

@@ -10,6 +10,7 @@
 
 mod commands;
 mod configuration;
+mod figures;
 mod hook;
 mod module;
 pub(crate) mod peers;
@@ -21,9 +22,13 @@ mod thread;
 pub(crate) use self::{
     commands::{FunnelArguments, run},
     configuration::DataConfiguration,
-    hook::routes,
     module::Module,
     port::{Circumstances, Port},
     state::State,
     thread::Running,
 };
+
+/// Paths on the admin listener.
+pub(crate) fn routes(configuration: &DataConfiguration, running: &Running) -> axum::Router {
+    hook::routes(configuration, running).merge(figures::routes(configuration, running.hook().0))
+}

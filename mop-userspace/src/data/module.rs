@@ -13,13 +13,18 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, State, configuration, peers::Peers};
+use super::{
+    DataConfiguration, State, configuration,
+    figures::{FigureCounts, Figures},
+    peers::Peers,
+};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
 pub(crate) struct Module {
     analyst: Analyst,
     funnel: Funnel,
+    pub(super) figures: Figures,
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
@@ -38,6 +43,7 @@ pub(crate) struct ModuleCounts {
     /// Steps that wait for others.
     pub(crate) held_steps: usize,
     pub(crate) consents: usize,
+    pub(crate) figures: FigureCounts,
 }
 
 impl Module {
@@ -57,11 +63,13 @@ impl Module {
             eprintln!("mop: what was known of tokens is of no use: {error}; it is learnt anew");
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
+        let figures = Figures::open(configuration, &state)?;
         let extractor = configuration.extractor(key, endpoints);
         let peers = Arc::new(Peers::read(state.peers().as_deref(), now));
         Ok(Self {
             analyst,
             funnel,
+            figures,
             rules,
             extractor,
             state,
@@ -70,6 +78,12 @@ impl Module {
             outcomes: Vec::new(),
             is_changed: false,
         })
+    }
+
+    /// As a part of a run: the run's name begins the identifiers of what is told at set times.
+    pub(crate) fn of_run(mut self, run: &str) -> Self {
+        self.figures.set_run(run);
+        self
     }
 
     /// What workers make calls with.
@@ -99,9 +113,11 @@ impl Module {
     }
 
     /// Nothing comes any more. Steps that wait for others are kept, not given up.
-    pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
+    pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
-        self.give(outlet);
+        self.give(outlet.as_deref_mut());
+        self.figures.finish(self.now, outlet);
+        self.figures.save_now(&self.state);
         self.save();
     }
 
@@ -109,6 +125,7 @@ impl Module {
     pub(crate) fn finish_file(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
+        self.figures.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
     }
@@ -120,6 +137,7 @@ impl Module {
         {
             eprintln!("mop: who is at the other end of connections cannot be kept: {error}");
         }
+        self.figures.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -138,6 +156,7 @@ impl Module {
             funnel: self.funnel.counts().clone(),
             held_steps: self.funnel.held(),
             consents: self.funnel.consents(),
+            figures: self.figures.counts(self.now),
         }
     }
 
@@ -151,14 +170,15 @@ impl Module {
                     }
                 }
                 Outcome::Signal(signal) => self.funnel.observe(&signal),
+                Outcome::Edge(edge) => self.figures.edge(&edge, outlet.as_deref_mut()),
                 // Counted by the analyst.
-                Outcome::Edge(_)
-                | Outcome::Excluded { .. }
+                Outcome::Excluded { .. }
                 | Outcome::Hop { .. }
                 | Outcome::Unlisted { .. }
                 | Outcome::Unreportable { .. } => {}
             }
         }
+        self.figures.advance(self.now, outlet.as_deref_mut());
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
             if let Some(outlet) = outlet.as_deref_mut() {

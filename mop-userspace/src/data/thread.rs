@@ -18,7 +18,7 @@ use mop_insight::data::{
 };
 use tokio::sync::oneshot;
 
-use super::{Module, Port, module::ModuleCounts, peers::Peers};
+use super::{Module, Port, figures::Question, module::ModuleCounts, peers::Peers};
 use crate::{
     failure::Failure,
     observe::spawn,
@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Call(Box<Call>),
     /// A step that a program told, and where to say what became of it.
     Hook(Box<HookStep>, oneshot::Sender<Result<(), HookRefusal>>),
+    /// Figures that are asked for, and where to say them.
+    Figures(Box<Question>, oneshot::Sender<Option<serde_json::Value>>),
     /// Nothing comes any more.
     Stop,
 }
@@ -122,11 +124,15 @@ fn work(
                 // Whoever asked may be gone.
                 let _nobody = answer.send(module.hook(*step));
             }
+            Ok(Message::Figures(question, answer)) => {
+                let _nobody = answer.send(module.figures.answer(&question, Timestamp::now()));
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
         }
         if advanced.elapsed() >= ADVANCE_EVERY {
             advanced = Instant::now();
+            module.figures.lose(failed.load(Ordering::Relaxed));
             module.advance(Timestamp::now(), Some(outlet));
             outlet.flush();
             vitals.store(module.counts());
@@ -136,6 +142,7 @@ fn work(
             module.save();
         }
     }
+    module.advance(Timestamp::now(), Some(outlet));
     module.finish(Some(outlet));
     outlet.flush();
     vitals.store(module.counts());
@@ -147,10 +154,10 @@ impl DataVitals {
     }
 
     fn families(&self, dropped: u64) -> Vec<Family> {
-        let ModuleCounts { analyst, funnel, held_steps, consents } =
+        let ModuleCounts { analyst, funnel, held_steps, consents, figures } =
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let joins = &analyst.joins;
-        vec![
+        let mut families = vec![
             Family::counter("mop_data_calls", "Calls that the data module took in")
                 .is(analyst.calls),
             Family::counter(
@@ -186,7 +193,9 @@ impl DataVitals {
             Family::gauge("mop_data_held_steps", "Steps that wait for others")
                 .is(held_steps as u64),
             Family::gauge("mop_data_consents", "Consents that are remembered").is(consents as u64),
-        ]
+        ];
+        families.extend(figures.families());
+        families
     }
 }
 

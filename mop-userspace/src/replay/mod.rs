@@ -65,7 +65,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         .as_ref()
         // A file is a world of its own: nothing is known before it, and nothing kept after it.
         .map(|data| Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH))
-        .transpose()?;
+        .transpose()?
+        .map(|module| module.of_run(&run));
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),

@@ -2,6 +2,7 @@
 
 mod delivered;
 mod ecosystem;
+mod figures;
 mod journey;
 mod live;
 mod published;
