@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     configuration::Configuration,
+    data::tally,
     failure::Failure,
     ledger::CaptureAccount,
     official::message::{OfficialMessages, OfficialSource},
@@ -52,6 +55,9 @@ impl Forwarding {
         }
         let bells = Bells::new(sinks.len());
         let spool = Spool::open(configuration, bells.clone(), Arc::clone(&numbers))?;
+        if let Some(folder) = &configuration.outbox.folder {
+            tally::repair(folder, Timestamp::now());
+        }
         let connected: Vec<Connected> = sinks
             .into_iter()
             .zip(sink_vitals)

@@ -15,6 +15,7 @@ mod module;
 mod port;
 mod records;
 mod state;
+pub(crate) mod tally;
 mod thread;
 
 pub(crate) use self::{
@@ -24,5 +25,6 @@ pub(crate) use self::{
     module::Module,
     port::{Circumstances, Port},
     state::State,
+    tally::Made,
     thread::Running,
 };

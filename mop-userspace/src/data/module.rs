@@ -13,7 +13,7 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, State, configuration};
+use super::{DataConfiguration, Made, State, configuration};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
@@ -23,6 +23,8 @@ pub(crate) struct Module {
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
+    /// What became of calls, for the report.
+    made: Made,
     /// The latest time that it was told.
     now: Timestamp,
     outcomes: Vec<Outcome>,
@@ -63,10 +65,16 @@ impl Module {
             rules,
             extractor,
             state,
+            made: Made::default(),
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
             is_changed: false,
         })
+    }
+
+    /// Counts what becomes of calls.
+    pub(crate) fn counting(self, made: Made) -> Self {
+        Self { made, ..self }
     }
 
     /// What workers make calls with.
@@ -100,6 +108,7 @@ impl Module {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet);
         self.save();
+        self.made.close(Timestamp::now());
     }
 
     /// As [`Self::finish`], for a file, which has no later: steps wait no longer for earlier ones.
@@ -108,10 +117,12 @@ impl Module {
         self.give(outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
+        self.made.close(Timestamp::now());
     }
 
     /// Keeps what it knows, if that changed.
     pub(crate) fn save(&mut self) {
+        self.made.keep(Timestamp::now());
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -136,6 +147,7 @@ impl Module {
     /// Reports what came of calls.
     fn give(&mut self, mut outlet: Option<&mut Outlet>) {
         for outcome in self.outcomes.drain(..) {
+            self.made.outcome(&outcome);
             match outcome {
                 Outcome::Event(event) => {
                     if let Some(outlet) = outlet.as_deref_mut() {
@@ -153,6 +165,7 @@ impl Module {
         }
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
+            self.made.step(&record);
             if let Some(outlet) = outlet.as_deref_mut() {
                 outlet.push(&record);
             }

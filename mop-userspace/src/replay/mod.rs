@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
-    data::{Module, Port, State},
+    data::{Made, Module, Port, State},
     failure::Failure,
     forwarding::Forwarding,
     observe::{self, RUN_ID_BYTES},
@@ -63,8 +63,13 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let data = configuration
         .data
         .as_ref()
-        // A file is a world of its own: nothing is known before it, and nothing kept after it.
-        .map(|data| Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH))
+        // A file is a world of its own: nothing is known before it, and nothing kept after it, but
+        // what it puts into the outbox counts as any other.
+        .map(|data| {
+            let made = Made::open(configuration.outbox.folder.as_deref(), Timestamp::now());
+            let module = Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH)?;
+            Ok::<_, Failure>(module.counting(made))
+        })
         .transpose()?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),

@@ -51,7 +51,9 @@ impl Configured {
             configured.official = Some(source);
         }
         if let Some(section) = &section.pcm {
-            configured.sinks.push(Box::new(Pcm::new(section)?));
+            configured
+                .sinks
+                .push(Box::new(Pcm::new(section, configuration.outbox.folder.as_deref())?));
         }
         if let Some(section) = &section.webhook {
             configured.sinks.push(Box::new(Webhook::new(section, &node)?));

@@ -1,0 +1,81 @@
+//! All counts as of one moment, whoever writes them meanwhile.
+
+use std::{io, path::Path};
+
+use jiff::{Timestamp, civil::Date};
+use mop_insight::data::reconciliation::{
+    Entry, Fate,
+    tally::{Subject, Tally},
+};
+use mop_outbox::Reader;
+
+use super::{LANE, MADE, SENT, load, made::MadeState, repair::cut, sent::SentState, subject_of};
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// Counts of both tallies and of the outbox.
+    pub(crate) entries: Vec<Entry>,
+    /// Since when calls are counted.
+    pub(crate) since: Timestamp,
+    /// The first day of which everything is still there, once days were dropped.
+    pub(crate) kept_from: Option<Date>,
+}
+
+impl Reading {
+    /// Reads everything; `None` when nothing was ever counted. `progress` is told after each record of
+    /// the outbox.
+    pub(crate) fn of(outbox: &Path, mut progress: impl FnMut()) -> io::Result<Option<Self>> {
+        let reader = Reader::open(outbox)?;
+        let mut tries = TRIES;
+        loop {
+            let Some((mut made, made_state)) = load::<MadeState>(outbox, MADE) else {
+                return Ok(None);
+            };
+            let (sent, sent_state) = load::<SentState>(outbox, SENT).unwrap_or_default();
+            let mut waiting = Tally::default();
+            let cut = cut(&reader, &made_state)?;
+            reader.entries_after(LANE, cut.min(sent_state.settled), |entry| {
+                progress();
+                if let Some(subject) = subject_of(&entry.kind, &entry.payload) {
+                    count(&mut made, &mut waiting, entry.sequence, &subject, cut, sent_state);
+                }
+                true
+            })?;
+            tries -= 1;
+            // What was settled meanwhile may be gone from the outbox.
+            let now = load::<SentState>(outbox, SENT).map(|(_, state)| state).unwrap_or_default();
+            if now.settled == sent_state.settled || tries == 0 {
+                return Ok(Some(Self {
+                    kept_from: made.kept_from().max(sent.kept_from()),
+                    since: made_state.since,
+                    entries: [made, sent, waiting].iter().flat_map(Tally::entries).collect(),
+                }));
+            }
+        }
+    }
+}
+
+fn count(
+    made: &mut Tally,
+    waiting: &mut Tally,
+    sequence: u64,
+    subject: &Subject,
+    cut: u64,
+    sent: SentState,
+) {
+    if sequence > cut {
+        made.add(subject, &Fate::Observed);
+        made.add(subject, &Fate::Reported);
+    }
+    if sequence > sent.settled {
+        waiting.add(subject, &Fate::Waiting);
+        if sequence <= sent.sent {
+            waiting.add(subject, &Fate::Sent);
+        }
+    }
+}
+
+/// A sink settles a batch a minute, or several a second after a trouble; then the figures of the day
+/// that goes on are not worth more.
+const TRIES: u32 = 5;
