@@ -23,7 +23,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Made, Module, State},
+    data::{self, Module, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -78,8 +78,8 @@ fn observe(
     let data = data
         .map(|data| {
             let state = State::beside(configuration.outbox.folder.as_deref());
-            let made = Made::open(configuration.outbox.folder.as_deref(), Timestamp::now());
-            let module = Module::open(data, state, Timestamp::now())?.counting(made);
+            let module = Module::open(data, state, Timestamp::now())?;
+            let module = module.counting(Forwarding::made(forwarding.as_ref()));
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })

@@ -14,6 +14,7 @@ mod hook;
 mod module;
 mod port;
 mod records;
+mod report;
 mod state;
 pub(crate) mod tally;
 mod thread;
@@ -24,7 +25,8 @@ pub(crate) use self::{
     hook::routes,
     module::Module,
     port::{Circumstances, Port},
+    report::{PlatformReportArguments, run as run_report},
     state::State,
-    tally::Made,
+    tally::SharedMade,
     thread::Running,
 };

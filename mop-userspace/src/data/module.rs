@@ -13,7 +13,7 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, Made, State, configuration};
+use super::{DataConfiguration, SharedMade, State, configuration};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
@@ -24,7 +24,7 @@ pub(crate) struct Module {
     extractor: Arc<ExtractorSettings>,
     state: State,
     /// What became of calls, for the report.
-    made: Made,
+    made: SharedMade,
     /// The latest time that it was told.
     now: Timestamp,
     outcomes: Vec<Outcome>,
@@ -65,7 +65,7 @@ impl Module {
             rules,
             extractor,
             state,
-            made: Made::default(),
+            made: SharedMade::default(),
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
             is_changed: false,
@@ -73,7 +73,7 @@ impl Module {
     }
 
     /// Counts what becomes of calls.
-    pub(crate) fn counting(self, made: Made) -> Self {
+    pub(crate) fn counting(self, made: SharedMade) -> Self {
         Self { made, ..self }
     }
 
@@ -108,7 +108,7 @@ impl Module {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet);
         self.save();
-        self.made.close(Timestamp::now());
+        self.made.write(Timestamp::now());
     }
 
     /// As [`Self::finish`], for a file, which has no later: steps wait no longer for earlier ones.
@@ -117,12 +117,12 @@ impl Module {
         self.give(outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
-        self.made.close(Timestamp::now());
+        self.made.write(Timestamp::now());
     }
 
     /// Keeps what it knows, if that changed.
     pub(crate) fn save(&mut self) {
-        self.made.keep(Timestamp::now());
+        self.made.lock().keep(Timestamp::now());
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -147,7 +147,7 @@ impl Module {
     /// Reports what came of calls.
     fn give(&mut self, mut outlet: Option<&mut Outlet>) {
         for outcome in self.outcomes.drain(..) {
-            self.made.outcome(&outcome);
+            self.made.lock().outcome(&outcome);
             match outcome {
                 Outcome::Event(event) => {
                     if let Some(outlet) = outlet.as_deref_mut() {
@@ -165,7 +165,7 @@ impl Module {
         }
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
-            self.made.step(&record);
+            self.made.lock().step(&record);
             if let Some(outlet) = outlet.as_deref_mut() {
                 outlet.push(&record);
             }

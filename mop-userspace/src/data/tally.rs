@@ -11,8 +11,9 @@
 //! - `made` is written late: it says what was counted some seconds before, when all of it was in the
 //!   outbox. Records behind the last one that it counted are read from the outbox, at the next start
 //!   ([`repair`]) and by whoever reads meanwhile ([`Reading`]).
-//! - `sent` is written before the outbox is told that a record is done with. It says up to which place
-//!   it has counted; what is sent again from before that place is not counted again.
+//! - `sent` is written before the outbox is told that a record is done with, and `made` before that.
+//!   `sent` says up to which place it has counted; what is sent again from before that place is not
+//!   counted again.
 //! - So every record that reached the disk of the outbox is counted once on both sides. A record that
 //!   was made and never reached it, or was dropped from it, is counted on one: the report does not
 //!   balance by exactly those, and must not.
@@ -40,7 +41,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::state::{FOLDER, replace};
 
-pub(crate) use self::{made::Made, reading::Reading, repair::repair, sent::Sent};
+pub(crate) use self::{
+    made::{Made, SharedMade},
+    reading::{Reading, each_waiting},
+    repair::repair,
+    sent::Sent,
+};
 
 /// What is read of a record in the outbox.
 #[derive(Deserialize)]

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
-    data::{Made, Module, Port, State},
+    data::{Module, Port, State},
     failure::Failure,
     forwarding::Forwarding,
     observe::{self, RUN_ID_BYTES},
@@ -66,9 +66,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         // A file is a world of its own: nothing is known before it, and nothing kept after it, but
         // what it puts into the outbox counts as any other.
         .map(|data| {
-            let made = Made::open(configuration.outbox.folder.as_deref(), Timestamp::now());
             let module = Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH)?;
-            Ok::<_, Failure>(module.counting(made))
+            Ok::<_, Failure>(module.counting(Forwarding::made(forwarding.as_ref())))
         })
         .transpose()?;
     let reporter = Reporter {

@@ -37,7 +37,10 @@ use super::{
     http::{Client, Meaning, Pace, Signer},
     task,
 };
-use crate::{data::tally::Sent, failure::Failure};
+use crate::{
+    data::tally::{Sent, SharedMade},
+    failure::Failure,
+};
 
 use batch::Batches;
 pub(crate) use configuration::PcmConfiguration;
@@ -62,6 +65,7 @@ struct Shared {
     sent: Mutex<Option<Sent>>,
     /// The outbox that they come from.
     outbox: Option<PathBuf>,
+    made: SharedMade,
     /// When the next batch may go, so that many calls make one request.
     next: Mutex<Option<Instant>>,
 }
@@ -78,6 +82,7 @@ impl Pcm {
     pub(crate) fn new(
         configuration: &PcmConfiguration,
         outbox: Option<&Path>,
+        made: SharedMade,
     ) -> Result<Self, Failure> {
         configuration.check()?;
         Ok(Self {
@@ -92,6 +97,7 @@ impl Pcm {
                 cut: Cut::default(),
                 sent: Mutex::default(),
                 outbox: outbox.map(Path::to_owned),
+                made,
                 next: Mutex::default(),
             }),
         })
@@ -220,7 +226,7 @@ impl Shared {
     /// Opened when it is used first: until then whoever has the outbox may be at work on it.
     fn counts(&self, count: impl FnOnce(&mut Sent)) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        count(sent.get_or_insert_with(|| Sent::open(self.outbox.as_deref())));
+        count(sent.get_or_insert_with(|| Sent::open(self.outbox.as_deref(), self.made.clone())));
     }
 
     fn halve(&self, events: usize) -> Vec<Verdict> {

@@ -184,7 +184,7 @@ proptest! {
             let name = format!("{fate:?}");
             let count = model.entry((subject.clone(), name)).or_default();
             if *is_taken_back && *count > 0 {
-                tally.take_back(subject, fate);
+                prop_assert!(tally.take_back(subject, fate));
                 *count -= 1;
             } else {
                 tally.add(subject, fate);

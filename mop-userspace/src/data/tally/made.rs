@@ -1,6 +1,9 @@
 //! What the data module counts: calls observed, events made of them, and calls of which none is made.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 use mop_insight::data::{
@@ -17,6 +20,10 @@ use mop_wire::Role;
 use serde::{Deserialize, Serialize};
 
 use super::{MADE, load, subject_of, write};
+
+/// Who counts what is made, shared with who counts what is sent: see [`SharedMade::write`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedMade(Arc<Mutex<Made>>);
 
 /// The counts, and where they are kept.
 #[derive(Debug, Default)]
@@ -43,14 +50,32 @@ pub(super) struct MadeState {
     pub(super) last: Option<String>,
     /// When these counts were true.
     pub(super) at: Timestamp,
+    /// Up to this sequence of the lane everything was counted at the start of the run.
+    pub(super) from: u64,
+}
+
+impl SharedMade {
+    pub(crate) fn new(made: Made) -> Self {
+        Self(Arc::new(Mutex::new(made)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Made> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes all that was counted so far. To be called before records are acknowledged: then one that
+    /// the outbox does not hold any more is always among the counts on disk.
+    pub(crate) fn write(&self, now: Timestamp) {
+        self.lock().close(now);
+    }
 }
 
 impl Made {
     /// Goes on where the last run ended; [`super::repair`] has been there before.
     pub(crate) fn open(outbox: Option<&Path>, now: Timestamp) -> Self {
         let Some(outbox) = outbox else { return Self::default() };
-        let (tally, state) = load(outbox, MADE)
-            .unwrap_or_else(|| (Tally::default(), MadeState { since: now, last: None, at: now }));
+        let (tally, state) =
+            load(outbox, MADE).unwrap_or_else(|| (Tally::default(), MadeState::new(now)));
         Self { outbox: Some(outbox.to_owned()), tally, state, ..Self::default() }
     }
 
@@ -119,9 +144,13 @@ impl Made {
         }
     }
 
-    /// Writes everything: nothing comes any more.
+    /// Writes everything.
     pub(crate) fn close(&mut self, now: Timestamp) {
-        self.keep(now);
+        if self.is_changed {
+            // It is a part of what is written instead.
+            self.next = None;
+            self.keep(now);
+        }
         self.keep(now);
     }
 
@@ -148,6 +177,13 @@ impl Made {
                 }
             }
         }
+    }
+}
+
+impl MadeState {
+    /// Nothing was counted yet.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { since: now, last: None, at: now, from: 0 }
     }
 }
 

@@ -9,7 +9,13 @@ use mop_insight::data::reconciliation::{
 };
 use mop_outbox::Reader;
 
-use super::{LANE, MADE, SENT, load, made::MadeState, repair::cut, sent::SentState, subject_of};
+use super::{
+    LANE, MADE, SENT, load,
+    made::MadeState,
+    repair::{acknowledged, cut},
+    sent::SentState,
+    subject_of,
+};
 
 /// What was read.
 #[derive(Debug)]
@@ -54,6 +60,15 @@ impl Reading {
             }
         }
     }
+}
+
+/// Gives kind and payload of each record that waits for the sink.
+pub(crate) fn each_waiting(outbox: &Path, mut visit: impl FnMut(&str, &[u8])) -> io::Result<()> {
+    let reader = Reader::open(outbox)?;
+    reader.entries_after(LANE, acknowledged(&reader)?, |entry| {
+        visit(&entry.kind, &entry.payload);
+        true
+    })
 }
 
 fn count(

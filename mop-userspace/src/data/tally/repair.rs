@@ -32,9 +32,9 @@ fn try_repair(outbox: &Path, now: Timestamp) -> io::Result<()> {
         None => acknowledged,
     };
     let is_new = made.is_none();
-    let (tally, state) = made
-        .get_or_insert_with(|| (Tally::default(), MadeState { since: now, last: None, at: now }));
+    let (tally, state) = made.get_or_insert_with(|| (Tally::default(), MadeState::new(now)));
     let mut is_changed = is_new;
+    let mut end = cut;
     let mut count = |entry: &Entry| {
         if let Some(subject) = subject_of(&entry.kind, &entry.payload) {
             tally.add(&subject, &Fate::Observed);
@@ -50,11 +50,11 @@ fn try_repair(outbox: &Path, now: Timestamp) -> io::Result<()> {
     }
     reader.entries_after(LANE, cut, |entry| {
         count(&entry);
-        state.last = Some(entry.id.into_string());
+        end = entry.sequence;
         true
     })?;
     if is_changed {
-        state.at = now;
+        *state = MadeState { at: now, last: None, from: end, since: state.since };
         store(outbox, MADE, tally, state)?;
     }
     repair_sent(outbox, &reader, sent, acknowledged)
@@ -115,7 +115,10 @@ pub(super) fn acknowledged(reader: &Reader) -> io::Result<u64> {
 pub(super) fn cut(reader: &Reader, state: &MadeState) -> io::Result<u64> {
     let at = u64::try_from(state.at.as_millisecond()).unwrap_or(0);
     let mut end = u64::MAX;
-    let mut counted = 0;
+    let mut counted = state.from;
+    if state.last.is_none() {
+        return Ok(counted);
+    }
     // What was counted last lies near the end.
     for start in reader.starts(LANE)?.into_iter().rev() {
         let mut last = None;
@@ -127,7 +130,7 @@ pub(super) fn cut(reader: &Reader, state: &MadeState) -> io::Result<u64> {
             if state.last.as_deref() == Some(&*entry.id) {
                 last = Some(entry.sequence);
             }
-            if entry.time_ms <= at {
+            if entry.time_ms < at {
                 counted = counted.max(entry.sequence);
             }
             newest = newest.max(Some(entry.time_ms));
@@ -136,7 +139,8 @@ pub(super) fn cut(reader: &Reader, state: &MadeState) -> io::Result<u64> {
         if let Some(last) = last {
             return Ok(last);
         }
-        if newest.is_some_and(|newest| newest.saturating_add(LATE_MS) < at) {
+        let is_old = newest.is_some_and(|newest| newest.saturating_add(LATE_MS) < at);
+        if is_old || start <= state.from {
             break;
         }
         end = start;

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use mop_insight::data::reconciliation::{
     Fate,
     tally::{Subject, Tally},
@@ -12,7 +13,7 @@ use mop_insight::data::reconciliation::{
 use mop_outbox::{Entry, Lane};
 use serde::{Deserialize, Serialize};
 
-use super::{LANE, SENT, fate_of_parked, load, store, subject_of};
+use super::{LANE, SENT, SharedMade, fate_of_parked, load, store, subject_of};
 use crate::sinks::Verdict;
 
 /// The counts, and where they are kept.
@@ -20,6 +21,7 @@ use crate::sinks::Verdict;
 pub(crate) struct Sent {
     /// The outbox; without one nothing is counted.
     outbox: Option<PathBuf>,
+    made: SharedMade,
     tally: Tally,
     state: SentState,
     /// Events whose fate is known and that are not acknowledged yet, by sequence: at most those that
@@ -42,10 +44,10 @@ pub(super) struct SentState {
 
 impl Sent {
     /// Goes on where the last run ended; [`super::repair`] has been there before.
-    pub(crate) fn open(outbox: Option<&Path>) -> Self {
+    pub(crate) fn open(outbox: Option<&Path>, made: SharedMade) -> Self {
         let Some(outbox) = outbox else { return Self::default() };
         let (tally, state) = load(outbox, SENT).unwrap_or_default();
-        Self { outbox: Some(outbox.to_owned()), tally, state, ..Self::default() }
+        Self { outbox: Some(outbox.to_owned()), made, tally, state, ..Self::default() }
     }
 
     /// These reached the platform, whatever it makes of them.
@@ -105,7 +107,10 @@ impl Sent {
             }
             self.state.parked = *place;
             let Some(subject) = subject_of(&entry.kind, &entry.payload) else { continue };
-            self.tally.take_back(&subject, &fate_of_parked(&entry.note));
+            // A crash may have set one aside twice: it is counted once.
+            if !self.tally.take_back(&subject, &fate_of_parked(&entry.note)) {
+                continue;
+            }
             self.tally.add(&subject, &Fate::Accepted);
             if &*entry.note == UNREADABLE {
                 self.tally.add(&subject, &Fate::Sent);
@@ -118,6 +123,7 @@ impl Sent {
 
     fn store(&mut self) {
         let Some(outbox) = &self.outbox else { return };
+        self.made.write(Timestamp::now());
         match store(outbox, SENT, &self.tally, &self.state) {
             Ok(()) => self.is_failing = false,
             Err(error) if !std::mem::replace(&mut self.is_failing, true) => {

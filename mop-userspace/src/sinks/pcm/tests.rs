@@ -63,7 +63,7 @@ fn item(correlation: &str, is_taken: bool) -> Value {
 }
 
 async fn driven(configuration: &PcmConfiguration, entries: Vec<Entry>) -> Driven {
-    let mut sink = Pcm::new(configuration, None).expect("well configured");
+    let mut sink = Pcm::new(configuration, None, SharedMade::default()).expect("well configured");
     drive(&mut sink, entries, 1).await
 }
 
@@ -159,7 +159,7 @@ async fn events_are_collected_unless_they_fill_a_batch() {
         batch: 2,
         ..configuration(&stub, folder.path())
     };
-    let mut sink = Pcm::new(&configuration, None).expect("well configured");
+    let mut sink = Pcm::new(&configuration, None, SharedMade::default()).expect("well configured");
     assert_eq!(sink.window(), 1);
     let full = sink.send(vec![call(1, "server"), call(2, "server")]).await.expect("sent");
     assert_eq!(full.await, Ok(vec![Verdict::Delivered; 2]));

@@ -92,22 +92,24 @@ impl Tally {
         }
     }
 
-    /// Takes one back that has another fate now. Never less than none.
-    pub fn take_back(&mut self, subject: &Subject, fate: &Fate) {
+    /// Takes one back that has another fate now. False when there is none.
+    pub fn take_back(&mut self, subject: &Subject, fate: &Fate) -> bool {
         let counts = self.counts(subject);
-        let less = |count: &mut u64| *count = count.saturating_sub(1);
-        match fate {
-            Fate::Accepted => less(&mut counts.accepted),
-            Fate::Discarded(reason) => less(member(&mut counts.discarded, reason)),
-            Fate::NotReportable(reason) => less(member(&mut counts.not_reportable, reason)),
-            Fate::Observed => less(&mut counts.observed),
-            Fate::Parked => less(&mut counts.parked),
-            Fate::Reported => less(&mut counts.reported),
-            Fate::Sent => less(&mut counts.sent),
-            Fate::Waiting => less(&mut counts.waiting),
-        }
+        let count = match fate {
+            Fate::Accepted => &mut counts.accepted,
+            Fate::Discarded(reason) => member(&mut counts.discarded, reason),
+            Fate::NotReportable(reason) => member(&mut counts.not_reportable, reason),
+            Fate::Observed => &mut counts.observed,
+            Fate::Parked => &mut counts.parked,
+            Fate::Reported => &mut counts.reported,
+            Fate::Sent => &mut counts.sent,
+            Fate::Waiting => &mut counts.waiting,
+        };
+        let is_there = *count > 0;
+        *count = count.saturating_sub(1);
         counts.discarded.retain(|_, count| *count > 0);
         counts.not_reportable.retain(|_, count| *count > 0);
+        is_there
     }
 
     /// The first day that it still has, once days before it may have been dropped.
