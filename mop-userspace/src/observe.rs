@@ -23,7 +23,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Module, State},
+    data::{self, Deadline, Module, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -84,6 +84,10 @@ fn observe(
             Ok::<_, Failure>((data, running))
         })
         .transpose()?;
+    let deadline = match &data {
+        Some(_) => Deadline::start(configuration, &vitals)?,
+        None => None,
+    };
     let reporter = |rules: &Rules, worker: &str, outlet: Outlet| Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
@@ -174,6 +178,9 @@ fn observe(
         }
     }
     let data = data.map_or(Ok(()), |(_, running)| running.stop());
+    if let Some(deadline) = deadline {
+        deadline.stop();
+    }
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     if let (Some(spool), Some(forwarding)) = (spool, forwarding) {

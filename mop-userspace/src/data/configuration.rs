@@ -170,6 +170,11 @@ impl DataConfiguration {
 
     /// What the analyst works with.
     pub(super) fn analyst(&self, key: Key) -> Result<AnalystSettings, Failure> {
+        Ok(AnalystSettings::new(key, self.addresses()?))
+    }
+
+    /// Who is who, by what is configured and by the directory's list as it is now.
+    pub(super) fn addresses(&self) -> Result<Arc<Addresses>, Failure> {
         let directory = match &self.participants_file {
             Some(file) => {
                 let unusable = |what: &dyn std::fmt::Display| {
@@ -205,7 +210,7 @@ impl DataConfiguration {
                 })
                 .collect(),
         };
-        Ok(AnalystSettings::new(key, Arc::new(Addresses { tenants, directory })))
+        Ok(Arc::new(Addresses { tenants, directory }))
     }
 
     /// How funnels are reported.

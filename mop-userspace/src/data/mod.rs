@@ -10,6 +10,8 @@
 
 mod commands;
 mod configuration;
+mod deadline;
+mod directory;
 mod hook;
 mod module;
 mod port;
@@ -22,6 +24,7 @@ mod thread;
 pub(crate) use self::{
     commands::{FunnelArguments, run},
     configuration::DataConfiguration,
+    deadline::Deadline,
     hook::routes,
     module::Module,
     port::{Circumstances, Port},

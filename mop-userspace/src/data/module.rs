@@ -1,6 +1,6 @@
 //! The engines of the module, joined: calls in, records out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_insight::data::{
@@ -13,7 +13,10 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, SharedMade, State, configuration};
+use super::{
+    DataConfiguration, SharedMade, State, configuration,
+    directory::{DirectoryCounts, DirectoryWatch},
+};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
@@ -23,6 +26,7 @@ pub(crate) struct Module {
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
+    directory: DirectoryWatch,
     /// What became of calls, for the report.
     made: SharedMade,
     /// The latest time that it was told.
@@ -50,6 +54,7 @@ impl Module {
     ) -> Result<Self, Failure> {
         let (endpoints, rules) = configuration::rules()?;
         let key = state.key()?;
+        let directory = DirectoryWatch::new(configuration);
         let settings: AnalystSettings = configuration.analyst(key.clone())?;
         let mut analyst = Analyst::new(settings);
         if let Some(bytes) = state.tokens()
@@ -65,6 +70,7 @@ impl Module {
             rules,
             extractor,
             state,
+            directory,
             made: SharedMade::default(),
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
@@ -101,6 +107,17 @@ impl Module {
         self.now = self.now.max(now);
         self.analyst.advance(now, &mut self.outcomes);
         self.give(outlet);
+    }
+
+    /// Takes a newer list of participants, if there is one.
+    pub(super) fn refresh_directory(&mut self) {
+        if let Some(addresses) = self.directory.look(Instant::now()) {
+            self.analyst.replace_addresses(addresses);
+        }
+    }
+
+    pub(super) fn directory_counts(&self) -> Arc<DirectoryCounts> {
+        self.directory.counts()
     }
 
     /// Nothing comes any more. Steps that wait for others are kept, not given up.

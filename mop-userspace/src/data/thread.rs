@@ -62,6 +62,8 @@ impl Running {
         let (extractor, rules) = (module.extractor(), Arc::clone(&module.rules));
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
+        let directory = module.directory_counts();
+        vitals.add_families(move || directory.families());
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
         let failed = Arc::clone(&dropped);
         vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
@@ -120,6 +122,7 @@ fn work(
         }
         if advanced.elapsed() >= ADVANCE_EVERY {
             advanced = Instant::now();
+            module.refresh_directory();
             module.advance(Timestamp::now(), Some(outlet));
             outlet.flush();
             vitals.store(module.counts());

@@ -84,9 +84,9 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         None => {
             let folder = arguments.place.folder()?;
             let mut progress = Progress::new();
-            tally::each_waiting(&folder, |kind, payload| {
+            tally::each_waiting(&folder, |entry| {
                 progress.count();
-                look(Some(kind), payload);
+                look(Some(&entry.kind), &entry.payload);
             })
             .map_err(|error| {
                 Failure::runtime(format!("the outbox {} cannot be read: {error}", folder.display()))

@@ -62,11 +62,14 @@ impl Reading {
     }
 }
 
-/// Gives kind and payload of each record that waits for the sink.
-pub(crate) fn each_waiting(outbox: &Path, mut visit: impl FnMut(&str, &[u8])) -> io::Result<()> {
+/// Gives each record that waits for the sink.
+pub(crate) fn each_waiting(
+    outbox: &Path,
+    mut visit: impl FnMut(&mop_outbox::Entry),
+) -> io::Result<()> {
     let reader = Reader::open(outbox)?;
     reader.entries_after(LANE, acknowledged(&reader)?, |entry| {
-        visit(&entry.kind, &entry.payload);
+        visit(&entry);
         true
     })
 }

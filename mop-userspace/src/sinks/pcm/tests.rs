@@ -183,6 +183,7 @@ fn what_cannot_work_is_said() {
         (PcmConfiguration { kid: String::new(), ..good.clone() }, "kid is missing"),
         (PcmConfiguration { batch: 5001, ..good.clone() }, "1 to 5000"),
         (PcmConfiguration { every: Duration::from_secs(7200), ..good.clone() }, "an hour"),
+        (PcmConfiguration { warn_before: Duration::from_secs(90_000), ..good.clone() }, "24h"),
         (PcmConfiguration { url: "ftp://x".to_owned(), ..good.clone() }, "sinks.pcm.url"),
         (PcmConfiguration { key_file: "none.pem".into(), ..good.clone() }, "none.pem"),
     ] {
