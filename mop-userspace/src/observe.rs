@@ -1,6 +1,7 @@
 //! `mop observe`: the main job.
 
 use std::{
+    os::unix::net::UnixListener,
     process::ExitCode,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Deadline, Module, State},
+    data::{self, Deadline, HookSocket, Module, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -51,7 +52,9 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let needs = Needs::of(&arguments, &configuration);
     match privileges::take_role(&arguments.kernel, &settings, &needs)? {
         Role::Over(code) => Ok(code),
-        Role::Observer(probing, layers) => observe(&arguments, &configuration, probing, &layers),
+        Role::Observer(probing, layers, socket) => {
+            observe(&arguments, &configuration, probing, &layers, socket)
+        }
     }
 }
 
@@ -61,6 +64,7 @@ fn observe(
     configuration: &Configuration,
     probing: Probing,
     layers: &Layers,
+    socket: Option<UnixListener>,
 ) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, spooling(configuration))?;
     let vitals = Vitals::new();
@@ -118,6 +122,9 @@ fn observe(
         routes = routes.merge(data::routes(data, running));
     }
     let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
+    let running = data.as_ref().map(|(_, running)| running);
+    let hook = socket.zip(running).map(|(socket, running)| HookSocket::start(socket, running));
+    let hook = hook.transpose()?;
     let mut session = Session::start(probing, usize::from(arguments.workers))?;
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
@@ -176,6 +183,9 @@ fn observe(
         if let Some(inspector) = reporter.inspector {
             totals.inspected.get_or_insert_default().absorb(inspector.counts);
         }
+    }
+    if let Some(hook) = hook {
+        hook.stop();
     }
     let data = data.map_or(Ok(()), |(_, running)| running.stop());
     if let Some(deadline) = deadline {

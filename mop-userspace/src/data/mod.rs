@@ -13,6 +13,7 @@ mod configuration;
 mod deadline;
 mod directory;
 mod hook;
+mod hook_socket;
 mod module;
 mod port;
 mod records;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     configuration::DataConfiguration,
     deadline::Deadline,
     hook::routes,
+    hook_socket::HookSocket,
     module::Module,
     port::{Circumstances, Port},
     report::{PlatformReportArguments, run as run_report},
