@@ -3,3 +3,4 @@
 mod delivered;
 mod journey;
 mod replayed;
+mod reported;

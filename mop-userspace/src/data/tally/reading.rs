@@ -3,10 +3,7 @@
 use std::{io, path::Path};
 
 use jiff::{Timestamp, civil::Date};
-use mop_insight::data::reconciliation::{
-    Entry, Fate,
-    tally::{Subject, Tally},
-};
+use mop_insight::data::reconciliation::{Entry, Fate, tally::Tally};
 use mop_outbox::Reader;
 
 use super::{
@@ -38,13 +35,25 @@ impl Reading {
             let Some((mut made, made_state)) = load::<MadeState>(outbox, MADE) else {
                 return Ok(None);
             };
+            // Before `sent`, which is never behind it; when it is, what was settled is not known, and must
+            // not be taken for what waits.
+            let acknowledged = acknowledged(&reader)?;
             let (sent, sent_state) = load::<SentState>(outbox, SENT).unwrap_or_default();
             let mut waiting = Tally::default();
             let cut = cut(&reader, &made_state)?;
             reader.entries_after(LANE, cut.min(sent_state.settled), |entry| {
                 progress();
                 if let Some(subject) = subject_of(&entry.kind, &entry.payload) {
-                    count(&mut made, &mut waiting, entry.sequence, &subject, cut, sent_state);
+                    if entry.sequence > cut {
+                        made.add(&subject, &Fate::Observed);
+                        made.add(&subject, &Fate::Reported);
+                    }
+                    if entry.sequence > sent_state.settled.max(acknowledged) {
+                        waiting.add(&subject, &Fate::Waiting);
+                        if entry.sequence <= sent_state.sent {
+                            waiting.add(&subject, &Fate::Sent);
+                        }
+                    }
                 }
                 true
             })?;
@@ -72,26 +81,6 @@ pub(crate) fn each_waiting(
         visit(&entry);
         true
     })
-}
-
-fn count(
-    made: &mut Tally,
-    waiting: &mut Tally,
-    sequence: u64,
-    subject: &Subject,
-    cut: u64,
-    sent: SentState,
-) {
-    if sequence > cut {
-        made.add(subject, &Fate::Observed);
-        made.add(subject, &Fate::Reported);
-    }
-    if sequence > sent.settled {
-        waiting.add(subject, &Fate::Waiting);
-        if sequence <= sent.sent {
-            waiting.add(subject, &Fate::Sent);
-        }
-    }
 }
 
 /// A sink settles a batch a minute, or several a second after a trouble; then the figures of the day

@@ -215,6 +215,8 @@ fn a_tally_that_is_behind_the_outbox_catches_up() {
     let old = std::fs::read(&sent).expect("kept");
     node.settle(4, 1, false);
     std::fs::write(&sent, old).expect("written");
+    let report = node.report();
+    assert!(!report.is_balanced, "what was settled is not taken for what waits: {report}");
     node.crash();
     let report = node.report();
     assert!(report.is_balanced, "{report}");
