@@ -2,8 +2,16 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use mop_insight::data::reconciliation::Report;
+use mop_insight::data::{
+    analyst::{Edge, Outcome},
+    call::{Answer, Method},
+    endpoint::NotListed,
+    event::Unreportable,
+    reconciliation::Report,
+    signal::Parties,
+};
 use mop_outbox::{Admission, Draft, Entry, Feed, Keep, Options, Outbox};
+use mop_wire::Role;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -158,6 +166,49 @@ fn a_record_is_counted_under_its_day_side_and_endpoint() {
         assert_eq!(subject_of(kind, text.as_bytes()), None);
     }
     assert_eq!(subject_of(CALL, b"?"), None);
+}
+
+fn edge(exchange: &str) -> Outcome {
+    Outcome::Edge(Box::new(Edge {
+        exchange: exchange.to_owned(),
+        role: Role::Server,
+        at: "2026-11-07T12:00:00Z".parse().expect("a time"),
+        microseconds: None,
+        method: Method::Get,
+        answer: Answer::Unseen,
+        endpoint: Err(NotListed::Unlisted),
+        parties: Parties::default(),
+    }))
+}
+
+#[test]
+fn a_call_is_observed_once_and_something_becomes_of_it() {
+    let mut node = Node::new();
+    let unlisted = |exchange: &str| Outcome::Unlisted {
+        exchange: exchange.to_owned(),
+        why: NotListed::Unlisted,
+    };
+    let unreportable = Outcome::Unreportable {
+        exchange: "e2".to_owned(),
+        reasons: vec![Unreportable::ConsentUnknown, Unreportable::InteractionAbsent],
+        unjoined: None,
+    };
+    let made = node.running().made.clone();
+    for outcome in [edge("e1"), unlisted("e1"), edge("e2"), unreportable] {
+        made.lock().outcome(&outcome);
+    }
+    made.write(Timestamp::now());
+    let report = node.report();
+    assert!(report.is_balanced, "{report}");
+    assert_eq!(report.total.observed, 2);
+    let reasons: Vec<_> = report.total.not_reportable.keys().map(Reason::as_str).collect();
+    assert_eq!(reasons, ["consent_unknown", "endpoint_unlisted"]);
+    // What becomes of another call, or of the same one again, is nothing that became of this one.
+    for outcome in [edge("e3"), unlisted("e4"), unlisted("e1")] {
+        made.lock().outcome(&outcome);
+    }
+    made.write(Timestamp::now());
+    assert!(!node.report().is_balanced);
 }
 
 #[test]
