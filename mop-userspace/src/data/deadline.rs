@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -80,7 +80,7 @@ impl Deadline {
     }
 }
 
-fn watch(outbox: &PathBuf, warn_before: Duration, seen: &Seen, stopped: &Receiver<()>) {
+fn watch(outbox: &Path, warn_before: Duration, seen: &Seen, stopped: &Receiver<()>) {
     let mut warnings = Warnings::default();
     let mut is_failing = false;
     loop {

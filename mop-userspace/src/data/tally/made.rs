@@ -55,10 +55,6 @@ pub(super) struct MadeState {
 }
 
 impl SharedMade {
-    pub(crate) fn new(made: Made) -> Self {
-        Self(Arc::new(Mutex::new(made)))
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, Made> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -55,7 +55,8 @@ impl Node {
         })
         .expect("an outbox");
         repair(folder, Timestamp::now());
-        let made = SharedMade::new(Made::open(Some(folder), Timestamp::now()));
+        let made = SharedMade::default();
+        *made.lock() = Made::open(Some(folder), Timestamp::now());
         self.running = Some(RunningNode {
             feed: outbox.feed(SINK).expect("a feed"),
             outbox,
