@@ -1,6 +1,7 @@
 //! What the data module counts: calls observed, events made of them, and calls of which none is made.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -46,8 +47,9 @@ pub(crate) struct Made {
 pub(super) struct MadeState {
     /// Since when it counts.
     pub(super) since: Timestamp,
-    /// The record that was counted last.
-    pub(super) last: Option<String>,
+    /// The records that were counted last, in order: when the very last are lost with a crash, those
+    /// before them still say where the counts end.
+    pub(super) last: VecDeque<String>,
     /// When these counts were true.
     pub(super) at: Timestamp,
     /// Up to this sequence of the lane everything was counted at the start of the run.
@@ -90,7 +92,7 @@ impl Made {
             Outcome::Event(event) => {
                 self.open = None;
                 self.add(&of_event(event), &Fate::Reported);
-                self.state.last = Some(event.id.clone());
+                self.state.counted(&event.id);
             }
             Outcome::Unlisted { exchange, why } => self.not_reportable(exchange, why.name()),
             Outcome::Unreportable { exchange, reasons, .. } => {
@@ -111,7 +113,7 @@ impl Made {
         let subject = Subject { day: day_of(at), side: record.side, endpoint };
         self.add(&subject, &Fate::Observed);
         self.add(&subject, &Fate::Reported);
-        self.state.last = Some(record.id.clone());
+        self.state.counted(&record.id);
     }
 
     /// Counts a record that was made elsewhere and came into this outbox.
@@ -122,7 +124,7 @@ impl Made {
         if let Some(subject) = subject_of(kind, payload) {
             self.add(&subject, &Fate::Observed);
             self.add(&subject, &Fate::Reported);
-            self.state.last = Some(id.to_owned());
+            self.state.counted(id);
         }
     }
 
@@ -179,7 +181,14 @@ impl Made {
 impl MadeState {
     /// Nothing was counted yet.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { since: now, last: None, at: now, from: 0 }
+        Self { since: now, last: VecDeque::new(), at: now, from: 0 }
+    }
+
+    fn counted(&mut self, id: &str) {
+        if self.last.len() >= KEPT_IDS {
+            self.last.pop_front();
+        }
+        self.last.push_back(id.to_owned());
     }
 }
 
@@ -206,5 +215,7 @@ fn side(role: Role) -> Side {
     }
 }
 
+/// More than are between the module and the disk of the outbox on any but the busiest node.
+const KEPT_IDS: usize = 64;
 /// Stands for every endpoint that the platform does not list: paths are not kept.
 const UNLISTED: &str = "(unlisted)";

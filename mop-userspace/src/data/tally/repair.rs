@@ -54,7 +54,7 @@ fn try_repair(outbox: &Path, now: Timestamp) -> io::Result<()> {
         true
     })?;
     if is_changed {
-        *state = MadeState { at: now, last: None, from: end, since: state.since };
+        *state = MadeState { from: end, since: state.since, ..MadeState::new(now) };
         store(outbox, MADE, tally, state)?;
     }
     repair_sent(outbox, &reader, sent, acknowledged)
@@ -110,13 +110,13 @@ pub(super) fn acknowledged(reader: &Reader) -> io::Result<u64> {
     Ok(found.and_then(|sink| sink.acknowledged.get(LANE as usize)).copied().unwrap_or(0))
 }
 
-/// The last sequence that is among these counts. It is that of the last record counted; where that is
-/// not in the outbox any more, times decide.
+/// The last sequence that is among these counts. It is that of the last record counted; where none of the
+/// last is in the outbox any more, times decide.
 pub(super) fn cut(reader: &Reader, state: &MadeState) -> io::Result<u64> {
     let at = u64::try_from(state.at.as_millisecond()).unwrap_or(0);
     let mut end = u64::MAX;
     let mut counted = state.from;
-    if state.last.is_none() {
+    if state.last.is_empty() {
         return Ok(counted);
     }
     // What was counted last lies near the end.
@@ -127,8 +127,8 @@ pub(super) fn cut(reader: &Reader, state: &MadeState) -> io::Result<u64> {
             if entry.sequence >= end {
                 return false;
             }
-            if state.last.as_deref() == Some(&*entry.id) {
-                last = Some(entry.sequence);
+            if state.last.iter().any(|id| **id == *entry.id) {
+                last = last.max(Some(entry.sequence));
             }
             if entry.time_ms < at {
                 counted = counted.max(entry.sequence);
