@@ -62,6 +62,7 @@ pub fn prevalidate(event: Value<'_>, endpoints: &PcmEndpoints) -> Vec<Breach> {
         "must be https:// and a host, without port, path or slash at its end",
     );
     check.consent(!is_open && status.is_some_and(|status| (200..=299).contains(&status)));
+    check.two_organisations();
     check.breaches
 }
 
@@ -106,6 +107,10 @@ impl<'v> Check<'v> {
         ] {
             self.text(field, is_required, is_id, "must be groups of 8, 4, 4, 4 and 12 characters");
         }
+    }
+
+    /// Nobody reports calls to himself.
+    pub(crate) fn two_organisations(&mut self) {
         let [client, server] = ["clientOrgId", "serverOrgId"].map(|field| self.string(field));
         if client.is_some() && client == server {
             self.breach("clientOrgId", "must not be the organisation that was called");

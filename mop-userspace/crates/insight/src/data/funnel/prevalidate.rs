@@ -57,6 +57,7 @@ pub fn prevalidate(
         }
         Some(_) => {}
     }
+    check.two_organisations();
     check.breaches
 }
 
