@@ -143,6 +143,30 @@ fn the_service_is_one_that_systemd_understands() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn alerts_fire_when_they_should_and_name_metrics_that_there_are() -> Result<()> {
+    const TEST: &str = "alerts_fire_when_they_should_and_name_metrics_that_there_are";
+    let folder = deploy().join("prometheus");
+    let page = fs::read_to_string(deploy().join("../docs/metrics.md"))?;
+    let rules = fs::read_to_string(folder.join("pcm.rules.yml"))?;
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = rules.split(|letter| !is_of_name(letter));
+    let metrics: BTreeSet<&str> = words.filter(|word| word.starts_with("mop_")).collect();
+    ensure!(metrics.len() >= 4, "{metrics:?}");
+    for metric in metrics {
+        ensure!(page.contains(&format!("| `{metric}` |")), "{metric} is not documented");
+    }
+    let Some(promtool) = tool("promtool") else {
+        skip(TEST, "promtool is not installed (Debian's package prometheus)");
+        return Ok(());
+    };
+    let mut command = Command::new(promtool);
+    let output =
+        command.args(["test", "rules", "pcm.rules.test.yml"]).current_dir(folder).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// All objects of the manifests; `None`: they cannot be read here.
 fn manifests(test: &str) -> Result<Option<Vec<Value>>> {
     let Some(python) = python_with_jsonschema() else {

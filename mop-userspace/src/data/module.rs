@@ -1,6 +1,6 @@
 //! The engines of the module, joined: calls in, records out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_insight::data::{
@@ -14,7 +14,8 @@ use mop_insight::data::{
 };
 
 use super::{
-    DataConfiguration, State, configuration,
+    DataConfiguration, SharedMade, State, configuration,
+    directory::{DirectoryCounts, DirectoryWatch},
     figures::{FigureCounts, Figures},
     peers::Peers,
 };
@@ -29,6 +30,9 @@ pub(crate) struct Module {
     extractor: Arc<ExtractorSettings>,
     state: State,
     pub(super) peers: Arc<Peers>,
+    directory: DirectoryWatch,
+    /// What became of calls, for the report.
+    made: SharedMade,
     /// The latest time that it was told.
     now: Timestamp,
     outcomes: Vec<Outcome>,
@@ -55,6 +59,7 @@ impl Module {
     ) -> Result<Self, Failure> {
         let (endpoints, rules) = configuration::rules()?;
         let key = state.key()?;
+        let directory = DirectoryWatch::new(configuration);
         let settings: AnalystSettings = configuration.analyst(key.clone())?;
         let mut analyst = Analyst::new(settings);
         if let Some(bytes) = state.tokens()
@@ -74,6 +79,8 @@ impl Module {
             extractor,
             state,
             peers,
+            directory,
+            made: SharedMade::default(),
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
             is_changed: false,
@@ -84,6 +91,11 @@ impl Module {
     pub(crate) fn of_run(mut self, run: &str) -> Self {
         self.figures.set_run(run);
         self
+    }
+
+    /// Counts what becomes of calls.
+    pub(crate) fn counting(self, made: SharedMade) -> Self {
+        Self { made, ..self }
     }
 
     /// What workers make calls with.
@@ -112,6 +124,17 @@ impl Module {
         self.give(outlet);
     }
 
+    /// Takes a newer list of participants, if there is one.
+    pub(super) fn refresh_directory(&mut self) {
+        if let Some(addresses) = self.directory.look(Instant::now()) {
+            self.analyst.replace_addresses(addresses);
+        }
+    }
+
+    pub(super) fn directory_counts(&self) -> Arc<DirectoryCounts> {
+        self.directory.counts()
+    }
+
     /// Nothing comes any more. Steps that wait for others are kept, not given up.
     pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
@@ -119,6 +142,7 @@ impl Module {
         self.figures.finish(self.now, outlet);
         self.figures.save_now(&self.state);
         self.save();
+        self.made.write(Timestamp::now());
     }
 
     /// As [`Self::finish`], for a file, which has no later: steps wait no longer for earlier ones.
@@ -128,6 +152,7 @@ impl Module {
         self.figures.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
+        self.made.write(Timestamp::now());
     }
 
     /// Keeps what it knows, if that changed.
@@ -138,6 +163,7 @@ impl Module {
             eprintln!("mop: who is at the other end of connections cannot be kept: {error}");
         }
         self.figures.save(&self.state);
+        self.made.lock().keep(Timestamp::now());
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -163,6 +189,7 @@ impl Module {
     /// Reports what came of calls.
     fn give(&mut self, mut outlet: Option<&mut Outlet>) {
         for outcome in self.outcomes.drain(..) {
+            self.made.lock().outcome(&outcome);
             match outcome {
                 Outcome::Event(event) => {
                     if let Some(outlet) = outlet.as_deref_mut() {
@@ -181,6 +208,7 @@ impl Module {
         self.figures.advance(self.now, outlet.as_deref_mut());
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
+            self.made.lock().step(&record);
             if let Some(outlet) = outlet.as_deref_mut() {
                 outlet.push(&record);
             }

@@ -66,6 +66,8 @@ impl Running {
         let peers = Arc::clone(&module.peers);
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
+        let directory = module.directory_counts();
+        vitals.add_families(move || directory.families());
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
         let failed = Arc::clone(&dropped);
         vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
@@ -133,6 +135,7 @@ fn work(
         if advanced.elapsed() >= ADVANCE_EVERY {
             advanced = Instant::now();
             module.figures.lose(failed.load(Ordering::Relaxed));
+            module.refresh_directory();
             module.advance(Timestamp::now(), Some(outlet));
             outlet.flush();
             vitals.store(module.counts());

@@ -63,10 +63,14 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let data = configuration
         .data
         .as_ref()
-        // A file is a world of its own: nothing is known before it, and nothing kept after it.
-        .map(|data| Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH))
-        .transpose()?
-        .map(|module| module.of_run(&run));
+        // A file is a world of its own: nothing is known before it, and nothing kept after it, but
+        // what it puts into the outbox counts as any other.
+        .map(|data| {
+            let module = Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH)?;
+            let module = module.of_run(&run);
+            Ok::<_, Failure>(module.counting(Forwarding::made(forwarding.as_ref())))
+        })
+        .transpose()?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),

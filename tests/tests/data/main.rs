@@ -7,3 +7,4 @@ mod journey;
 mod live;
 mod published;
 mod replayed;
+mod reported;
