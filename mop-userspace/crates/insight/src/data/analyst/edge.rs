@@ -31,6 +31,8 @@ pub struct Edge {
     pub endpoint: Result<Arc<Endpoint>, NotListed>,
     /// Who called whom.
     pub parties: Parties,
+    /// End of the certificate that the client showed, or that was forwarded.
+    pub client_certificate_end: Option<Timestamp>,
 }
 
 impl Edge {
@@ -46,6 +48,7 @@ impl Edge {
             answer: call.answer,
             endpoint: call.endpoint.clone(),
             parties: parties.clone(),
+            client_certificate_end: call.client.as_ref().ok().and_then(|client| client.not_after),
         }
     }
 }

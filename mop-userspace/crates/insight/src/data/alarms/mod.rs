@@ -1,0 +1,421 @@
+//! What is unlike itself in the calls of a node, and what will be: alarms.
+//!
+//! ```text
+//! Edge ─▶ window of 60 s ─▶ Watch, by organisation       calls, errors, latency ─┐
+//!                        ├▶ Watch, by client and endpoint                        ├▶ incidents ─▶ AnomalyRecord
+//!      ─▶ error budgets, by organisation and level       burn rate, run-out ─────┤
+//! certificates, fill of the outbox                       forecasts ──────────────┘
+//! ```
+//!
+//! **Time** is that of the calls, a call being counted when it ended, and what [`Alarms::advance`] is
+//! told. A window is judged [`GRACE`] after its end, since calls come out of the analyst some
+//! seconds late. Windows without calls are judged too: silence is what an outage looks like. Time in
+//! which nothing was observed is none: after a start, a restart or [`Alarms::interrupted`] judging
+//! begins with the first whole window that comes [`SETTLING_WINDOWS`] later.
+//!
+//! **Subjects.** The calls of an organisation as a whole are watched, so that a trouble that is
+//! spread over many quiet routes is seen; and those of each client to each endpoint.
+//!
+//! The same calls and times give the same records. Everything costs a few look-ups a call. Memory:
+//! 4 KiB a subject, of which there are at most [`AlarmSettings::most_keys`] routes and
+//! [`MAX_ORGANISATIONS`] organisations, and as much as a sketch for each in each of two windows.
+
+mod certificates;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod incidents;
+mod minute;
+mod objectives;
+mod outbox;
+mod record;
+mod snapshot;
+mod subject;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use mop_wire::Role;
+
+use self::{
+    certificates::{Certificates, Holder},
+    incidents::{Finding, Incidents, Topic},
+    minute::{Added, Counted, Minute},
+    objectives::{Demands, Judged, Objectives},
+    outbox::OutboxFill,
+    record::Span,
+};
+pub use self::{
+    record::{
+        AlarmState, AnomalyRecord, RECORD_KIND, RECORD_SCHEMA_VERSION, Severity, WindowRecord,
+    },
+    snapshot::{AlarmsSnapshotError, MAX_SNAPSHOT_BYTES, SNAPSHOT_VERSION},
+    subject::{AlarmSignal, Scope, Subject, UNLISTED},
+};
+use super::{analyst::Edge, metrics::Priorities};
+use crate::anomaly::{self, Alarm, Transition, Watch};
+
+/// How alarms are made.
+#[derive(Clone, Debug)]
+pub struct AlarmSettings {
+    /// Length of a window, in seconds.
+    pub window_seconds: i64,
+    /// Routes that are watched, at most.
+    pub most_keys: usize,
+    /// Signals that are not told.
+    pub silenced: BTreeSet<AlarmSignal>,
+    /// What is demanded of response times and availability.
+    pub priorities: Priorities,
+    /// Tells the incidents of nodes apart.
+    pub node: String,
+}
+
+/// Watches the calls of a node.
+#[derive(Debug)]
+pub struct Alarms {
+    window_seconds: i64,
+    demands: Demands,
+    organisations: Watch<Subject>,
+    routes: Watch<Subject>,
+    /// Windows that are not judged yet, by their number since 1970.
+    counting: BTreeMap<i64, Minute>,
+    /// The window that is judged next.
+    next: Option<i64>,
+    objectives: BTreeMap<Subject, Objectives>,
+    outbox: OutboxFill,
+    certificates: Certificates,
+    incidents: Incidents,
+    counts: AlarmCounts,
+    burn_rates: Arc<[BurnGauge]>,
+}
+
+/// What happened since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlarmCounts {
+    /// Alarms that are open and told.
+    pub open: BTreeMap<AlarmSignal, u64>,
+    /// Alarms that opened and were told.
+    pub opened: BTreeMap<AlarmSignal, u64>,
+    /// Those that closed.
+    pub closed: BTreeMap<AlarmSignal, u64>,
+    /// Alarms of routes that were part of one of their organisation.
+    pub covered: u64,
+    /// Subjects that went because there was no room.
+    pub evicted: u64,
+    /// Calls that were not counted because there was no room for their subject.
+    pub beyond: u64,
+    /// Calls that ended in a window that is judged already, or is not going to be.
+    pub late: u64,
+    /// Routes and organisations that are watched.
+    pub keys: u64,
+}
+
+/// How fast an error budget was spent in the last hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BurnGauge {
+    /// Organisation that answers, when it is known.
+    pub organisation: Option<String>,
+    /// Part of the observed process.
+    pub role: Role,
+    /// `availability`, or a level of service.
+    pub objective: &'static str,
+    /// 1 spends a budget in just its time.
+    pub rate: f64,
+}
+
+impl Alarms {
+    /// Begins without knowledge.
+    #[must_use]
+    pub fn new(settings: AlarmSettings) -> Self {
+        let AlarmSettings { window_seconds, most_keys, silenced, priorities, node } = settings;
+        Self {
+            window_seconds: window_seconds.clamp(1, MAX_WINDOW_SECONDS),
+            demands: Demands::new(priorities),
+            organisations: Watch::new(MAX_ORGANISATIONS),
+            routes: Watch::new(most_keys),
+            counting: BTreeMap::new(),
+            next: None,
+            objectives: BTreeMap::new(),
+            outbox: OutboxFill::default(),
+            certificates: Certificates::default(),
+            incidents: Incidents::new(node, silenced),
+            counts: AlarmCounts::default(),
+            burn_rates: Arc::default(),
+        }
+    }
+
+    /// Counts a call.
+    pub fn observe(&mut self, edge: &Edge) {
+        let took = i64::try_from(edge.microseconds.unwrap_or_default()).unwrap_or(i64::MAX);
+        let end = edge.at.as_microsecond().saturating_add(took).div_euclid(1_000_000);
+        let route = Subject::route(edge);
+        let whole = route.whole();
+        let added = Added::of(edge);
+        self.spend(&whole, edge, added, end);
+        self.see_certificate(edge, end);
+        let number = self.number_of(end);
+        let next = *self.next.get_or_insert(number.saturating_add(SETTLING_WINDOWS));
+        let is_new = !self.counting.contains_key(&number);
+        if number < next || (is_new && self.counting.len() >= MAX_COUNTING) {
+            self.counts.late += 1;
+            return;
+        }
+        let minute = self.counting.entry(number).or_default();
+        let most_routes = self.routes.most_keys();
+        for (counted, subject, most) in [
+            (&mut minute.organisations, whole, MAX_ORGANISATIONS),
+            (&mut minute.routes, route, most_routes),
+        ] {
+            if counted.len() < most || counted.contains_key(&subject) {
+                counted.entry(subject).or_default().add(added);
+            } else {
+                self.counts.beyond += 1;
+            }
+        }
+    }
+
+    /// How much of the outbox is used, in bytes.
+    pub fn sample_outbox(&mut self, at: Timestamp, used: u64, limit: u64) {
+        self.outbox.sample(at.as_second(), used, limit);
+    }
+
+    /// A certificate of this node's configuration, by the key that names it.
+    pub fn sample_certificate(&mut self, key: &str, not_after: Timestamp, now: Timestamp) {
+        let holder = Holder::Key(key.to_owned());
+        self.certificates.see(holder, not_after.as_second(), now.as_second());
+    }
+
+    /// The time has come this far: gives the alarms that opened and closed.
+    pub fn advance(&mut self, now: Timestamp) -> Vec<AnomalyRecord> {
+        self.judge_before(self.number_of(now.as_second().saturating_sub(GRACE)), now)
+    }
+
+    /// Nothing comes any more: judges what is whole, and leaves what is not.
+    pub fn finish(&mut self, now: Timestamp) -> Vec<AnomalyRecord> {
+        let told = self.judge_before(self.number_of(now.as_second()), now);
+        self.interrupted();
+        told
+    }
+
+    /// Nothing was observed for a while: that time is no silence.
+    pub fn interrupted(&mut self) {
+        self.counting.clear();
+        self.next = None;
+    }
+
+    /// What happened, since the start.
+    #[must_use]
+    pub fn counts(&self) -> AlarmCounts {
+        AlarmCounts {
+            open: self.incidents.told_open(),
+            evicted: self.routes.evicted()
+                + self.organisations.evicted()
+                + self.certificates.evicted,
+            keys: (self.routes.len() + self.organisations.len()) as u64,
+            ..self.counts.clone()
+        }
+    }
+
+    /// How fast budgets are spent, as of the last window.
+    #[must_use]
+    pub fn burn_rates(&self) -> Arc<[BurnGauge]> {
+        Arc::clone(&self.burn_rates)
+    }
+
+    fn number_of(&self, second: i64) -> i64 {
+        second.div_euclid(self.window_seconds)
+    }
+
+    /// Counts a call in the budgets of the one that answered.
+    fn spend(&mut self, whole: &Subject, edge: &Edge, added: Added, end: i64) {
+        let level = edge.endpoint.as_ref().ok().and_then(|endpoint| {
+            let level = self.demands.priorities.of(&endpoint.template).level?;
+            Some((level, u64::from(self.demands.priorities.limit_milliseconds(level)?) * 1000))
+        });
+        let judged = Judged {
+            is_failed: added.is_failed.filter(|_| !Added::is_rejected(edge)),
+            is_slow: added.microseconds.zip(level).map(|(it, (level, limit))| (level, it > limit)),
+        };
+        if !self.objectives.contains_key(whole) {
+            let fresh = Objectives::new(&self.demands).ok();
+            let Some(fresh) = fresh.filter(|_| self.objectives.len() < MAX_ORGANISATIONS) else {
+                return;
+            };
+            self.objectives.insert(whole.clone(), fresh);
+        }
+        if let Some(objectives) = self.objectives.get_mut(whole) {
+            objectives.count(end, judged);
+        }
+    }
+
+    fn see_certificate(&mut self, edge: &Edge, now: i64) {
+        if let (Some(end), Some(client)) =
+            (edge.client_certificate_end, &edge.parties.client_organisation)
+        {
+            self.certificates.see(Holder::Client(client.clone()), end.as_second(), now);
+        }
+    }
+
+    /// Judges the windows before one.
+    fn judge_before(&mut self, due: i64, now: Timestamp) -> Vec<AnomalyRecord> {
+        let this = self.number_of(now.as_second());
+        let first = *self.next.get_or_insert(this.saturating_add(SETTLING_WINDOWS));
+        let most = (MOST_CATCHING_UP / self.window_seconds).max(1);
+        let end = due.min(first.saturating_add(most));
+        for number in first..end {
+            self.judge(number);
+        }
+        if due > end {
+            // Nobody observed for so long without a call.
+            self.interrupted();
+            self.next = Some(this.saturating_add(SETTLING_WINDOWS));
+        } else if end > first {
+            self.next = Some(end);
+        }
+        self.incidents.take_told()
+    }
+
+    /// Judges one window.
+    fn judge(&mut self, number: i64) {
+        let start = number.saturating_mul(self.window_seconds);
+        let window = Span { start, seconds: self.window_seconds };
+        let minute = self.counting.remove(&number).unwrap_or_default();
+        // The whole first: what it has is not told again of its parts.
+        for (watch, counted) in
+            [(&mut self.organisations, &minute.organisations), (&mut self.routes, &minute.routes)]
+        {
+            for alarm in feed(watch, counted, start.saturating_sub(BRASILIA)) {
+                let worst = minute.worst(&alarm.key);
+                tell(&mut self.incidents, alarm, worst, window, &mut self.counts);
+            }
+        }
+        self.judge_budgets(window);
+        let mut near = self.certificates.findings(window.end());
+        let is_near: BTreeSet<Topic> = near.iter().map(|(topic, _)| topic.clone()).collect();
+        let others = self.incidents.topics(AlarmSignal::CertificateExpiry).into_iter();
+        near.extend(others.filter(|topic| !is_near.contains(topic)).map(|topic| (topic, None)));
+        let fill = Topic { signal: AlarmSignal::OutboxFull, subject: Subject::node(OUTBOX) };
+        near.push((fill, self.outbox.finding()));
+        for (topic, finding) in near {
+            self.incidents.hold(topic, finding, window, &mut self.counts);
+        }
+        self.incidents.settle(window, &mut self.counts);
+    }
+
+    fn judge_budgets(&mut self, window: Span) {
+        // The stretch of this time is included.
+        let last = window.end().saturating_sub(1);
+        let mut gauges = Vec::new();
+        for (whole, objectives) in &self.objectives {
+            for (signal, level, budget) in objectives.budgets() {
+                let name = level.map_or(AVAILABILITY, anomaly_level);
+                let subject = whole.named(name);
+                let burning = Topic { signal, subject: subject.clone() };
+                self.incidents.hold(burning.clone(), budget.burn(last), window, &mut self.counts);
+                // Whoever is told that it burns need not be told that it will be gone.
+                let is_burning = self.incidents.is_open(&burning);
+                let runs_out = budget.runs_out(last).filter(|_| !is_burning);
+                let topic = Topic { signal: AlarmSignal::BudgetRunOut, subject };
+                self.incidents.hold(topic, runs_out, window, &mut self.counts);
+                gauges.push(BurnGauge {
+                    organisation: whole.organisation.clone(),
+                    role: match whole.side {
+                        Some(super::funnel::Side::Client) => Role::Client,
+                        _ => Role::Server,
+                    },
+                    objective: name,
+                    rate: budget.hourly_rate(last),
+                });
+            }
+        }
+        self.burn_rates = gauges.into();
+    }
+}
+
+/// Feeds a window to each subject that is watched or was called. Those that were silent the longest
+/// come first, so that they are the ones that go when there is no room.
+fn feed(
+    watch: &mut Watch<Subject>,
+    counted: &BTreeMap<Subject, Counted>,
+    time: i64,
+) -> Vec<Alarm<Subject>> {
+    let nothing = Counted::default();
+    let silent: Vec<Subject> =
+        watch.keys().filter(|subject| !counted.contains_key(subject)).cloned().collect();
+    let mut alarms = Vec::new();
+    for subject in &silent {
+        alarms.extend(watch.observe(subject, nothing.window(time)));
+    }
+    for (subject, counted) in counted {
+        alarms.extend(watch.observe(subject, counted.window(time)));
+    }
+    alarms
+}
+
+/// What the watch says of a subject; `worst` is the route that has most of its failures.
+fn tell(
+    incidents: &mut Incidents,
+    alarm: Alarm<Subject>,
+    worst: Option<&Subject>,
+    window: Span,
+    counts: &mut AlarmCounts,
+) {
+    let Alarm { key, signal, mut reason, expected, seen, score, transition } = alarm;
+    let is_failing = signal == anomaly::Signal::Errors && transition == Transition::Opened;
+    if let Some(Subject { endpoint: Some(endpoint), client_organisation, .. }) =
+        worst.filter(|_| is_failing && key.scope == Scope::Organisation)
+    {
+        let client = client_organisation.as_deref().unwrap_or("unknown");
+        reason += &format!("; at least half of them are of client {client} to {endpoint}");
+    }
+    let is_whole = key.scope == Scope::Organisation;
+    let is_outage = match signal {
+        anomaly::Signal::Calls => seen < expected,
+        anomaly::Signal::Errors => true,
+        anomaly::Signal::Latency => false,
+    };
+    let is_urgent = is_whole && is_outage && score >= URGENT_SCORE;
+    let severity = if is_urgent { Severity::Page } else { Severity::Ticket };
+    let topic = Topic { signal: signal.into(), subject: key };
+    let score = score.clamp(0.0, 1.0);
+    let finding = Finding { severity, degree: 1, score, expected, seen, reason };
+    match transition {
+        Transition::Opened => incidents.open(topic, finding, window, counts),
+        Transition::Closed => incidents.close(&topic, finding, window, counts),
+    }
+}
+
+fn anomaly_level(level: super::metrics::ServiceLevel) -> &'static str {
+    use super::metrics::ServiceLevel;
+    match level {
+        ServiceLevel::High => "high",
+        ServiceLevel::Medium => "medium",
+        ServiceLevel::Administrative => "administrative",
+    }
+}
+
+/// Organisations that are watched, in each role: a supplier hosts tens of participants on one
+/// cluster, and each may call all of the ecosystem's 56.
+pub const MAX_ORGANISATIONS: usize = 128;
+/// Seconds after its end that a window is judged: the analyst waits for up to seven.
+pub const GRACE: i64 = 15;
+/// Windows that are not judged after a start: the one that had begun, and the one in which probes
+/// are attached and calls begin to come.
+pub const SETTLING_WINDOWS: i64 = 2;
+/// Windows are no longer than an hour.
+pub const MAX_WINDOW_SECONDS: i64 = 3600;
+/// Windows that are counted at a time: the one of now, the one before, and some for calls that come
+/// out of their order.
+const MAX_COUNTING: usize = 4;
+/// Seconds without a call and without being told of the time, as in a file, that are still taken for
+/// observed silence: a day. It bounds the work of one call, too.
+const MOST_CATCHING_UP: i64 = 86_400;
+/// Seconds from UTC; without summer time since 2019 (decree 9,772).
+const BRASILIA: i64 = 3 * 3600;
+/// Above it an alarm of an organisation as a whole is looked at now.
+const URGENT_SCORE: f64 = 0.8;
+const AVAILABILITY: &str = "availability";
+const OUTBOX: &str = "outbox";
