@@ -23,7 +23,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Module, State},
+    data::{self, Module, NodeSamples, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -78,7 +78,8 @@ fn observe(
     let data = data
         .map(|data| {
             let state = State::beside(configuration.outbox.folder.as_deref());
-            let module = Module::open(data, state, Timestamp::now())?;
+            let node = NodeSamples::live(configuration, &vitals);
+            let module = Module::open(data, state, node, Timestamp::now())?;
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })

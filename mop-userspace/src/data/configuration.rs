@@ -19,6 +19,7 @@ use mop_insight::data::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::alarms::AlarmsSection;
 use crate::{configuration::Problem, failure::Failure};
 
 /// Its section of the configuration.
@@ -36,6 +37,8 @@ pub(crate) struct DataConfiguration {
     /// Calls that are none of the ecosystem's.
     pub(crate) exclude: ExcludeSection,
     pub(crate) funnel: FunnelSection,
+    /// What is watched, and told when it is unlike itself.
+    pub(crate) alarms: AlarmsSection,
     /// File with the bearer token of `POST /v1/hooks/funnel`; without it there is no such path.
     pub(crate) hook_token_file: Option<PathBuf>,
 }
@@ -142,6 +145,7 @@ impl DataConfiguration {
         if ranges(&self.exclude.addresses).is_none() {
             wrong("data.exclude.addresses".to_owned(), NO_RANGE);
         }
+        self.alarms.check(problems);
     }
 
     /// What workers work with.

@@ -8,6 +8,7 @@
 //!
 //! Only digests of tokens and codes are in a call, so the queue and the state on disk hold none.
 
+mod alarms;
 mod commands;
 mod configuration;
 mod hook;
@@ -18,6 +19,7 @@ mod state;
 mod thread;
 
 pub(crate) use self::{
+    alarms::NodeSamples,
     commands::{FunnelArguments, run},
     configuration::DataConfiguration,
     hook::routes,

@@ -13,7 +13,11 @@ use mop_insight::data::{
     },
 };
 
-use super::{DataConfiguration, State, configuration};
+use super::{
+    DataConfiguration, NodeSamples, State,
+    alarms::{AlarmKeeper, AlarmVitals},
+    configuration,
+};
 use crate::{failure::Failure, output::Outlet};
 
 /// Makes events and steps of calls.
@@ -23,6 +27,7 @@ pub(crate) struct Module {
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
+    alarms: AlarmKeeper,
     /// The latest time that it was told.
     now: Timestamp,
     outcomes: Vec<Outcome>,
@@ -37,6 +42,8 @@ pub(crate) struct ModuleCounts {
     /// Steps that wait for others.
     pub(crate) held_steps: usize,
     pub(crate) consents: usize,
+    /// Where they are not switched off.
+    pub(super) alarms: Option<AlarmVitals>,
 }
 
 impl Module {
@@ -44,6 +51,7 @@ impl Module {
     pub(crate) fn open(
         configuration: &DataConfiguration,
         state: State,
+        node: NodeSamples,
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let (endpoints, rules) = configuration::rules()?;
@@ -57,12 +65,14 @@ impl Module {
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
         let extractor = configuration.extractor(key, endpoints);
+        let alarms = AlarmKeeper::open(&configuration.alarms, node, &state)?;
         Ok(Self {
             analyst,
             funnel,
             rules,
             extractor,
             state,
+            alarms,
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
             is_changed: false,
@@ -96,9 +106,10 @@ impl Module {
     }
 
     /// Nothing comes any more. Steps that wait for others are kept, not given up.
-    pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
+    pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
-        self.give(outlet);
+        self.give(outlet.as_deref_mut());
+        self.alarms.finish(self.now, outlet);
         self.save();
     }
 
@@ -106,12 +117,14 @@ impl Module {
     pub(crate) fn finish_file(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
+        self.alarms.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
     }
 
     /// Keeps what it knows, if that changed.
     pub(crate) fn save(&mut self) {
+        self.alarms.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -130,6 +143,7 @@ impl Module {
             funnel: self.funnel.counts().clone(),
             held_steps: self.funnel.held(),
             consents: self.funnel.consents(),
+            alarms: self.alarms.vitals(),
         }
     }
 
@@ -143,9 +157,9 @@ impl Module {
                     }
                 }
                 Outcome::Signal(signal) => self.funnel.observe(&signal),
+                Outcome::Edge(edge) => self.alarms.observe(&edge),
                 // Counted by the analyst.
-                Outcome::Edge(_)
-                | Outcome::Excluded { .. }
+                Outcome::Excluded { .. }
                 | Outcome::Hop { .. }
                 | Outcome::Unlisted { .. }
                 | Outcome::Unreportable { .. } => {}
@@ -157,6 +171,7 @@ impl Module {
                 outlet.push(&record);
             }
         }
+        self.alarms.advance(self.now, outlet);
     }
 }
 

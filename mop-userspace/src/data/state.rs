@@ -4,6 +4,7 @@
 //! folder/key      32 bytes, for nobody else to read
 //! folder/tokens   what the analyst learnt
 //! folder/funnel   consents
+//! folder/alarms   what is usual, and which alarms are open
 //! ```
 //!
 //! Files are replaced as a whole, so that a crash leaves the old or the new one.
@@ -80,6 +81,16 @@ impl State {
         replace(&folder.join(FUNNEL), funnel)
     }
 
+    pub(super) fn alarms(&self) -> Option<Vec<u8>> {
+        self.read(ALARMS)
+    }
+
+    /// Keeps what alarms learnt. Without a folder, nothing is kept.
+    pub(super) fn save_alarms(&self, alarms: &[u8]) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        replace(&folder.join(ALARMS), alarms)
+    }
+
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.folder.as_ref()?.join(name);
         match fs::read(&path) {
@@ -116,6 +127,7 @@ const FOLDER: &str = "insight";
 const KEY: &str = "key";
 const TOKENS: &str = "tokens";
 const FUNNEL: &str = "funnel";
+const ALARMS: &str = "alarms";
 
 #[cfg(test)]
 mod tests {

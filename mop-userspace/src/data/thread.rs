@@ -18,7 +18,7 @@ use mop_insight::data::{
 };
 use tokio::sync::oneshot;
 
-use super::{Module, Port, module::ModuleCounts};
+use super::{Module, Port, alarms::AlarmVitals, module::ModuleCounts};
 use crate::{
     failure::Failure,
     observe::spawn,
@@ -62,6 +62,8 @@ impl Running {
         let (extractor, rules) = (module.extractor(), Arc::clone(&module.rules));
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
+        // Whoever asks at once is told of every metric.
+        own.store(module.counts());
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
         let failed = Arc::clone(&dropped);
         vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
@@ -140,10 +142,10 @@ impl DataVitals {
     }
 
     fn families(&self, dropped: u64) -> Vec<Family> {
-        let ModuleCounts { analyst, funnel, held_steps, consents } =
+        let ModuleCounts { analyst, funnel, held_steps, consents, alarms } =
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let joins = &analyst.joins;
-        vec![
+        let mut families = vec![
             Family::counter("mop_data_calls", "Calls that the data module took in")
                 .is(analyst.calls),
             Family::counter(
@@ -179,7 +181,9 @@ impl DataVitals {
             Family::gauge("mop_data_held_steps", "Steps that wait for others")
                 .is(held_steps as u64),
             Family::gauge("mop_data_consents", "Consents that are remembered").is(consents as u64),
-        ]
+        ];
+        families.extend(alarms.iter().flat_map(AlarmVitals::families));
+        families
     }
 }
 

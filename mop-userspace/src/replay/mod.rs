@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
-    data::{Module, Port, State},
+    data::{Module, NodeSamples, Port, State},
     failure::Failure,
     forwarding::Forwarding,
     observe::{self, RUN_ID_BYTES},
@@ -64,7 +64,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         .data
         .as_ref()
         // A file is a world of its own: nothing is known before it, and nothing kept after it.
-        .map(|data| Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH))
+        .map(|data| {
+            let node = NodeSamples::of_file(&configuration);
+            Module::open(data, State::beside(None), node, Timestamp::UNIX_EPOCH)
+        })
         .transpose()?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),

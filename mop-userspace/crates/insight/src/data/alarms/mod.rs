@@ -55,7 +55,11 @@ pub use self::{
     snapshot::{AlarmsSnapshotError, MAX_SNAPSHOT_BYTES, SNAPSHOT_VERSION},
     subject::{AlarmSignal, Scope, Subject, UNLISTED},
 };
-use super::{analyst::Edge, metrics::Priorities};
+use super::{
+    analyst::Edge,
+    funnel::Side,
+    metrics::{Priorities, ServiceLevel},
+};
 use crate::anomaly::{self, Alarm, Transition, Watch};
 
 /// How alarms are made.
@@ -311,7 +315,7 @@ impl Alarms {
         let mut gauges = Vec::new();
         for (whole, objectives) in &self.objectives {
             for (signal, level, budget) in objectives.budgets() {
-                let name = level.map_or(AVAILABILITY, anomaly_level);
+                let name = level.map_or(AVAILABILITY, level_name);
                 let subject = whole.named(name);
                 let burning = Topic { signal, subject: subject.clone() };
                 self.incidents.hold(burning.clone(), budget.burn(last), window, &mut self.counts);
@@ -320,15 +324,15 @@ impl Alarms {
                 let runs_out = budget.runs_out(last).filter(|_| !is_burning);
                 let topic = Topic { signal: AlarmSignal::BudgetRunOut, subject };
                 self.incidents.hold(topic, runs_out, window, &mut self.counts);
-                gauges.push(BurnGauge {
+                gauges.extend(budget.hourly_rate(last).map(|rate| BurnGauge {
                     organisation: whole.organisation.clone(),
                     role: match whole.side {
-                        Some(super::funnel::Side::Client) => Role::Client,
+                        Some(Side::Client) => Role::Client,
                         _ => Role::Server,
                     },
                     objective: name,
-                    rate: budget.hourly_rate(last),
-                });
+                    rate,
+                }));
             }
         }
         self.burn_rates = gauges.into();
@@ -388,8 +392,7 @@ fn tell(
     }
 }
 
-fn anomaly_level(level: super::metrics::ServiceLevel) -> &'static str {
-    use super::metrics::ServiceLevel;
+fn level_name(level: ServiceLevel) -> &'static str {
     match level {
         ServiceLevel::High => "high",
         ServiceLevel::Medium => "medium",

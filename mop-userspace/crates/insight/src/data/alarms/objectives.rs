@@ -122,9 +122,11 @@ impl Budget {
         }
     }
 
-    /// How many times too fast it was spent in the last hour.
-    pub(super) fn hourly_rate(&self, time: i64) -> f64 {
-        self.rate.rate(time, HOUR)
+    /// How many times too fast it was spent in the last hour; nothing when there were no calls that
+    /// it is of for three days.
+    pub(super) fn hourly_rate(&self, time: i64) -> Option<f64> {
+        let (_, all) = self.rate.sums(time, 3 * DAY);
+        (all > 0).then(|| self.rate.rate(time, HOUR))
     }
 
     /// Whether it is spent too fast.
