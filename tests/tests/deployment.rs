@@ -143,6 +143,35 @@ fn the_service_is_one_that_systemd_understands() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_rules_of_prometheus_wake_somebody_when_they_should() -> Result<()> {
+    const TEST: &str = "the_rules_of_prometheus_wake_somebody_when_they_should";
+    let folder = deploy().join("prometheus");
+    // A rule about a metric that there is not never wakes anybody.
+    let rules = fs::read_to_string(folder.join("mop-alarms.rules.yaml"))?;
+    let page = fs::read_to_string(deploy().join("../docs/metrics.md"))?;
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let names: BTreeSet<&str> =
+        rules.split(|letter| !is_word(letter)).filter(|word| word.starts_with("mop_")).collect();
+    ensure!(names.len() >= 3, "{names:?}");
+    for name in names {
+        ensure!(page.contains(&format!("| `{name}` |")), "there is no metric {name}");
+    }
+    let Some(promtool) = tool("promtool") else {
+        skip(TEST, "promtool is not installed (Debian's package prometheus)");
+        return Ok(());
+    };
+    for arguments in
+        [["check", "rules", "mop-alarms.rules.yaml"], ["test", "rules", "mop-alarms.test.yaml"]]
+    {
+        let output = Command::new(&promtool).args(arguments).current_dir(&folder).output()?;
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "promtool {arguments:?}: {said}");
+    }
+    Ok(())
+}
+
 /// All objects of the manifests; `None`: they cannot be read here.
 fn manifests(test: &str) -> Result<Option<Vec<Value>>> {
     let Some(python) = python_with_jsonschema() else {
