@@ -71,3 +71,54 @@ const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 const PCM_KEY: &str = "sinks.pcm.key_file";
 const BROKER_CERTIFICATE: &str = "sinks.rabbitmq.certificate_file";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CERTIFICATE: &str = include_str!("../../../crates/insight/tests/fixtures/seal.pem");
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_beside_a_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("seal.pem");
+        let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        for (text, end) in [
+            (format!("{key}{CERTIFICATE}"), Some("2055-12-06T18:05:44Z")),
+            (format!("{CERTIFICATE}{key}"), Some("2055-12-06T18:05:44Z")),
+            (key.to_owned(), None),
+            (format!("{BEGIN}\nAAAA\n{END}\n"), None),
+            (format!("{BEGIN}\nAAAA\n"), None),
+        ] {
+            std::fs::write(&file, &text).expect("written");
+            let end = end.map(|end| end.parse().expect("a time"));
+            assert_eq!(end_of(file.clone()), end, "{text}");
+        }
+        assert_eq!(end_of(folder.path().join("none.pem")), None);
+    }
+
+    #[test]
+    fn samples_are_of_what_is_configured() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("seal.pem");
+        std::fs::write(&file, CERTIFICATE).expect("written");
+        let mut configuration = Configuration::default();
+        let pcm = crate::sinks::pcm::PcmConfiguration { key_file: file, ..Default::default() };
+        configuration.sinks.pcm = Some(pcm);
+        configuration.node.name = "node-1".to_owned();
+        let vitals = Vitals::new();
+        let samples = NodeSamples::live(&configuration, &vitals);
+        assert!(samples.is_live() && samples.name == "node-1");
+        assert_eq!(samples.outbox(), None, "there is none yet");
+        vitals.set_outbox(|| {
+            let mut numbers = crate::vitals::OutboxVitals::default();
+            numbers.stats.disk_bytes = 7;
+            numbers
+        });
+        assert_eq!(samples.outbox(), Some((7, 1024 << 20)));
+        let keys: Vec<_> = samples.certificates().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, [PCM_KEY]);
+        let of_file = NodeSamples::of_file(&configuration);
+        assert!(!of_file.is_live() && of_file.outbox().is_none());
+    }
+}

@@ -107,7 +107,7 @@ fn finding(holder: &Holder, not_after: i64, now: i64) -> Option<Finding> {
 }
 
 /// Each of the 56 participants has a few.
-const MAX_CERTIFICATES: usize = 512;
+pub(super) const MAX_CERTIFICATES: usize = 512;
 /// One that was not seen for a day is no longer in use.
 const IN_USE: i64 = 86_400;
 const MONTH: i64 = 30 * 86_400;

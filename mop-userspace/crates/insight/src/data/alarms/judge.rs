@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use mop_wire::Role;
 
 use super::{
-    AlarmCounts, AlarmSignal, Alarms, BurnGauge, Scope, Severity, Subject,
+    AlarmCounts, AlarmSignal, Alarms, BurnGauge, MAX_ORGANISATIONS, Scope, Severity, Subject,
+    certificates::Holder,
     incidents::{Finding, Incidents, Topic},
     minute::Counted,
+    objectives::{Objectives, Spent},
     record::Span,
 };
 use crate::{
@@ -30,7 +32,11 @@ impl Alarms {
                 tell(&mut self.incidents, alarm, worst, window, &mut self.counts);
             }
         }
+        self.spend(&minute.spent, window);
         self.judge_budgets(window);
+        for (client, end) in minute.certificates {
+            self.certificates.see(Holder::Client(client), end, window.end());
+        }
         let mut near = self.certificates.findings(window.end());
         let is_near: BTreeSet<Topic> = near.iter().map(|(topic, _)| topic.clone()).collect();
         let others = self.incidents.topics(AlarmSignal::CertificateExpiry).into_iter();
@@ -41,6 +47,25 @@ impl Alarms {
             self.incidents.hold(topic, finding, window, &mut self.counts);
         }
         self.incidents.settle(window, &mut self.counts);
+    }
+
+    /// Counts what a window spent. It is taken to be spent at its end, since the windows of burn rates
+    /// may be shorter.
+    fn spend(&mut self, spent: &BTreeMap<Subject, Spent>, window: Span) {
+        for (whole, spent) in spent {
+            if !self.objectives.contains_key(whole) {
+                let fresh = Objectives::new(&self.demands).ok();
+                let Some(fresh) = fresh.filter(|_| self.objectives.len() < MAX_ORGANISATIONS)
+                else {
+                    self.counts.beyond += 1;
+                    continue;
+                };
+                self.objectives.insert(whole.clone(), fresh);
+            }
+            if let Some(objectives) = self.objectives.get_mut(whole) {
+                objectives.count(window.end().saturating_sub(1), spent);
+            }
+        }
     }
 
     fn judge_budgets(&mut self, window: Span) {

@@ -1,8 +1,8 @@
 //! What is counted in one window.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Subject;
+use super::{Subject, objectives::Spent};
 use crate::{
     anomaly::{Sketch, Window},
     data::{analyst::Edge, call::Answer},
@@ -13,6 +13,10 @@ use crate::{
 pub(super) struct Minute {
     pub(super) organisations: BTreeMap<Subject, Counted>,
     pub(super) routes: BTreeMap<Subject, Counted>,
+    /// What was spent of the budgets of each organisation.
+    pub(super) spent: BTreeMap<Subject, Spent>,
+    /// Client organisations, and the ends of the certificates that they showed.
+    pub(super) certificates: BTreeSet<(String, i64)>,
 }
 
 /// Counts of one subject.

@@ -42,10 +42,10 @@ use jiff::Timestamp;
 use mop_wire::Role;
 
 use self::{
-    certificates::{Certificates, Holder},
+    certificates::{Certificates, Holder, MAX_CERTIFICATES},
     incidents::Incidents,
     minute::{Added, Minute},
-    objectives::{Demands, Judged, Objectives},
+    objectives::{Demands, Objectives},
     outbox::OutboxFill,
 };
 pub use self::{
@@ -55,7 +55,10 @@ pub use self::{
     snapshot::{AlarmsSnapshotError, MAX_SNAPSHOT_BYTES, SNAPSHOT_VERSION},
     subject::{AlarmSignal, Scope, Subject, UNLISTED},
 };
-use super::{analyst::Edge, metrics::Priorities};
+use super::{
+    analyst::Edge,
+    metrics::{Priorities, ServiceLevel},
+};
 use crate::anomaly::Watch;
 
 /// How alarms are made.
@@ -105,7 +108,7 @@ pub struct AlarmCounts {
     pub covered: u64,
     /// Subjects that went because there was no room.
     pub evicted: u64,
-    /// Calls that were not counted because there was no room for their subject.
+    /// Calls, or whole windows of a budget, that were not counted for lack of room.
     pub beyond: u64,
     /// Calls that ended in a window that is judged already, or is not going to be.
     pub late: u64,
@@ -154,8 +157,6 @@ impl Alarms {
         let route = Subject::route(edge);
         let whole = route.whole();
         let added = Added::of(edge);
-        self.spend(&whole, edge, added, end);
-        self.see_certificate(edge, end);
         let number = self.number_of(end);
         let next = *self.next.get_or_insert(number.saturating_add(SETTLING_WINDOWS));
         let is_new = !self.counting.contains_key(&number);
@@ -163,7 +164,18 @@ impl Alarms {
             self.counts.late += 1;
             return;
         }
+        let slow = self.is_slow(edge, added);
         let minute = self.counting.entry(number).or_default();
+        if minute.spent.len() < MAX_ORGANISATIONS || minute.spent.contains_key(&whole) {
+            let is_failed = added.is_failed.filter(|_| !Added::is_rejected(edge));
+            minute.spent.entry(whole.clone()).or_default().add(is_failed, slow);
+        }
+        if let (Some(end), Some(client)) =
+            (edge.client_certificate_end, &edge.parties.client_organisation)
+            && minute.certificates.len() < MAX_CERTIFICATES
+        {
+            minute.certificates.insert((client.clone(), end.as_second()));
+        }
         let most_routes = self.routes.most_keys();
         for (counted, subject, most) in [
             (&mut minute.organisations, whole, MAX_ORGANISATIONS),
@@ -229,34 +241,12 @@ impl Alarms {
         second.div_euclid(self.window_seconds)
     }
 
-    /// Counts a call in the budgets of the one that answered.
-    fn spend(&mut self, whole: &Subject, edge: &Edge, added: Added, end: i64) {
-        let level = edge.endpoint.as_ref().ok().and_then(|endpoint| {
-            let level = self.demands.priorities.of(&endpoint.template).level?;
-            Some((level, u64::from(self.demands.priorities.limit_milliseconds(level)?) * 1000))
-        });
-        let judged = Judged {
-            is_failed: added.is_failed.filter(|_| !Added::is_rejected(edge)),
-            is_slow: added.microseconds.zip(level).map(|(it, (level, limit))| (level, it > limit)),
-        };
-        if !self.objectives.contains_key(whole) {
-            let fresh = Objectives::new(&self.demands).ok();
-            let Some(fresh) = fresh.filter(|_| self.objectives.len() < MAX_ORGANISATIONS) else {
-                return;
-            };
-            self.objectives.insert(whole.clone(), fresh);
-        }
-        if let Some(objectives) = self.objectives.get_mut(whole) {
-            objectives.count(end, judged);
-        }
-    }
-
-    fn see_certificate(&mut self, edge: &Edge, now: i64) {
-        if let (Some(end), Some(client)) =
-            (edge.client_certificate_end, &edge.parties.client_organisation)
-        {
-            self.certificates.see(Holder::Client(client.clone()), end.as_second(), now);
-        }
+    /// The level that the answer must have, and whether it was too slow for it.
+    fn is_slow(&self, edge: &Edge, added: Added) -> Option<(ServiceLevel, bool)> {
+        let priorities = &self.demands.priorities;
+        let level = priorities.of(&edge.endpoint.as_ref().ok()?.template).level?;
+        let limit = u64::from(priorities.limit_milliseconds(level)?) * 1000;
+        Some((level, added.microseconds? > limit))
     }
 
     /// Judges the windows before one.

@@ -44,13 +44,40 @@ pub(super) struct Budget {
     days: Vec<(i64, u64, u64)>,
 }
 
-/// What a call means to the budgets of the one that answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Judged {
-    /// None: it says nothing of the availability.
-    pub(super) is_failed: Option<bool>,
-    /// Its level, and whether it was too slow.
-    pub(super) is_slow: Option<(ServiceLevel, bool)>,
+/// What calls mean to the budgets of the one that answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    availability: Share,
+    /// By [`ServiceLevel::ALL`].
+    levels: [Share; ServiceLevel::ALL.len()],
+}
+
+/// Bad calls, and all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Share {
+    bad: u64,
+    all: u64,
+}
+
+impl Spent {
+    /// Of one call. `is_failed` is none when it says nothing of the availability.
+    pub(super) fn add(&mut self, is_failed: Option<bool>, is_slow: Option<(ServiceLevel, bool)>) {
+        if let Some(is_failed) = is_failed {
+            self.availability.add(is_failed);
+        }
+        let Some((level, is_slow)) = is_slow else { return };
+        let place = ServiceLevel::ALL.iter().position(|it| *it == level);
+        if let Some(share) = place.and_then(|place| self.levels.get_mut(place)) {
+            share.add(is_slow);
+        }
+    }
+}
+
+impl Share {
+    fn add(&mut self, is_bad: bool) {
+        self.bad = self.bad.saturating_add(u64::from(is_bad));
+        self.all = self.all.saturating_add(1);
+    }
 }
 
 impl Demands {
@@ -78,14 +105,11 @@ impl Objectives {
             && self.levels.iter().all(|budget| fits(budget, WITHIN_LIMIT))
     }
 
-    pub(super) fn count(&mut self, time: i64, judged: Judged) {
-        if let Some(is_failed) = judged.is_failed {
-            self.availability.count(time, is_failed);
-        }
-        let Some((level, is_slow)) = judged.is_slow else { return };
-        let place = ServiceLevel::ALL.iter().position(|it| *it == level);
-        if let Some(budget) = place.and_then(|place| self.levels.get_mut(place)) {
-            budget.count(time, is_slow);
+    /// Takes what was spent at a time.
+    pub(super) fn count(&mut self, time: i64, spent: &Spent) {
+        self.availability.count(time, spent.availability);
+        for (budget, share) in self.levels.iter_mut().zip(spent.levels) {
+            budget.count(time, share);
         }
     }
 
@@ -105,17 +129,19 @@ impl Budget {
         Ok(Self { objective: millionths(objective), rate, days: Vec::new() })
     }
 
-    fn count(&mut self, time: i64, is_bad: bool) {
-        let bad = u64::from(is_bad);
-        self.rate.count(time, bad, 1);
+    fn count(&mut self, time: i64, Share { bad, all }: Share) {
+        if all == 0 {
+            return;
+        }
+        self.rate.count(time, bad, all);
         let day = time.div_euclid(DAY);
         match self.days.last_mut() {
-            Some((last, bads, all)) if *last >= day => {
+            Some((last, bads, alls)) if *last >= day => {
                 *bads = bads.saturating_add(bad);
-                *all = all.saturating_add(1);
+                *alls = alls.saturating_add(all);
             }
             _ => {
-                self.days.push((day, bad, 1));
+                self.days.push((day, bad, all));
                 let first = day.saturating_sub(BUDGET_DAYS as i64 - 1);
                 self.days.retain(|(day, _, _)| *day >= first);
             }
@@ -252,12 +278,16 @@ const SOON: i64 = 3 * DAY;
 mod tests {
     use super::*;
 
+    fn one(is_bad: bool) -> Share {
+        Share { bad: u64::from(is_bad), all: 1 }
+    }
+
     const START: i64 = 1_400_025_600;
 
     fn budget(hours: i64, bad_of_thousand: i64) -> (Budget, i64) {
         let mut budget = Budget::new(0.995).unwrap();
         for call in 0..hours * 1000 {
-            budget.count(START + call * 3600 / 1000, call * 617 % 1000 < bad_of_thousand);
+            budget.count(START + call * 3600 / 1000, one(call * 617 % 1000 < bad_of_thousand));
         }
         (budget, START + hours * HOUR - 1)
     }
@@ -283,12 +313,12 @@ mod tests {
         for day in 0..28_i64 {
             for call in 0..1000_i64 {
                 let is_bad = day == 20 && call < 130;
-                budget.count(START + day * DAY + call * 86, is_bad);
+                budget.count(START + day * DAY + call * 86, one(is_bad));
             }
         }
         let begin = START + 28 * DAY;
         for call in 0..3000_i64 {
-            budget.count(begin + call * 7, call % 100 == 0);
+            budget.count(begin + call * 7, one(call % 100 == 0));
         }
         let end = begin + 3000 * 7;
         let finding = budget.runs_out(end).unwrap();
@@ -299,13 +329,13 @@ mod tests {
     fn a_few_bad_calls_of_few_are_no_alarm_and_nothing_but_bad_ones_are() {
         let mut few = Budget::new(0.995).unwrap();
         for call in 0..50 {
-            few.count(START + call * 420, call % 16 == 8);
+            few.count(START + call * 420, one(call % 16 == 8));
             let time = START + call * 420;
             assert_eq!((few.burn(time), few.runs_out(time)), (None, None), "{call}");
         }
         let mut out = Budget::new(0.995).unwrap();
         for call in 0..10 {
-            out.count(START + call * 20, true);
+            out.count(START + call * 20, one(true));
         }
         assert!(out.burn(START + 200).is_some_and(|it| it.severity == Severity::Page));
     }
