@@ -81,14 +81,14 @@ impl AlarmKeeper {
                 alarms.sample_certificate(key, end, now);
             }
         }
-        push(alarms.advance(now), outlet);
+        push(&alarms.advance(now), outlet);
     }
 
     /// Nothing comes any more.
     pub(in crate::data) fn finish(&mut self, now: Timestamp, outlet: Option<&mut Outlet>) {
         let is_over = std::mem::replace(&mut self.is_over, true);
         if let Some(alarms) = self.alarms.as_mut().filter(|_| !is_over) {
-            push(alarms.finish(now), outlet);
+            push(&alarms.finish(now), outlet);
         }
     }
 
@@ -112,7 +112,7 @@ impl AlarmKeeper {
     }
 }
 
-fn push(records: Vec<AnomalyRecord>, outlet: Option<&mut Outlet>) {
+fn push(records: &[AnomalyRecord], outlet: Option<&mut Outlet>) {
     if let Some(outlet) = outlet {
         records.iter().for_each(|record| outlet.push(record));
     }
@@ -163,5 +163,18 @@ mod tests {
         off.finish(at(1_400_000_000), None);
         off.save(&state);
         assert!(off.vitals().is_none() && state.alarms() == Some(written));
+    }
+
+    /// How long the disk takes for the state of a full table: told, since it depends on the disk.
+    #[test]
+    fn a_full_state_is_written_as_a_whole() {
+        let outbox = tempfile::tempdir().expect("a folder");
+        let state = State::beside(Some(outbox.path()));
+        std::fs::create_dir(outbox.path().join("insight")).expect("a folder");
+        let bytes = vec![b'7'; 6 << 20];
+        let before = Instant::now();
+        state.save_alarms(&bytes).expect("saved");
+        println!("{} bytes on disk in {:?}", bytes.len(), before.elapsed());
+        assert_eq!(state.alarms(), Some(bytes));
     }
 }

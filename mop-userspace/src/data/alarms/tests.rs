@@ -92,8 +92,8 @@ fn an_incident_of_a_file_opens_and_closes_its_alarms() {
     };
     let opened_and_closed = |signal| (of(&counts.opened, signal), of(&counts.closed, signal));
     assert_eq!(opened_and_closed(AlarmSignal::Errors), (1, 1), "{counts:?}");
-    // A ticket, which gives way to a page when the rate of the last hour is high enough.
-    assert_eq!(opened_and_closed(AlarmSignal::AvailabilityBurn), (2, 1), "{counts:?}");
+    // The six hours remember it for longer than the file lasts.
+    assert_eq!(opened_and_closed(AlarmSignal::AvailabilityBurn), (1, 0), "{counts:?}");
     assert_eq!(counts, replayed(&configuration, 20..30).expect("on"));
     // The end of a file is no silence, and calls that succeed are no alarm.
     let calm = replayed(&configuration, 0..0).expect("on");
