@@ -9,8 +9,9 @@ use super::{
     certificates::Holder,
     incidents::{Finding, Incidents, Topic},
     minute::Counted,
-    objectives::{Objectives, Spent},
+    objectives::Objectives,
     record::Span,
+    spent::Spent,
 };
 use crate::{
     anomaly::{self, Alarm, Transition, Watch},

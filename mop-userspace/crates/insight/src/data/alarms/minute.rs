@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Subject, objectives::Spent};
+use super::{Subject, spent::Spent};
 use crate::{
     anomaly::{Sketch, Window},
     data::{analyst::Edge, call::Answer},

@@ -31,6 +31,7 @@ mod objectives;
 mod outbox;
 mod record;
 mod snapshot;
+mod spent;
 mod subject;
 
 use std::{

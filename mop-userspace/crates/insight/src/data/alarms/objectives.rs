@@ -7,7 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlarmSignal, Severity, incidents::Finding};
+use super::{
+    AlarmSignal, Severity,
+    incidents::Finding,
+    spent::{Share, Spent},
+};
 use crate::{
     anomaly::{
         burn_rate::{BurnAlert, BurnRate, ObjectiveError, Urgency},
@@ -42,42 +46,6 @@ pub(super) struct Budget {
     rate: BurnRate,
     /// Day since 1970, bad calls and all; oldest first.
     days: Vec<(i64, u64, u64)>,
-}
-
-/// What calls mean to the budgets of the one that answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spent {
-    availability: Share,
-    /// By [`ServiceLevel::ALL`].
-    levels: [Share; ServiceLevel::ALL.len()],
-}
-
-/// Bad calls, and all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Share {
-    bad: u64,
-    all: u64,
-}
-
-impl Spent {
-    /// Of one call. `is_failed` is none when it says nothing of the availability.
-    pub(super) fn add(&mut self, is_failed: Option<bool>, is_slow: Option<(ServiceLevel, bool)>) {
-        if let Some(is_failed) = is_failed {
-            self.availability.add(is_failed);
-        }
-        let Some((level, is_slow)) = is_slow else { return };
-        let place = ServiceLevel::ALL.iter().position(|it| *it == level);
-        if let Some(share) = place.and_then(|place| self.levels.get_mut(place)) {
-            share.add(is_slow);
-        }
-    }
-}
-
-impl Share {
-    fn add(&mut self, is_bad: bool) {
-        self.bad = self.bad.saturating_add(u64::from(is_bad));
-        self.all = self.all.saturating_add(1);
-    }
 }
 
 impl Demands {
