@@ -12,5 +12,9 @@ pub const COUNT_BY_POINTER: u64 = 2;
 /// (`SSL_sendfile`): they are a hole.
 pub const UNSEEN: u64 = 4;
 
+/// The function moves no bytes (`SSL_do_handshake`): only which socket it touches matters, and what
+/// certificates are read meanwhile.
+pub const HANDSHAKE: u64 = 8;
+
 /// The rest of the number names the library.
 pub const LIBRARY_SHIFT: u32 = 8;

@@ -47,6 +47,23 @@ pub const INTERRUPTED_PRODUCERS: u64 = 8;
 /// Files mapped as code that are remembered, so that each is looked into once.
 pub const MAX_CODE_FILES: u32 = 16_384;
 
+/// The largest certificate that is taken; those of the ecosystem have some 2.3 KiB.
+pub const MAX_CERTIFICATE_BYTES: u64 = 8 << 10;
+
+/// The smallest: an RSA certificate of 512 bits with empty names is larger.
+pub const MIN_CERTIFICATE_BYTES: u64 = 128;
+
+/// The longest list of certificates in a handshake that is believed to be one: OpenSSL's own limit
+/// for a peer's chain is 100 KiB.
+pub const MAX_CERTIFICATE_LIST_BYTES: u64 = 100 << 10;
+
+/// The largest kept session that is looked through for its certificate.
+pub const MAX_SESSION_BYTES: u64 = 16 << 10;
+
+/// Fields of a kept session in front of its certificate: six that are always there, and two that
+/// may be.
+pub const MAX_SESSION_FIELDS: u32 = 10;
+
 /// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
 /// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
 /// [`crate::Counter::TlsExits`].

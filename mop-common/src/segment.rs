@@ -155,4 +155,8 @@ pub mod flags {
     /// The segment holds the first bytes that its call moved. HTTP stacks start a message at the
     /// start of a call, so this is where a stream is looked at again after a hole.
     pub const CALL_START: u16 = 1;
+
+    /// The bytes are none of a stream: the certificate that the peer showed in the TLS handshake, in
+    /// DER. The position is 0 and means nothing.
+    pub const CERTIFICATE: u16 = 2;
 }

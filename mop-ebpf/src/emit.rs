@@ -13,7 +13,7 @@ use aya_ebpf::helpers::{
     },
 };
 use mop_common::{
-    Counter, HoleCause, SegmentHead, flags,
+    Counter, Direction, HoleCause, SegmentHead, flags,
     lane::{self, RecordHead},
     limits,
 };
@@ -231,6 +231,15 @@ pub fn hole(cursor: &mut Cursor, bytes: u64, cause: u8) {
     cursor.stands_for = left;
     cursor.cause = cause;
     write(cursor, 0);
+}
+
+/// The `bytes` (at most [`limits::MAX_SEGMENT`]) at the cursor, which are none of a stream.
+#[inline(never)]
+pub fn certificate(cursor: &mut Cursor, bytes: u64) {
+    cursor.position = 0;
+    cursor.direction = Direction::Read as u8;
+    cursor.flags = flags::CERTIFICATE;
+    segment(cursor, bytes);
 }
 
 /// Index of the running CPU.

@@ -15,6 +15,7 @@
 #![expect(internal_features, reason = "the target offers no other way to an atomic addition")]
 
 mod arch;
+mod certificate;
 mod connection;
 mod control;
 mod counters;

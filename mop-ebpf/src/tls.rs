@@ -60,7 +60,7 @@ pub struct Call {
     /// Where `*_ex` functions put the number of bytes.
     count: u64,
     /// Stack pointer at entry: a call that entered with a higher one has ended or was abandoned.
-    stack: u64,
+    pub stack: u64,
     /// The socket that the thread touched during the call; 0 for none.
     socket: u64,
     /// 1 when it touched more than one.
@@ -68,7 +68,7 @@ pub struct Call {
     /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether the socket is still to be found out.
     binding: u64,
     /// For emission; here because a uprobe has no stack for it.
-    cursor: Cursor,
+    pub cursor: Cursor,
 }
 
 static NEW_THREAD: Thread =
@@ -107,12 +107,18 @@ impl Cookie {
     }
 
     #[inline(always)]
+    fn is_handshake(self) -> bool {
+        self.0 & mop_common::cookie::HANDSHAKE != 0
+    }
+
+    #[inline(always)]
     fn library(self) -> u64 {
         self.0 >> mop_common::cookie::LIBRARY_SHIFT
     }
 }
 
-/// At the entry site of `SSL_read`, `SSL_read_ex`, `SSL_write`, `SSL_write_ex` and `SSL_sendfile`.
+/// At the entry site of `SSL_read`, `SSL_read_ex`, `SSL_write`, `SSL_write_ex`, `SSL_sendfile` and
+/// `SSL_do_handshake`.
 #[uprobe]
 pub fn tls_enter(context: ProbeContext) -> u32 {
     if config!(probes_only) == 0 {
@@ -322,7 +328,7 @@ fn exit(context: *mut c_void) {
     }
     // SAFETY: the context is the program's own.
     let cookie = Cookie(unsafe { bpf_get_attach_cookie(context) });
-    let bytes = if result <= 0 {
+    let bytes = if result <= 0 || cookie.is_handshake() {
         0
     } else if cookie.has_count() {
         // SAFETY: the helper checks the address.
@@ -330,7 +336,11 @@ fn exit(context: *mut c_void) {
     } else {
         result as u64
     };
-    let Some(connection) = connection_of(call, thread, cookie) else { return };
+    let Some(connection) = connection_of(call, thread, cookie.library()) else { return };
+    if connection.library == 0 {
+        // It was made where a certificate was read, which says nothing of the library.
+        connection.library = cookie.library();
+    }
     if connection.socket == 0 {
         // The object may be a new one at the address of an old one.
         call.binding = UNKNOWN;
@@ -353,13 +363,17 @@ fn exit(context: *mut c_void) {
 
 /// The connection of a TLS object, made when it is new.
 #[inline(never)]
-fn connection_of(call: &Call, thread: u64, cookie: Cookie) -> Option<&'static mut Connection> {
+pub fn connection_of(
+    call: &Call,
+    thread: u64,
+    library: u64,
+) -> Option<&'static mut Connection> {
     let key = TlsKey { object: call.object, tgid: u64::from(kernel::process_of(thread)) };
     if let Some(connection) = objects::find(&key) {
         return Some(connection);
     }
     let connection = objects::settle(&key)?;
-    connection.begin(Layer::Tls, call.socket, cookie.library(), is_from_start(call.socket));
+    connection.begin(Layer::Tls, call.socket, library, is_from_start(call.socket));
     Some(connection)
 }
 

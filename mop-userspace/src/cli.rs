@@ -168,6 +168,9 @@ pub(crate) struct KernelArguments {
     /// Attach the probes but let them do nothing: the floor for measurements.
     #[arg(long, hide = true)]
     pub(crate) probes_only: bool,
+    /// Attach also where certificates are decoded: somebody wants to know who calls.
+    #[arg(skip)]
+    pub(crate) certificates: bool,
 }
 
 /// What is reported, and how.

@@ -7,8 +7,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use mop_common::{ControlEvent, ControlKind, Layer};
+use mop_common::{ControlEvent, ControlKind, Layer, SegmentHead};
+use mop_insight::data::identity::certificate::CertificateFacts;
 use mop_probe::process;
+
+use crate::data::peers::{Peers, Place};
 
 /// Names of the TLS libraries by the number that their probes carry. Asked once per connection.
 #[derive(Debug, Default)]
@@ -42,6 +45,8 @@ pub(crate) struct Facts {
     pub(crate) library: Option<Arc<str>>,
     /// Both ends of the socket, the observed process's first; `None` when it is not known.
     pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
+    /// What the other side showed in the handshake.
+    pub(crate) peer_certificate: Option<Arc<CertificateFacts>>,
 }
 
 /// The process at this end of a connection.
@@ -84,15 +89,20 @@ impl ProcessSource for Elsewhere {
 /// The facts of all connections of one worker.
 pub(crate) struct Connections<S> {
     known: HashMap<u64, Known>,
+    /// Certificates of connections that nothing else is known of yet, and when they were seen: a
+    /// handshake comes before the first bytes.
+    certificates: HashMap<u64, (u64, Arc<CertificateFacts>)>,
     /// Containers that were found; emptied when it grows too large.
-    containers: HashMap<Place, Option<Arc<str>>>,
+    containers: HashMap<Home, Option<Arc<str>>>,
     libraries: Arc<LibraryNames>,
+    /// Who was at the other end in an earlier run; `None` where nobody wants to know.
+    peers: Option<Arc<Peers>>,
     source: S,
 }
 
 /// What determines the container of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum Home {
     /// Its cgroup: what was found for one process holds for those that follow it there, however
     /// short they live.
     Cgroup(u64),
@@ -102,13 +112,27 @@ enum Place {
 
 struct Known {
     facts: Arc<Facts>,
+    /// Where an earlier and a later run find it again.
+    place: Option<Place>,
     /// When the connection ended; its last exchanges may still be waiting for their bytes.
     closed_at_ns: Option<u64>,
 }
 
 impl<S: ProcessSource> Connections<S> {
     pub(crate) fn new(libraries: Arc<LibraryNames>, source: S) -> Self {
-        Self { known: HashMap::new(), containers: HashMap::new(), libraries, source }
+        Self {
+            known: HashMap::new(),
+            certificates: HashMap::new(),
+            containers: HashMap::new(),
+            libraries,
+            peers: None,
+            source,
+        }
+    }
+
+    /// Takes up what an earlier run knew, and keeps it for a later one.
+    pub(crate) fn with_peers(self, peers: Option<Arc<Peers>>) -> Self {
+        Self { peers, ..self }
     }
 
     /// Takes in what an event says.
@@ -118,19 +142,18 @@ impl<S: ProcessSource> Connections<S> {
                 if self.known.len() >= MAX_CONNECTIONS {
                     self.forget_closed(u64::MAX);
                 }
-                let facts = Arc::new(self.facts(event));
-                self.known.insert(event.connection, Known { facts, closed_at_ns: None });
+                let mut known =
+                    Known { facts: Arc::new(self.facts(event)), place: None, closed_at_ns: None };
+                known.settle(event, self.peers.as_deref());
+                self.known.insert(event.connection, known);
             }
             Some(ControlKind::Bind) => {
                 if let Some(known) = self.known.get_mut(&event.connection) {
                     Arc::make_mut(&mut known.facts).ends = ends(event);
+                    known.settle(event, self.peers.as_deref());
                 }
             }
-            Some(ControlKind::Close) => {
-                if let Some(known) = self.known.get_mut(&event.connection) {
-                    known.closed_at_ns = Some(event.ktime_ns);
-                }
-            }
+            Some(ControlKind::Close) => self.close(event.connection, event.ktime_ns),
             Some(
                 ControlKind::End
                 | ControlKind::Exec
@@ -139,6 +162,28 @@ impl<S: ProcessSource> Connections<S> {
                 | ControlKind::Wake,
             )
             | None => {}
+        }
+    }
+
+    /// Takes in the certificate that the peer of a connection showed. What cannot be read is none.
+    pub(crate) fn certify(&mut self, head: &SegmentHead, bytes: &[u8]) {
+        let Ok(certificate) = CertificateFacts::from_der(bytes) else { return };
+        let certificate = Arc::new(certificate);
+        if let Some(known) = self.known.get_mut(&head.connection) {
+            // A later handshake on the same connection, or its first bytes came by sooner.
+            if let (Some(peers), Some(place)) = (&self.peers, known.place) {
+                peers.note(place, &certificate);
+            }
+            Arc::make_mut(&mut known.facts).peer_certificate = Some(certificate);
+        } else if self.certificates.len() < MAX_CERTIFICATES {
+            self.certificates.insert(head.connection, (head.ktime_ns, certificate));
+        }
+    }
+
+    /// Forgets certificates that were seen before this time on connections that never were of use.
+    pub(crate) fn forget_certificates(&mut self, before_ns: u64) {
+        if !self.certificates.is_empty() {
+            self.certificates.retain(|_, (seen_ns, _)| *seen_ns >= before_ns);
         }
     }
 
@@ -170,6 +215,9 @@ impl<S: ProcessSource> Connections<S> {
     pub(crate) fn close(&mut self, connection: u64, at_ns: u64) {
         if let Some(known) = self.known.get_mut(&connection) {
             known.closed_at_ns = Some(at_ns);
+            if let (Some(peers), Some(place)) = (&self.peers, known.place.take()) {
+                peers.forget(place);
+            }
         }
     }
 
@@ -198,6 +246,10 @@ impl<S: ProcessSource> Connections<S> {
                 Layer::Socket => None,
             },
             ends: ends(event),
+            peer_certificate: self
+                .certificates
+                .remove(&event.connection)
+                .map(|(_, certificate)| certificate),
         }
     }
 
@@ -206,9 +258,9 @@ impl<S: ProcessSource> Connections<S> {
             self.containers.clear();
         }
         let place = if event.cgroup > ROOT_CGROUP {
-            Place::Cgroup(event.cgroup)
+            Home::Cgroup(event.cgroup)
         } else {
-            Place::Process(event.tgid, event.process_start_ns)
+            Home::Process(event.tgid, event.process_start_ns)
         };
         if let Some(container) = self.containers.get(&place) {
             return container.clone();
@@ -217,6 +269,27 @@ impl<S: ProcessSource> Connections<S> {
         let container = self.source.container(event.tgid).ok()?.map(Arc::from);
         self.containers.insert(place, container.clone());
         container
+    }
+}
+
+impl Known {
+    /// Notes who is at the other end for a later run, or takes up what an earlier one noted.
+    fn settle(&mut self, event: &ControlEvent, peers: Option<&Peers>) {
+        let (Some(peers), Some((local, remote))) = (peers, self.facts.ends) else { return };
+        if self.facts.layer != Layer::Tls {
+            return;
+        }
+        let process = self.facts.process.tgid;
+        let place = Place { process, started_ns: event.process_start_ns, local, remote };
+        self.place = Some(place);
+        match &self.facts.peer_certificate {
+            Some(certificate) => peers.note(place, certificate),
+            None if event.from_start == 0 => {
+                let earlier = peers.take_up(place);
+                Arc::make_mut(&mut self.facts).peer_certificate = earlier;
+            }
+            None => {}
+        }
     }
 }
 
@@ -237,6 +310,9 @@ fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
 
 /// As many as a flow table holds, and those that ended a moment ago.
 const MAX_CONNECTIONS: usize = 131_072;
+
+/// Handshakes of a minute, at some hundred a second; half a kilobyte each.
+const MAX_CERTIFICATES: usize = 16_384;
 
 /// The root of the cgroup hierarchy, in which every process is where version 2 is not used.
 const ROOT_CGROUP: u64 = 1;

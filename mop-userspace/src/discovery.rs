@@ -8,7 +8,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use mop_probe::{Discovery, LibraryId, Observer};
+use mop_probe::{Discovery, LibraryId, Observer, TlsLibrary};
 
 use crate::{capture::CaptureCounters, connections::LibraryNames};
 
@@ -89,14 +89,22 @@ pub(crate) fn look_into(
 
 /// Notes the names of new libraries, and says what could not be observed.
 pub(crate) fn learn(names: &LibraryNames, discovery: Discovery) {
-    let Discovery { attached, failed } = discovery;
-    for library in attached {
+    for library in tell_failures(discovery) {
         let LibraryId(id) = library.id;
         names.insert(id, &library.path);
     }
+}
+
+/// Says what could not be observed, and gives the libraries that can.
+pub(crate) fn tell_failures(discovery: Discovery) -> Vec<TlsLibrary> {
+    let Discovery { attached, failed, without_certificates } = discovery;
     for error in failed {
         eprintln!("mop: {error}; calls through it are not seen");
     }
+    for error in without_certificates {
+        eprintln!("mop: {error}; who calls through it is known by forwarded certificates only");
+    }
+    attached
 }
 
 /// Finds that wait. When more come, some are lost, and counted: the kernel reports a file once, so

@@ -297,7 +297,7 @@ fn check_privileges() -> (Check, Option<Rehearsed>) {
 /// Loads and attaches everything for a moment.
 fn attach_everything() -> Result<Vec<TlsLibrary>, mop_probe::ProbeError> {
     // The programs return at once: the examination itself costs the node nothing.
-    let options = LoadOptions { probes_only: true, ..LoadOptions::default() };
+    let options = LoadOptions { probes_only: true, certificates: true, ..LoadOptions::default() };
     let (mut observer, _sources) = Observer::load(options)?;
     observer.attach_node()?;
     observer.discover_all();

@@ -46,6 +46,7 @@ use crate::{
 pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
     let configuration = arguments.forwarding.load()?;
     arguments.over(&configuration.observe, &configuration.quality);
+    arguments.kernel.certificates = configuration.data.is_some();
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;
     let needs = Needs::of(&arguments, &configuration);
@@ -119,7 +120,8 @@ fn observe(
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = reporter(&rules, &number.to_string(), output.outlet());
         let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
-        let connections = Connections::new(Arc::clone(&session.libraries), Node);
+        let peers = data.as_ref().map(|(_, running)| running.peers());
+        let connections = Connections::new(Arc::clone(&session.libraries), Node).with_peers(peers);
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
         let worked = vitals.worker();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead};
+use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead, flags};
 use mop_insight::data::call::Ends;
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
@@ -77,6 +77,10 @@ impl<S: ProcessSource> Pipeline<S> {
 
     /// Bytes of a stream.
     pub(crate) fn segment(&mut self, head: &SegmentHead, bytes: &[u8]) {
+        if head.flags & flags::CERTIFICATE != 0 {
+            self.connections.certify(head, bytes);
+            return;
+        }
         self.guarded(head.connection, |flows, out| flows.segment(head, bytes, out));
     }
 
@@ -136,6 +140,7 @@ impl<S: ProcessSource> Pipeline<S> {
             }
         }
         self.connections.forget_closed(ktime_ns.saturating_sub(FORGET_AFTER_NS));
+        self.connections.forget_certificates(ktime_ns.saturating_sub(HANDSHAKE_NS));
     }
 
     /// The clock that turns kernel time into the time of day from here on.
@@ -240,8 +245,8 @@ impl Reporter {
                 remote: ends.map(|(_, remote)| remote),
             },
             process: facts.map(|facts| facts.process.tgid),
+            peer_certificate: facts.and_then(|facts| facts.peer_certificate.as_deref()),
             connection_end_ns,
-            ..Circumstances::default()
         };
         // Tokens are learnt from calls that nobody asked to see.
         self.account(&id, exchange, seen);
@@ -316,6 +321,9 @@ impl Reporter {
 
 /// Processes whose end waits to be processed; more end at once only when a node goes down.
 const MAX_EXITS: usize = 65_536;
+
+/// Between a handshake and the first bytes of HTTP: after it, the connection carries something else.
+const HANDSHAKE_NS: u64 = 60_000_000_000;
 
 /// The last exchanges of a connection are reported well before this.
 const FORGET_AFTER_NS: u64 = 5_000_000_000;

@@ -16,7 +16,7 @@ use mop_wire::mopcap::Encoder;
 
 use crate::{
     batch::{Batch, Entry},
-    cli::RecordArguments,
+    cli::{KernelArguments, RecordArguments},
     clock::Clock,
     connections::LibraryNames,
     failure::Failure,
@@ -33,7 +33,8 @@ pub(crate) fn run(arguments: &RecordArguments) -> Result<ExitCode, Failure> {
         OpenOptions::new().create_new(true).write(true).mode(0o600).open(&arguments.out).map_err(
             |error| Failure::runtime(format!("cannot create {}: {error}", arguments.out.display())),
         )?;
-    let mut session = Session::start(Probing::here(&arguments.kernel), 1)?;
+    let kernel = KernelArguments { certificates: true, ..arguments.kernel };
+    let mut session = Session::start(Probing::here(&kernel), 1)?;
     let batches = std::mem::take(&mut session.batches)
         .pop()
         .ok_or_else(|| Failure::runtime("no queue was made"))?;

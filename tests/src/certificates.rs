@@ -50,10 +50,15 @@ impl Certificates {
 
     /// Makes a client's certificate with this common name, or replaces the one it has.
     pub fn issue_client(&self, name: &str) -> Result<ClientCertificate> {
+        self.issue_client_of(name, &format!("/CN={name}"))
+    }
+
+    /// The same with this subject, as openssl wants it written; it has no blanks.
+    pub fn issue_client_of(&self, name: &str, subject: &str) -> Result<ClientCertificate> {
         let commands = [
             format!(
                 "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-                 -keyout {name}.key -out {name}.csr -subj /CN={name}"
+                 -keyout {name}.key -out {name}.csr -subj {subject}"
             ),
             format!(
                 "x509 -req -in {name}.csr -CA authority.pem -CAkey authority.key -CAcreateserial \
@@ -70,6 +75,12 @@ impl Certificates {
             certificate: self.folder.join(format!("{name}.pem")),
             key: self.folder.join(format!("{name}.key")),
         })
+    }
+
+    /// Where all of them are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The certificate that clients trust.

@@ -100,6 +100,8 @@ pub(crate) struct FunnelSection {
     pub(crate) takes_over: bool,
     /// How long a user has to authorize, in seconds, as the authorization server has it.
     pub(crate) authorization_seconds: Option<u32>,
+    /// How long a step waits for earlier ones that are seen later, in seconds.
+    pub(crate) settle_seconds: Option<u32>,
 }
 
 impl DataConfiguration {
@@ -214,14 +216,22 @@ impl DataConfiguration {
 
     /// How funnels are reported.
     pub(super) fn funnel(&self) -> FunnelOptions {
-        let FunnelSection { consent_user, infer, takes_over, authorization_seconds } = self.funnel;
+        let FunnelSection {
+            consent_user,
+            infer,
+            takes_over,
+            authorization_seconds,
+            settle_seconds,
+        } = self.funnel;
+        let usual = FunnelOptions::default();
         FunnelOptions {
+            settle_seconds: settle_seconds.map_or(usual.settle_seconds, i64::from),
             consent_user,
             inference: if infer { Inference::Allowed } else { Inference::Refused },
             history: if takes_over { History::Elsewhere } else { History::Nobody },
             authorization_seconds: authorization_seconds.map(i64::from),
             max_consents: MAX_CONSENTS,
-            ..FunnelOptions::default()
+            ..usual
         }
     }
 }

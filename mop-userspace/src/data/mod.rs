@@ -13,6 +13,7 @@ mod commands;
 mod configuration;
 mod hook;
 mod module;
+pub(crate) mod peers;
 mod port;
 mod records;
 mod state;

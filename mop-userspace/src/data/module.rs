@@ -17,6 +17,7 @@ use super::{
     DataConfiguration, NodeSamples, State,
     alarms::{AlarmKeeper, AlarmVitals},
     configuration,
+    peers::Peers,
 };
 use crate::{failure::Failure, output::Outlet};
 
@@ -27,6 +28,7 @@ pub(crate) struct Module {
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
+    pub(super) peers: Arc<Peers>,
     alarms: AlarmKeeper,
     /// The latest time that it was told.
     now: Timestamp,
@@ -65,6 +67,7 @@ impl Module {
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
         let extractor = configuration.extractor(key, endpoints);
+        let peers = Arc::new(Peers::read(state.peers().as_deref(), now));
         let alarms = AlarmKeeper::open(&configuration.alarms, node, &state)?;
         Ok(Self {
             analyst,
@@ -72,6 +75,7 @@ impl Module {
             rules,
             extractor,
             state,
+            peers,
             alarms,
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
@@ -124,6 +128,11 @@ impl Module {
 
     /// Keeps what it knows, if that changed.
     pub(crate) fn save(&mut self) {
+        if let Some(peers) = self.peers.write(Timestamp::now())
+            && let Err(error) = self.state.save_peers(&peers)
+        {
+            eprintln!("mop: who is at the other end of connections cannot be kept: {error}");
+        }
         self.alarms.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;

@@ -4,6 +4,7 @@
 //! folder/key      32 bytes, for nobody else to read
 //! folder/tokens   what the analyst learnt
 //! folder/funnel   consents
+//! folder/peers    who is at the other end of open connections
 //! folder/alarms   what is usual, and which alarms are open
 //! ```
 //!
@@ -74,6 +75,16 @@ impl State {
         self.read(FUNNEL)
     }
 
+    pub(super) fn peers(&self) -> Option<Vec<u8>> {
+        self.read(PEERS)
+    }
+
+    /// Keeps who is at the other end of open connections.
+    pub(super) fn save_peers(&self, peers: &[u8]) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        replace(&folder.join(PEERS), peers)
+    }
+
     /// Keeps both. Without a folder, nothing is kept.
     pub(super) fn save(&self, tokens: &[u8], funnel: &[u8]) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -127,6 +138,7 @@ const FOLDER: &str = "insight";
 const KEY: &str = "key";
 const TOKENS: &str = "tokens";
 const FUNNEL: &str = "funnel";
+const PEERS: &str = "peers";
 const ALARMS: &str = "alarms";
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use mop_insight::data::{
 };
 use tokio::sync::oneshot;
 
-use super::{Module, Port, alarms::AlarmVitals, module::ModuleCounts};
+use super::{Module, Port, alarms::AlarmVitals, module::ModuleCounts, peers::Peers};
 use crate::{
     failure::Failure,
     observe::spawn,
@@ -41,6 +41,7 @@ pub(crate) struct Running {
     messages: Sender<Message>,
     extractor: Arc<ExtractorSettings>,
     rules: Arc<FunnelRules>,
+    peers: Arc<Peers>,
     dropped: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
@@ -60,6 +61,7 @@ impl Running {
     ) -> Result<Self, Failure> {
         let (messages, incoming) = bounded(QUEUE);
         let (extractor, rules) = (module.extractor(), Arc::clone(&module.rules));
+        let peers = Arc::clone(&module.peers);
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
         // Whoever asks at once is told of every metric.
@@ -70,7 +72,7 @@ impl Running {
         let thread = spawn("mop-data", move || {
             work(&mut module, &mut outlet, &incoming, &own, &failed);
         })?;
-        Ok(Self { messages, extractor, rules, dropped, thread })
+        Ok(Self { messages, extractor, rules, peers, dropped, thread })
     }
 
     /// A worker's way into it.
@@ -80,6 +82,11 @@ impl Running {
             self.messages.clone(),
             Arc::clone(&self.dropped),
         )
+    }
+
+    /// What workers know of the other ends of connections.
+    pub(crate) fn peers(&self) -> Arc<Peers> {
+        Arc::clone(&self.peers)
     }
 
     /// How programs reach it.

@@ -184,11 +184,7 @@ impl Prober {
 
     /// Tells the core of new libraries, and the operator of what could not be observed.
     fn learn(&self, discovery: Discovery) -> io::Result<()> {
-        let Discovery { attached, failed } = discovery;
-        for error in failed {
-            eprintln!("mop: {error}; calls through it are not seen");
-        }
-        attached.into_iter().try_for_each(|library| {
+        discovery::tell_failures(discovery).into_iter().try_for_each(|library| {
             let LibraryId(id) = library.id;
             self.tell(&Notice::Library { id, path: library.path })
         })

@@ -231,6 +231,7 @@ fn load_options(arguments: &KernelArguments, reader: u32) -> LoadOptions {
             ProbeSites::Entry => mop_probe::ProbeSites::Entry,
         },
         probes_only: arguments.probes_only,
+        certificates: arguments.certificates,
         reader,
         ..LoadOptions::default()
     }

@@ -2,5 +2,8 @@
 
 mod alarms;
 mod delivered;
+mod ecosystem;
 mod journey;
+mod live;
+mod published;
 mod replayed;

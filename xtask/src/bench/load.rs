@@ -1,6 +1,6 @@
 //! Load generators, and what nginx says it served.
 
-use std::{process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use mop_tests::Nginx;
@@ -28,19 +28,7 @@ impl Load<'_> {
             .args(["--threads", "1", "--connections", &CONNECTIONS.to_string(), "--duration"])
             .arg(format!("{}s", duration.as_secs().max(1)))
             .arg(self.url());
-        let text = shell::run_quietly(&mut command)?;
-        for trouble in ["Non-2xx", "Socket errors"] {
-            if text.contains(trouble) {
-                bail!("wrk met errors: {text}");
-            }
-        }
-        let requests_per_second = text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("Requests/sec:"))
-            .context("wrk reports no rate")?
-            .trim()
-            .parse()?;
-        Ok(Reached { requests_per_second })
+        reached(&shell::run_quietly(&mut command)?)
     }
 
     /// At a fixed rate, by hey.
@@ -58,6 +46,19 @@ impl Load<'_> {
         Ok(())
     }
 
+    /// About [`FIXED_RATE`] calls a second to an interface of the ecosystem, each another one, by wrk.
+    pub(super) fn run_ecosystem(&self, folder: &Path, duration: Duration) -> Result<Reached> {
+        let script = folder.join("ecosystem.lua");
+        fs::write(&script, ECOSYSTEM)?;
+        let mut command = self.on_core("wrk");
+        command
+            .args(["--threads", "1", "--connections", &PACED_CONNECTIONS.to_string()])
+            .args(["--duration", &format!("{}s", duration.as_secs().max(1)), "--script"])
+            .arg(script)
+            .arg(format!("https://127.0.0.1:{}/", self.nginx.port()));
+        reached(&shell::run_quietly(&mut command)?)
+    }
+
     fn on_core(&self, program: &str) -> Command {
         match self.core {
             Some(core) => {
@@ -72,6 +73,22 @@ impl Load<'_> {
     fn url(&self) -> String {
         format!("https://127.0.0.1:{}/open-insurance/bench", self.nginx.port())
     }
+}
+
+/// What wrk says.
+fn reached(text: &str) -> Result<Reached> {
+    for trouble in ["Non-2xx", "Socket errors"] {
+        if text.contains(trouble) {
+            bail!("wrk met errors: {text}");
+        }
+    }
+    let requests_per_second = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Requests/sec:"))
+        .context("wrk reports no rate")?
+        .trim()
+        .parse()?;
+    Ok(Reached { requests_per_second })
 }
 
 /// How many requests nginx has answered since it began.
@@ -107,5 +124,19 @@ impl Served {
 pub(super) const CONNECTIONS: u32 = 16;
 /// Requests a second that must pass without any loss.
 pub(super) const FIXED_RATE: u32 = 5000;
+/// Each connection pauses for 10 ms between two calls.
+const ECOSYSTEM: &str = r#"
+local number = 0
+request = function()
+  number = number + 1
+  wrk.headers["Host"] = "api.seguradora.example"
+  wrk.headers["Authorization"] = "Bearer token-of-a-client"
+  wrk.headers["X-Client-Subject"] =
+    "UID=0c0b0000-0000-4000-8000-00000000000c,organizationIdentifier=OPIBR-0c0a0000-0000-4000-8000-00000000000c,CN=x"
+  wrk.headers["x-fapi-interaction-id"] = string.format("00000000-0000-4000-8000-%012x", number)
+  return wrk.format("GET", "/open-insurance/consents/v3/consents/urn:seguradora:" .. number)
+end
+delay = function() return 10 end
+"#;
 /// hey paces every connection by itself.
 const PACED_CONNECTIONS: u32 = 50;

@@ -5,6 +5,7 @@
 //! load generator share the first core; MOP and this program have the second one.
 
 mod contract;
+mod data;
 mod load;
 mod outbox;
 mod report;
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// Only putting and draining records, with SQLite and redb beside it.
     #[arg(long, conflicts_with_all = ["wire_only", "contract_only"])]
     outbox_only: bool,
+    /// Only what the data module costs in a whole observer.
+    #[arg(long, conflicts_with_all = ["wire_only", "contract_only", "outbox_only"])]
+    data_only: bool,
 }
 
 /// Runs the bench.
@@ -58,7 +62,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.wire_only {
         setup::ensure_parts(UsedBy::Bench)?;
         build::mop(true)?;
-        Bench::new(options)?.run()?;
+        let mut bench = Bench::new(options)?;
+        if options.data_only {
+            return data::module(&bench);
+        }
+        bench.run()?;
     }
     wire_rate(options.quick)?;
     if options.wire_only {
@@ -76,7 +84,7 @@ struct Bench {
     idle: Duration,
     paced: Duration,
     report: Report,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Where servers and load run, and where MOP does.
@@ -118,7 +126,7 @@ impl Bench {
             idle: seconds(10, 3),
             paced: seconds(30, 5),
             report: Report,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -136,7 +144,8 @@ impl Bench {
         }));
         self.throughput_and_completeness()?;
         self.idle()?;
-        self.fixed_rate()
+        self.fixed_rate()?;
+        data::module(self)
     }
 
     /// Interleaved, so that what the machine does meanwhile hits all subjects alike.

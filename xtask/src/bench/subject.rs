@@ -29,6 +29,8 @@ pub(super) enum Subject {
     /// Probes at the same sites as MOP's, whose programs return at once.
     EmptyProbes,
     Mop,
+    /// With the data module; its configuration.
+    MopWithData(PathBuf),
     Nothing,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Watched {
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
     pub(super) summary: Value,
+    /// The end of what it printed, with the summary.
+    pub(super) tail: String,
 }
 
 impl Subject {
@@ -61,6 +65,7 @@ impl Subject {
             Self::Bpftrace { .. } => "bpftrace",
             Self::EmptyProbes => "empty_probes",
             Self::Mop => "mop",
+            Self::MopWithData(_) => "mop_with_data",
             Self::Nothing => "nothing",
         }
     }
@@ -79,6 +84,11 @@ impl Subject {
             Self::Mop => {
                 let mut command = mop(cores);
                 command.args(["observe", "--output", "jsonl"]);
+                Running::start(&mut command, "Observing", true)?
+            }
+            Self::MopWithData(configuration) => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl", "--config"]).arg(configuration);
                 Running::start(&mut command, "Observing", true)?
             }
             Self::EmptyProbes => {
@@ -158,7 +168,7 @@ impl Running {
         if summary["kind"] != "observe.summary" {
             bail!("the last record is not the summary: {summary}");
         }
-        Ok(Some(Observed { summary }))
+        Ok(Some(Observed { summary, tail: text.into_owned() }))
     }
 }
 

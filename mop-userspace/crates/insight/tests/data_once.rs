@@ -247,3 +247,27 @@ proptest! {
         prop_assert_eq!(settle(&sightings, limit).len(), sightings.len());
     }
 }
+
+#[test]
+fn a_client_that_is_stamped_late_is_no_hop_of_what_its_server_does() {
+    let client = "198.51.100.7:40112";
+    let by = |made: Made, process| Made { process: Some(process), ..made };
+    let mut made = vec![
+        by(call(0, 100, 1).ends("10.0.0.1:443", client), 10),
+        by(call(1, 98, 2).client().ends("10.0.0.1:50000", "10.0.0.2:8080"), 10),
+        by(call(2, 96, 3).ends("10.0.0.2:8080", "10.0.0.1:50000"), 11),
+        // Its write returned when all the others had begun, and it read before they had returned.
+        by(call(10, 80, 4).client().ends(client, "10.0.0.1:443"), 12),
+    ];
+    for _ in 0..made.len() {
+        made.rotate_left(1);
+        let (outcomes, counts) = analyse(&made);
+        let sides: Vec<_> = events(&outcomes).iter().map(|it| (it.side, it.hops)).collect();
+        assert_eq!(sides.len(), 2, "{outcomes:?}");
+        assert!(
+            sides.contains(&(Role::Server, 2)) && sides.contains(&(Role::Client, 1)),
+            "{sides:?}"
+        );
+        assert_eq!(counts.hops, 2);
+    }
+}

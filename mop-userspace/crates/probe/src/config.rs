@@ -14,6 +14,8 @@ pub struct LoadOptions {
     pub probes_only: bool,
     /// Probes on TLS libraries.
     pub tls: bool,
+    /// Probes where certificates are decoded: who is at the other end.
+    pub certificates: bool,
     /// Observation of plain sockets.
     pub sockets: bool,
     /// The process that reads the rings and makes calls of its own: they are passed over.
@@ -27,6 +29,7 @@ impl Default for LoadOptions {
             sites: ProbeSites::Auto,
             probes_only: false,
             tls: true,
+            certificates: false,
             sockets: true,
             reader: std::process::id(),
         }

@@ -1,6 +1,7 @@
 //! TLS libraries: which functions of them are probed, and where.
 
 use std::{
+    ffi::OsStr,
     fmt,
     fs::File,
     io,
@@ -82,12 +83,12 @@ impl Candidate {
         Ok(Self { file, id, path: path.to_owned() })
     }
 
-    /// The probes that this file needs; `None` when it has no TLS functions.
+    /// The probes that this file needs.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or is damaged.
-    pub fn probes(&self, sites: ProbeSites) -> Result<Option<Vec<Probe>>, ProbeError> {
+    pub fn probes(&self, sites: ProbeSites) -> Result<Probes, ProbeError> {
         let path = || PathBuf::from(&self.path);
         let data =
             map_file(&self.file).map_err(|source| ProbeError::Read { path: path(), source })?;
@@ -98,15 +99,17 @@ impl Candidate {
         let defines = |name: &str| {
             names.iter().zip(&found).any(|(n, function)| *n == name && function.is_some())
         };
-        if !defines("SSL_read") || !defines("SSL_write") {
-            return Ok(None);
+        let is_tls = defines("SSL_read") && defines("SSL_write");
+        let mut probes = Probes::default();
+        for (function, found) in FUNCTIONS.iter().zip(&found) {
+            let Some(found) = found else { continue };
+            if function.is_about_certificates() {
+                probes.certificates.push(function.probe(found, sites));
+            } else if is_tls {
+                probes.tls.push(function.probe(found, sites));
+            }
         }
-        let probes = FUNCTIONS
-            .iter()
-            .zip(found)
-            .filter_map(|(function, found)| Some(function.probe(&found?, sites)))
-            .collect();
-        Ok(Some(probes))
+        Ok(probes)
     }
 
     /// A path to the open file that the kernel resolves to the same inode.
@@ -114,6 +117,15 @@ impl Candidate {
     pub fn attach_path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
+}
+
+/// The probes of a file, of which most files have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Where bytes pass: the file is a TLS library, or has one inside.
+    pub tls: Vec<Probe>,
+    /// Where certificates are decoded. Those of a library may be in another file (libcrypto).
+    pub certificates: Vec<Probe>,
 }
 
 /// The probes of one function: file offsets and what their cookie says.
@@ -141,6 +153,10 @@ pub enum Sites {
     EntryAndReturn(u64),
     /// On the first instruction, where the conversation of a TLS object ends.
     Forget(u64),
+    /// On one of the first instructions, where a certificate is decoded.
+    Certificate(u64),
+    /// On one of the first instructions, where a kept session is decoded.
+    Session(u64),
 }
 
 impl Sites {
@@ -150,7 +166,7 @@ impl Sites {
         match self {
             Self::Emulated { .. } => SiteKind::Emulated,
             Self::EntryAndReturn(_) => SiteKind::EntryAndReturn,
-            Self::Forget(_) => SiteKind::Entry,
+            Self::Forget(_) | Self::Certificate(_) | Self::Session(_) => SiteKind::Entry,
         }
     }
 }
@@ -166,13 +182,28 @@ enum FunctionRole {
     Transfer { cookie: u64, arguments: usize },
     /// After it, the object carries another conversation.
     Forget,
+    /// It decodes a certificate.
+    Certificate,
+    /// It decodes a kept session.
+    Session,
 }
 
 impl TlsFunction {
+    /// Whether it is of use only to know who is at the other end.
+    fn is_about_certificates(&self) -> bool {
+        match self.role {
+            FunctionRole::Transfer { cookie, .. } => cookie & cookie::HANDSHAKE != 0,
+            FunctionRole::Forget => false,
+            FunctionRole::Certificate | FunctionRole::Session => true,
+        }
+    }
+
     fn probe(&self, found: &elf::Function<'_>, sites: ProbeSites) -> Probe {
         let start = found.file_offset;
         let (cookie, sites) = match self.role {
             FunctionRole::Forget => (0, Sites::Forget(start)),
+            FunctionRole::Certificate => (0, Sites::Certificate(start + entry(found, sites))),
+            FunctionRole::Session => (0, Sites::Session(start + entry(found, sites))),
             FunctionRole::Transfer { cookie, arguments } => {
                 let plan = match sites {
                     ProbeSites::Auto => site::plan(found.code, arguments),
@@ -192,9 +223,20 @@ impl TlsFunction {
     }
 }
 
-/// `ssl.h` of OpenSSL 1.1 and 3, BoringSSL, AWS-LC and LibreSSL. The signatures are part of their
-/// binary interface.
-const FUNCTIONS: [TlsFunction; 9] = [
+/// Offset of the cheapest site at which all arguments of a decoder are there.
+fn entry(found: &elf::Function<'_>, sites: ProbeSites) -> u64 {
+    match sites {
+        ProbeSites::Auto => site::entry(found.code, DECODER_ARGUMENTS).unwrap_or(0),
+        ProbeSites::Entry => 0,
+    }
+}
+
+/// `d2i_…(object, in, length)`.
+const DECODER_ARGUMENTS: usize = 3;
+
+/// `ssl.h` and `x509.h` of OpenSSL 1.1 and 3, BoringSSL, AWS-LC and LibreSSL. The signatures are part
+/// of their binary interface.
+const FUNCTIONS: [TlsFunction; 12] = [
     TlsFunction { name: "SSL_read", role: FunctionRole::Transfer { cookie: 0, arguments: 3 } },
     TlsFunction {
         name: "SSL_write",
@@ -219,6 +261,12 @@ const FUNCTIONS: [TlsFunction; 9] = [
     TlsFunction { name: "SSL_clear", role: FunctionRole::Forget },
     TlsFunction { name: "SSL_set_bio", role: FunctionRole::Forget },
     TlsFunction { name: "SSL_set0_rbio", role: FunctionRole::Forget },
+    TlsFunction {
+        name: "SSL_do_handshake",
+        role: FunctionRole::Transfer { cookie: cookie::HANDSHAKE, arguments: 1 },
+    },
+    TlsFunction { name: "d2i_SSL_SESSION", role: FunctionRole::Session },
+    TlsFunction { name: "d2i_X509", role: FunctionRole::Certificate },
 ];
 
 /// Folders in which libraries are looked for although no process uses them yet, so that the first
@@ -226,7 +274,8 @@ const FUNCTIONS: [TlsFunction; 9] = [
 pub const LIBRARY_FOLDERS: [&str; 6] =
     ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/local/lib64"];
 
-/// TLS libraries in [`LIBRARY_FOLDERS`] and one level below, by their usual name.
+/// TLS libraries in [`LIBRARY_FOLDERS`] and one level below, by their usual name, and where they have
+/// their certificates decoded.
 #[must_use]
 pub fn installed() -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -241,13 +290,18 @@ fn collect_libraries(folder: &Path, found: &mut Vec<PathBuf>, levels: u32) {
     for entry in entries.filter_map(Result::ok) {
         let path = entry.path();
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b"libssl") && name.to_string_lossy().contains(".so")
-        {
+        let is_named =
+            |begin: &[u8]| name.as_encoded_bytes().starts_with(begin) && has_suffix(&name);
+        if is_named(b"libssl") || is_named(b"libcrypto") {
             found.push(path);
         } else if levels > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect_libraries(&path, found, levels - 1);
         }
     }
+}
+
+fn has_suffix(name: &OsStr) -> bool {
+    name.to_string_lossy().contains(".so")
 }
 
 /// A file mapped into memory: executables run to a hundred megabytes, of which only the symbol
@@ -305,7 +359,7 @@ mod tests {
     fn a_program_without_tls_has_no_probes() {
         let candidate =
             Candidate::open(Path::new("/proc/self/exe"), "self").expect("the test program");
-        assert_eq!(candidate.probes(ProbeSites::Auto).expect("readable"), None);
+        assert_eq!(candidate.probes(ProbeSites::Auto).expect("readable").tls, []);
     }
 
     #[test]
@@ -316,16 +370,22 @@ mod tests {
 
     #[test]
     fn an_installed_libssl_is_probed_on_every_function_that_it_has() {
-        let Some(path) = installed().into_iter().find(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so.3"))
+        let [Some(ssl), Some(crypto)] = ["libssl.so.3", "libcrypto.so.3"].map(|wanted| {
+            installed().into_iter().find(|path| path.file_name().is_some_and(|name| name == wanted))
         }) else {
-            eprintln!("SKIPPED: no libssl.so.3 on this machine");
+            eprintln!("SKIPPED: no OpenSSL 3 on this machine");
             return;
         };
-        let candidate = Candidate::open(&path, "libssl").expect("readable");
-        let probes = candidate.probes(ProbeSites::Auto).expect("an ELF file").expect("TLS");
-        assert_eq!(probes.len(), FUNCTIONS.len());
-        let by_entry = candidate.probes(ProbeSites::Entry).expect("an ELF file").expect("TLS");
-        assert!(by_entry.iter().all(|probe| probe.sites.kind() != SiteKind::Emulated));
+        let probes = |path: &Path, sites| {
+            Candidate::open(path, "library").and_then(|it| it.probes(sites)).expect("an ELF file")
+        };
+        let names = |probes: &[Probe]| probes.iter().map(|it| it.function).collect::<Vec<_>>();
+        let found = probes(&ssl, ProbeSites::Auto);
+        assert_eq!(names(&found.certificates), ["SSL_do_handshake", "d2i_SSL_SESSION"]);
+        assert_eq!(found.tls.len() + found.certificates.len() + 1, FUNCTIONS.len());
+        let by_entry = probes(&ssl, ProbeSites::Entry);
+        assert!(by_entry.tls.iter().all(|probe| probe.sites.kind() != SiteKind::Emulated));
+        let decoder = probes(&crypto, ProbeSites::Auto);
+        assert_eq!((names(&decoder.tls), names(&decoder.certificates)), (vec![], vec!["d2i_X509"]));
     }
 }

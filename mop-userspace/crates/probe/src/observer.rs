@@ -28,7 +28,7 @@ use crate::{
     btf::Btf,
     environment,
     error::causes,
-    library::{self, Candidate, FileId, Probe, Sites},
+    library::{self, Candidate, FileId, Probe, Probes, Sites},
     process, resolve_offsets,
     ring_sources::RingSizes,
 };
@@ -51,13 +51,16 @@ pub struct Discovery {
     pub attached: Vec<TlsLibrary>,
     /// Libraries that cannot be observed, and why.
     pub failed: Vec<ProbeError>,
+    /// Files whose decoding of certificates cannot be observed, and why.
+    pub without_certificates: Vec<ProbeError>,
 }
 
 impl Discovery {
     fn absorb(&mut self, other: Self) {
-        let Self { attached, failed } = other;
+        let Self { attached, failed, without_certificates } = other;
         self.attached.extend(attached);
         self.failed.extend(failed);
+        self.without_certificates.extend(without_certificates);
     }
 }
 
@@ -118,6 +121,11 @@ impl Observer {
         }
         if options.tls {
             for name in UPROBES {
+                load_uprobe(&mut ebpf, name)?;
+            }
+        }
+        if options.tls && options.certificates {
+            for name in CERTIFICATE_UPROBES {
                 load_uprobe(&mut ebpf, name)?;
             }
         }
@@ -288,14 +296,47 @@ impl Observer {
         }
         match candidate.probes(self.options.sites) {
             // Not every mapped file is an ELF file of this processor, or a TLS library.
-            Ok(None) | Err(ProbeError::Elf { .. }) => {}
-            Ok(Some(probes)) => match self.attach_library(&candidate, &probes) {
-                Ok(library) => discovery.attached.push(library),
-                Err(error) => discovery.failed.push(error),
-            },
+            Err(ProbeError::Elf { .. }) => {}
+            Ok(probes) => self.attach_file(&candidate, &probes, &mut discovery),
             Err(error) => discovery.failed.push(error),
         }
         discovery
+    }
+
+    fn attach_file(&mut self, candidate: &Candidate, probes: &Probes, discovery: &mut Discovery) {
+        let mut id = NO_LIBRARY;
+        if !probes.tls.is_empty() {
+            match self.attach_library(candidate, &probes.tls) {
+                Ok(library) => {
+                    id = library.id;
+                    discovery.attached.push(library);
+                }
+                Err(error) => {
+                    discovery.failed.push(error);
+                    return;
+                }
+            }
+        }
+        if self.options.certificates
+            && let Err(error) = self.attach_functions(candidate, &probes.certificates, id)
+        {
+            discovery.without_certificates.push(error);
+        }
+    }
+
+    /// Attaches to all of these functions or, when one is refused, to none.
+    fn attach_functions(
+        &mut self,
+        candidate: &Candidate,
+        probes: &[Probe],
+        id: LibraryId,
+    ) -> Result<(), ProbeError> {
+        let attached_before = self.uprobes.len();
+        let attached = probes.iter().try_for_each(|it| self.attach_function(candidate, it, id));
+        if attached.is_err() {
+            self.uprobes.truncate(attached_before);
+        }
+        attached
     }
 
     fn attach_library(
@@ -304,14 +345,8 @@ impl Observer {
         probes: &[Probe],
     ) -> Result<TlsLibrary, ProbeError> {
         let id = LibraryId(self.libraries.len() as u64 + 1);
-        let attached_before = self.uprobes.len();
-        for probe in probes {
-            if let Err(error) = self.attach_function(candidate, probe, id) {
-                // Half a library would report half a conversation.
-                self.uprobes.truncate(attached_before);
-                return Err(error);
-            }
-        }
+        // Half a library would report half a conversation.
+        self.attach_functions(candidate, probes, id)?;
         let library = TlsLibrary {
             id,
             path: candidate.path.clone(),
@@ -358,6 +393,8 @@ impl Observer {
                 attach("tls_enter", *start)
             }
             Sites::Forget(start) => attach("tls_forget", *start),
+            Sites::Certificate(at) => attach("tls_certificate", *at),
+            Sites::Session(at) => attach("tls_session", *at),
         }
     }
 }
@@ -463,6 +500,12 @@ const TRACEPOINTS: [&str; 5] = [
 ];
 
 const UPROBES: [&str; 4] = ["tls_enter", "tls_exit", "tls_return", "tls_forget"];
+
+/// Loaded only where certificates are wanted.
+const CERTIFICATE_UPROBES: [&str; 2] = ["tls_certificate", "tls_session"];
+
+/// A file that has certificates decoded and moves no bytes.
+const NO_LIBRARY: LibraryId = LibraryId(0);
 
 /// `bpf_loop` came with this kernel.
 const BPF_LOOP_SINCE: (u32, u32) = (5, 17);

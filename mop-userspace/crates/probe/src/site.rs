@@ -45,6 +45,30 @@ pub fn plan(code: &[u8], arguments: usize) -> Option<Plan> {
     Some(Plan { entry, exits })
 }
 
+/// Where the entry of a function costs least, when its end does not matter: an emulated instruction
+/// that every call passes once with the first `arguments` (at most four) integer arguments intact.
+#[must_use]
+pub fn entry(code: &[u8], arguments: usize) -> Option<u64> {
+    if code.is_empty() || code.len() > MAX_FUNCTION_BYTES {
+        return None;
+    }
+    let instructions: Vec<Instruction> =
+        Decoder::with_ip(64, code, 0, DecoderOptions::NONE).into_iter().collect();
+    // A way out, such as a call of another function at the end, is no way back onto the first
+    // instructions; one that cannot be followed may be.
+    let mut targets = HashSet::new();
+    for instruction in &instructions {
+        match instruction.flow_control() {
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+                targets.insert(instruction.near_branch_target());
+            }
+            FlowControl::IndirectBranch => return None,
+            _ => {}
+        }
+    }
+    entry_site(&instructions, &targets, arguments)
+}
+
 /// Targets of the jumps inside a function. `None` when one leaves it or cannot be followed: then
 /// there are ways out that are not returns, or ways in that are not seen.
 fn branch_targets(instructions: &[Instruction], length: u64) -> Option<HashSet<u64>> {

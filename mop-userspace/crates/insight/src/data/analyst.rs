@@ -27,11 +27,12 @@ use self::consents::Join;
 pub use self::{counts::AnalystCounts, edge::Edge, outcome::Outcome, parties::Addresses};
 use super::{
     call::Call,
-    consent_join::{self, JoinQueue, Unjoined},
+    consent::ConsentId,
+    consent_join::{self, JoinQueue, JoinedBy, Unjoined},
     digest::{Digest, Key},
     event::{EventBody, record::DataEvent, rules::Exclusion},
     once::{self, OnceWindow, Place, Settled, Sighting},
-    signal::Parties,
+    signal::{Parties, TokenKind},
     tokens::{self, Lesson, SnapshotError, Taught, TokenStore},
 };
 
@@ -72,6 +73,15 @@ struct Pending {
     call: Box<Call>,
     parties: Parties,
     hops: u32,
+    /// What was known when it came: a token may be revoked, and forgotten, a moment later.
+    first: Belonged,
+}
+
+/// Where a call's token was known to belong.
+#[derive(Debug, Default)]
+struct Belonged {
+    consent: Option<(ConsentId, JoinedBy)>,
+    token: Option<TokenKind>,
 }
 
 impl AnalystSettings {
@@ -121,7 +131,8 @@ impl Analyst {
             *self.counts.gaps.entry(gap).or_default() += 1;
         }
         let sighting = Sighting::of(&call, parties.server_organisation.clone());
-        let pending = Pending { call: Box::new(call), parties, hops: 0 };
+        let first = self.belongs(&call);
+        let pending = Pending { call: Box::new(call), parties, hops: 0, first };
         let hurried = self.once.see(sighting, pending, self.now);
         hurried.into_iter().for_each(|settled| self.settled(settled, outcomes));
     }
@@ -257,7 +268,8 @@ impl Analyst {
     fn join(&mut self, pending: Pending, outcomes: &mut Vec<Outcome>) {
         let call = &pending.call;
         let needs = call.needs_consent() || !call.acts.is_empty();
-        if needs && exclusion(&pending).is_none() && matches!(self.find(call), Join::Waits) {
+        let is_unknown = pending.first.consent.is_none() && matches!(self.find(call), Join::Waits);
+        if needs && exclusion(&pending).is_none() && is_unknown {
             let due = self.due(self.settings.join_wait);
             let keys = call.keys.clone();
             if let Some(displaced) = self.waiting.hold(pending, keys, due) {
@@ -272,7 +284,7 @@ impl Analyst {
     fn conclude(&mut self, pending: Pending, otherwise: Unjoined, outcomes: &mut Vec<Outcome>) {
         let exclusion = exclusion(&pending);
         let join = self.find(&pending.call);
-        let Pending { mut call, parties, hops } = pending;
+        let Pending { mut call, parties, hops, first } = pending;
         if let Some(why) = exclusion {
             *self.counts.excluded.entry(why).or_default() += 1;
             outcomes.push(Outcome::Excluded { exchange: call.exchange, why });
@@ -280,6 +292,7 @@ impl Analyst {
         }
         let (consent, joined, unjoined) = match join {
             Join::Joined(consent, by) => (Some(consent), Some(by), None),
+            _ if let Some((consent, by)) = first.consent => (Some(consent), Some(by), None),
             Join::Waits => (None, None, Some(otherwise)),
             Join::Unjoined(why) => (None, None, Some(why)),
         };
@@ -292,7 +305,7 @@ impl Analyst {
             }
         }
         let is_flow = !call.acts.is_empty() && call.endpoint.is_err();
-        self.signal(&mut call, &parties, consent.as_ref(), outcomes);
+        self.signal(&mut call, &parties, consent.as_ref(), first.token, outcomes);
         if is_flow {
             self.counts.flow += 1;
             return;

@@ -21,10 +21,15 @@
 //!
 //! | outer | inner | hop when |
 //! |---|---|---|
-//! | server | client | the outer one is a tenant's, and the inner one does not call another organisation |
+//! | server | client | the outer one is a tenant's, and the same process, where both are known, does not call another organisation |
 //! | server | server | the inner caller is another address than the outer caller, or is on this node |
 //! | client | client | another process shows it (a proxy on the way out), or, where processes are unknown, it calls another address |
 //! | client | server | never: these are the two sides of one call, and each side reports |
+//!
+//! Both ends of one connection are never hops of each other. When a receiver and a transmitter share a
+//! node, both are seen, and the client's time is taken to cover the server's: a client that is
+//! preempted when it has sent is stamped later than its server, which must not make it a hop of what
+//! happens behind that.
 //!
 //! Where neither has an interaction, server within server needs a caller on this node, and client
 //! within client is never taken for a hop.
@@ -34,11 +39,12 @@
 //! twice has two hops. Of several that contain each other, the outermost is reported: it is nearest
 //! to the edge, and its time is what the other side saw.
 //!
-//! Sightings come when they end, the inner ones mostly first, so each waits for `settle` before it
-//! is given out, and is remembered for as long again. Limits: `held <= limit`; where one more
+//! Sightings come when they end, the inner ones mostly first, so each waits for `settle` before what
+//! it is is decided and it is given out, and is remembered for as long again. Limits: `held <= limit`; where one more
 //! comes, the oldest is given out early.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, VecDeque},
     net::IpAddr,
 };
@@ -139,9 +145,8 @@ struct Held<T> {
     came: Timestamp,
     /// Until it is given out.
     item: Option<T>,
-    hops: u32,
-    /// The exchange whose hop it is.
-    hop_of: Option<String>,
+    /// It was given out as a call.
+    is_call: bool,
 }
 
 impl Sighting {
@@ -167,13 +172,12 @@ impl Sighting {
     #[must_use]
     pub fn is_hop_of(&self, outer: &Self) -> bool {
         let is_within = outer.span.start_ns <= self.span.start_ns
+            && self.span.start_ns <= outer.span.end_ns
             && self.span.end_ns <= outer.span.end_ns.saturating_add(TOLERANCE_NS);
         // Of two that lie within each other, one only.
-        let is_later =
-            (outer.span.start_ns, std::cmp::Reverse(outer.span.end_ns), outer.connection)
-                < (self.span.start_ns, std::cmp::Reverse(self.span.end_ns), self.connection);
+        let is_later = outer.extent() < self.extent();
         let is_same_call = self.group() == outer.group() && self.connection != outer.connection;
-        if !is_same_call || !is_within || !is_later {
+        if !is_same_call || !is_within || !is_later || self.is_other_end_of(outer) {
             return false;
         }
         if self.interaction.is_none() && self.status != outer.status {
@@ -196,12 +200,42 @@ impl Sighting {
                 self.interaction.is_some() && is_passed_on
             }
             (Role::Server, Role::Client) => {
-                outer.server.is_some() && (self.server.is_none() || self.server == outer.server)
+                // Whoever took the request passes it on.
+                let is_passed_on = match (self.process, outer.process) {
+                    (Some(inner), Some(outer)) => inner == outer,
+                    _ => true,
+                };
+                is_passed_on
+                    && outer.server.is_some()
+                    && (self.server.is_none() || self.server == outer.server)
             }
             (Role::Server, Role::Server) => {
                 self.has_caller_on(outer) || (self.interaction.is_some() && has_other_remote)
             }
         }
+    }
+
+    /// Takes the time of the server into the time of the client, if these are the two ends of one
+    /// connection at the same time: not of a second try on it.
+    fn cover(&mut self, other: &Self) {
+        let is_client = (self.role, other.role) == (Role::Client, Role::Server);
+        let overlaps =
+            self.span.start_ns <= other.span.end_ns && other.span.start_ns <= self.span.end_ns;
+        if is_client && overlaps && self.is_other_end_of(other) {
+            self.span.start_ns = self.span.start_ns.min(other.span.start_ns);
+            self.span.end_ns = self.span.end_ns.max(other.span.end_ns);
+        }
+    }
+
+    /// Less for what is further outside; never the same for two.
+    fn extent(&self) -> (u64, Reverse<u64>, u64) {
+        (self.span.start_ns, Reverse(self.span.end_ns), self.connection)
+    }
+
+    /// Whether both were seen at the two ends of one connection.
+    fn is_other_end_of(&self, other: &Self) -> bool {
+        let Ends { local: Some(local), remote: Some(remote) } = self.ends else { return false };
+        other.ends == Ends { local: Some(remote), remote: Some(local) }
     }
 
     /// Whether its caller is on the same node as the process that showed `outer`.
@@ -239,22 +273,14 @@ impl<T> OnceWindow<T> {
     #[must_use]
     pub fn see(&mut self, sighting: Sighting, item: T, now: Timestamp) -> Option<Settled<T>> {
         let hurried = self.make_room();
-        let mut held = Held { sighting, came: now, item: Some(item), hops: 0, hop_of: None };
+        let mut held = Held { sighting, came: now, item: Some(item), is_call: false };
         let group = self.groups.entry(held.sighting.group()).or_default();
         for number in group.iter().rev().take(MAX_COMPARED) {
             let Some(other) = self.held.get_mut(number) else { continue };
-            if held.sighting.is_hop_of(&other.sighting) {
-                if held.hop_of.is_none() {
-                    other.hops = other.hops.saturating_add(1);
-                    held.hop_of = Some(other.sighting.exchange.clone());
-                }
-            } else if other.sighting.is_hop_of(&held.sighting) && other.hop_of.is_none() {
-                if other.item.is_none() {
-                    self.counts.late += 1;
-                } else {
-                    held.hops = held.hops.saturating_add(1).saturating_add(other.hops);
-                    other.hop_of = Some(held.sighting.exchange.clone());
-                }
+            held.sighting.cover(&other.sighting);
+            other.sighting.cover(&held.sighting);
+            if other.is_call && other.sighting.is_hop_of(&held.sighting) {
+                self.counts.late += 1;
             }
         }
         let number = self.next;
@@ -275,21 +301,38 @@ impl<T> OnceWindow<T> {
 
     /// The oldest that was not given out yet.
     pub fn take_first(&mut self) -> Option<Settled<T>> {
-        let held = self.held.get_mut(&self.waiting.pop_front()?)?;
+        let number = self.waiting.pop_front()?;
+        let place = self.place_of(self.held.get(&number)?);
+        let held = self.held.get_mut(&number)?;
         let item = held.item.take()?;
-        let place = match held.hop_of.take() {
-            Some(of) => {
-                // Remembered as a hop, so that it is not counted as late.
-                held.hop_of = Some(String::new());
-                self.counts.hops += 1;
-                Place::Hop { of }
-            }
-            None => {
+        match place {
+            Place::Hop { .. } => self.counts.hops += 1,
+            Place::Edge { .. } => {
+                held.is_call = true;
                 self.counts.calls += 1;
-                Place::Edge { hops: held.hops }
             }
-        };
+        }
         Some(Settled { item, place })
+    }
+
+    /// What a sighting is, by all of the same call that came until now.
+    fn place_of(&self, held: &Held<T>) -> Place {
+        let sighting = &held.sighting;
+        let numbers = self.groups.get(&sighting.group()).into_iter().flatten();
+        let group = numbers.rev().take(MAX_COMPARED).filter_map(|number| self.held.get(number));
+        let (mut outermost, mut hops): (Option<&Sighting>, u32) = (None, 0);
+        for Held { sighting: other, .. } in group {
+            if sighting.is_hop_of(other)
+                && outermost.is_none_or(|found| other.extent() < found.extent())
+            {
+                outermost = Some(other);
+            }
+            hops = hops.saturating_add(u32::from(other.is_hop_of(sighting)));
+        }
+        match outermost {
+            Some(outermost) => Place::Hop { of: outermost.exchange.clone() },
+            None => Place::Edge { hops },
+        }
     }
 
     /// How many are not given out yet.
@@ -327,6 +370,10 @@ impl<T> OnceWindow<T> {
 
     /// Forgets what was given out long enough ago.
     fn forget(&mut self, now: Timestamp) {
+        // However late it is: what came at about the same time and still waits is decided first.
+        let first = self.waiting.front().and_then(|number| self.held.get(number));
+        let due = first.and_then(|first| first.came.checked_add(self.settle).ok());
+        let now = due.map_or(now, |due| now.min(due));
         while let Some(first) = self.remembered.front().copied() {
             let is_over = match self.held.get(&first) {
                 Some(held) => {

@@ -11,6 +11,8 @@
 //! kind  1  segment    connection:u64 position:u64 ktime_ns:u64 cpu_sequence:u64
 //!                     len_total:u32 len_captured:u32 cpu:u16 direction:u8 cause:u8
 //!                     flags:u16 zero:u16 bytes:u8*
+//!                     (flags: bit 0, the first bytes of a call; bit 1, the bytes are the certificate
+//!                     that the peer showed, in DER, and none of a stream)
 //!       2  control    ktime_ns:u64 connection:u64 process_start_ns:u64 cgroup:u64
 //!                     positions:u64*2 library:u64 tgid:u32 local_port:u16 remote_port:u16
 //!                     kind:u8 layer:u8 family:u8 direction:u8 protocol:u8 from_start:u8

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use mop_wire::Role;
 
-use super::{Analyst, Outcome};
+use super::{Analyst, Belonged, Outcome};
 use crate::data::{
     call::Call,
     consent::ConsentId,
@@ -21,6 +21,15 @@ pub(super) enum Join {
 }
 
 impl Analyst {
+    /// Where the token of a call belongs, by what is known now.
+    pub(super) fn belongs(&self, call: &Call) -> Belonged {
+        let consent = match self.find(call) {
+            Join::Joined(consent, by) => Some((consent, by)),
+            Join::Waits | Join::Unjoined(_) => None,
+        };
+        Belonged { consent, token: self.token_kind(call) }
+    }
+
     /// The consent of a call, by what is known now.
     pub(super) fn find(&self, call: &Call) -> Join {
         if let Some((consent, by)) = &call.named {
@@ -59,18 +68,27 @@ impl Analyst {
         call: &mut Call,
         parties: &Parties,
         consent: Option<&ConsentId>,
+        first: Option<TokenKind>,
         outcomes: &mut Vec<Outcome>,
     ) {
         let acts = std::mem::take(&mut call.acts).into_iter();
         let mut said: Vec<(Timestamp, Role, Act)> =
             acts.map(|act| (call.acts_at, call.side, act)).collect();
         if is_resource(call) {
-            match self.token_kind(call) {
+            match self.token_kind(call).or(first) {
                 Some(token) => {
                     said.push((call.end(), call.role, Act::ResourceAccessed { token }));
                 }
                 None => self.counts.token_kind_unknown += 1,
             }
+        }
+        // A client that is none of the participant's own is a proxy on the way to its own server.
+        if call.side == Role::Client
+            && call.role == Role::Client
+            && parties.client_organisation.is_none()
+        {
+            self.counts.signals_of_others += said.len() as u64;
+            return;
         }
         let Some(consent) = consent else {
             self.counts.signals_unjoined += said.len() as u64;

@@ -47,6 +47,8 @@ pub struct AnalystCounts {
     pub signals: u64,
     /// What happened to a consent that is not known.
     pub signals_unjoined: u64,
+    /// What a client showed that is none of the participant's.
+    pub signals_of_others: u64,
     /// Calls to resources whose kind of token is not known.
     pub token_kind_unknown: u64,
     /// Steps of the flow that build on one that was never seen.

@@ -41,6 +41,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use self::{
     consent::Consent,
     event::occurrence_of,
@@ -124,7 +126,8 @@ impl Funnel {
             let source = if it.is_inferred { Source::Inferred } else { Source::Wire };
             let occurrence = if it.step.repeats() { occurrence_of(&signal.exchange) } else { 0 };
             let at = signal.at.as_second().max(0);
-            let held = Held { step: it.step, at, info: it.info, source, occurrence };
+            let nanosecond = if it.step.repeats() { nanosecond_of(signal.at) } else { 0 };
+            let held = Held { step: it.step, at, nanosecond, info: it.info, source, occurrence };
             self.propose(&mut consent, side, held);
         }
         self.put(digest, consent, None);
@@ -141,13 +144,14 @@ impl Funnel {
             return Err(HookRefusal::TooMany);
         }
         let (digest, mut consent) = self.take(&id);
-        let at = at.as_second().max(0);
+        let (at, nanosecond) =
+            (at.as_second().max(0), if step.repeats() { nanosecond_of(at) } else { 0 });
         consent.touched = consent.touched.max(at);
         consent.was_given |= matches!(
             step,
             Step::ConsentAuthorized | Step::QuoteRequestAuthorized | Step::ConsentTokenGenerated
         );
-        let held = Held { step, at, info, source: Source::Hook, occurrence: 0 };
+        let held = Held { step, at, nanosecond, info, source: Source::Hook, occurrence: 0 };
         let outcome = self.propose(&mut consent, side, held);
         self.put(digest, consent, None);
         match outcome {
@@ -309,6 +313,11 @@ impl fmt::Debug for Funnel {
             .field("counts", counts)
             .finish_non_exhaustive()
     }
+}
+
+/// Part of the second of a time.
+fn nanosecond_of(at: Timestamp) -> u32 {
+    u32::try_from(at.subsec_nanosecond()).unwrap_or(0)
 }
 
 /// Some 100 bytes each.

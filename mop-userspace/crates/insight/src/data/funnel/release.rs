@@ -98,7 +98,7 @@ impl Funnel {
             }
             let info = AdditionalInfo { expired_by: Some(expiry), ..AdditionalInfo::default() };
             let step = Step::ConsentExpired;
-            let held = Held { step, at, info, source: Source::Timer, occurrence: 0 };
+            let held = Held { step, at, nanosecond: 0, info, source: Source::Timer, occurrence: 0 };
             let _counted = self.propose(consent, side, held);
         }
     }

@@ -277,8 +277,7 @@ impl Track {
     }
 
     fn insert(&mut self, held: Held) {
-        let place = (held.at, held.step, held.occurrence);
-        let position = self.held.partition_point(|it| (it.at, it.step, it.occurrence) <= place);
+        let position = self.held.partition_point(|it| it.place() <= held.place());
         self.held.insert(position, held);
     }
 }

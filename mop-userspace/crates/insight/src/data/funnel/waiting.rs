@@ -27,10 +27,25 @@ pub(crate) struct Held {
     pub(crate) step: Step,
     /// Second at which it happened.
     pub(crate) at: i64,
+    /// Part of that second; only steps that repeat are told apart by it.
+    #[serde(default)]
+    pub(crate) nanosecond: u32,
     pub(crate) info: AdditionalInfo,
     pub(crate) source: Source,
     /// Tells repetitions apart; 0 for steps that do not repeat.
     pub(crate) occurrence: u64,
+}
+
+impl Held {
+    /// Its place among others. Accesses and what renews their tokens are in the order in which they happened; of the rest, several
+    /// are of one call, or told in whole seconds, and are in the order of the journey.
+    pub(crate) fn place(&self) -> (i64, Step, u32, Step, u64) {
+        let stage = match self.step {
+            Step::ResourceAccessed => Step::RefreshTokenUsed,
+            step => step,
+        };
+        (self.at, stage, self.nanosecond, self.step, self.occurrence)
+    }
 }
 
 /// A step that will not be reported.
