@@ -80,7 +80,7 @@ fn observe(
         .map(|data| {
             let state = State::beside(configuration.outbox.folder.as_deref());
             let node = NodeSamples::live(configuration, &vitals);
-            let module = Module::open(data, state, node, Timestamp::now())?;
+            let module = Module::open(data, state, node, Timestamp::now())?.of_run(&run);
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })

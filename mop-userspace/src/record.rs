@@ -427,6 +427,7 @@ mod tests {
             process: ProcessFacts { tgid: 7, command: Arc::from("nginx"), container: None },
             layer: Layer::Tls,
             library: Some(Arc::from("/usr/lib/libssl.so.3")),
+            peer_certificate: None,
             ends: Some((end(443), end(50_000))),
         }
     }

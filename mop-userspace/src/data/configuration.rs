@@ -20,6 +20,7 @@ use mop_insight::data::{
 use serde::{Deserialize, Serialize};
 
 use super::alarms::AlarmsSection;
+use super::figures::MetricsSection;
 use crate::{configuration::Problem, failure::Failure};
 
 /// Its section of the configuration.
@@ -37,6 +38,8 @@ pub(crate) struct DataConfiguration {
     /// Calls that are none of the ecosystem's.
     pub(crate) exclude: ExcludeSection,
     pub(crate) funnel: FunnelSection,
+    /// Operational metrics.
+    pub(crate) metrics: MetricsSection,
     /// What is watched, and told when it is unlike itself.
     pub(crate) alarms: AlarmsSection,
     /// File with the bearer token of `POST /v1/hooks/funnel`; without it there is no such path.
@@ -112,6 +115,7 @@ impl DataConfiguration {
 
     /// Says what is wrong with it.
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
+        self.metrics.check(problems);
         let mut wrong = |key: String, text: &str| problems.push(Problem::new(&key, text));
         for (place, server) in self.servers.iter().enumerate() {
             let key = |name: &str| format!("data.servers.{place}.{name}");

@@ -32,7 +32,7 @@ struct Hook {
 }
 
 /// The path, when a token says who may use it.
-pub(crate) fn routes(configuration: &DataConfiguration, running: &Running) -> Router {
+pub(super) fn routes(configuration: &DataConfiguration, running: &Running) -> Router {
     let Some(file) = &configuration.hook_token_file else { return Router::new() };
     let (messages, rules) = running.hook();
     let hook = Arc::new(Hook { messages, rules, token: SecretFile(PathBuf::clone(file)) });
@@ -87,7 +87,7 @@ impl Hook {
     }
 }
 
-fn said(status: StatusCode, code: &'static str, message: &str) -> Response {
+pub(super) fn said(status: StatusCode, code: &'static str, message: &str) -> Response {
     (status, Json(serde_json::json!({ "code": code, "message": message }))).into_response()
 }
 

@@ -11,6 +11,7 @@
 mod alarms;
 mod commands;
 mod configuration;
+mod figures;
 mod hook;
 mod module;
 pub(crate) mod peers;
@@ -23,9 +24,13 @@ pub(crate) use self::{
     alarms::NodeSamples,
     commands::{FunnelArguments, run},
     configuration::DataConfiguration,
-    hook::routes,
     module::Module,
     port::{Circumstances, Port},
     state::State,
     thread::Running,
 };
+
+/// Paths on the admin listener.
+pub(crate) fn routes(configuration: &DataConfiguration, running: &Running) -> axum::Router {
+    hook::routes(configuration, running).merge(figures::routes(configuration, running.hook().0))
+}

@@ -17,6 +17,7 @@ use super::{
     DataConfiguration, NodeSamples, State,
     alarms::{AlarmKeeper, AlarmVitals},
     configuration,
+    figures::{FigureCounts, Figures},
     peers::Peers,
 };
 use crate::{failure::Failure, output::Outlet};
@@ -25,6 +26,7 @@ use crate::{failure::Failure, output::Outlet};
 pub(crate) struct Module {
     analyst: Analyst,
     funnel: Funnel,
+    pub(super) figures: Figures,
     pub(super) rules: Arc<FunnelRules>,
     extractor: Arc<ExtractorSettings>,
     state: State,
@@ -44,6 +46,7 @@ pub(crate) struct ModuleCounts {
     /// Steps that wait for others.
     pub(crate) held_steps: usize,
     pub(crate) consents: usize,
+    pub(crate) figures: FigureCounts,
     /// Where they are not switched off.
     pub(super) alarms: Option<AlarmVitals>,
 }
@@ -66,12 +69,14 @@ impl Module {
             eprintln!("mop: what was known of tokens is of no use: {error}; it is learnt anew");
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
+        let figures = Figures::open(configuration, &state)?;
         let extractor = configuration.extractor(key, endpoints);
         let peers = Arc::new(Peers::read(state.peers().as_deref(), now));
         let alarms = AlarmKeeper::open(&configuration.alarms, node, &state)?;
         Ok(Self {
             analyst,
             funnel,
+            figures,
             rules,
             extractor,
             state,
@@ -81,6 +86,12 @@ impl Module {
             outcomes: Vec::new(),
             is_changed: false,
         })
+    }
+
+    /// As a part of a run: the run's name begins the identifiers of what is told at set times.
+    pub(crate) fn of_run(mut self, run: &str) -> Self {
+        self.figures.set_run(run);
+        self
     }
 
     /// What workers make calls with.
@@ -113,6 +124,8 @@ impl Module {
     pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
+        self.figures.finish(self.now, outlet.as_deref_mut());
+        self.figures.save_now(&self.state);
         self.alarms.finish(self.now, outlet);
         self.save();
     }
@@ -121,6 +134,7 @@ impl Module {
     pub(crate) fn finish_file(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
+        self.figures.finish(self.now, outlet.as_deref_mut());
         self.alarms.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
@@ -133,6 +147,7 @@ impl Module {
         {
             eprintln!("mop: who is at the other end of connections cannot be kept: {error}");
         }
+        self.figures.save(&self.state);
         self.alarms.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;
@@ -152,6 +167,7 @@ impl Module {
             funnel: self.funnel.counts().clone(),
             held_steps: self.funnel.held(),
             consents: self.funnel.consents(),
+            figures: self.figures.counts(self.now),
             alarms: self.alarms.vitals(),
         }
     }
@@ -166,7 +182,10 @@ impl Module {
                     }
                 }
                 Outcome::Signal(signal) => self.funnel.observe(&signal),
-                Outcome::Edge(edge) => self.alarms.observe(&edge),
+                Outcome::Edge(edge) => {
+                    self.figures.edge(&edge, outlet.as_deref_mut());
+                    self.alarms.observe(&edge);
+                }
                 // Counted by the analyst.
                 Outcome::Excluded { .. }
                 | Outcome::Hop { .. }
@@ -174,6 +193,7 @@ impl Module {
                 | Outcome::Unreportable { .. } => {}
             }
         }
+        self.figures.advance(self.now, outlet.as_deref_mut());
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
             if let Some(outlet) = outlet.as_deref_mut() {

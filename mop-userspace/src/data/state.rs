@@ -5,6 +5,7 @@
 //! folder/tokens   what the analyst learnt
 //! folder/funnel   consents
 //! folder/peers    who is at the other end of open connections
+//! folder/metrics  figures of the last days
 //! folder/alarms   what is usual, and which alarms are open
 //! ```
 //!
@@ -85,6 +86,16 @@ impl State {
         replace(&folder.join(PEERS), peers)
     }
 
+    pub(super) fn metrics(&self) -> Option<Vec<u8>> {
+        self.read(METRICS)
+    }
+
+    /// Keeps figures. Without a folder, nothing is kept.
+    pub(super) fn save_metrics(&self, metrics: &[u8]) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        replace(&folder.join(METRICS), metrics)
+    }
+
     /// Keeps both. Without a folder, nothing is kept.
     pub(super) fn save(&self, tokens: &[u8], funnel: &[u8]) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -139,6 +150,7 @@ const KEY: &str = "key";
 const TOKENS: &str = "tokens";
 const FUNNEL: &str = "funnel";
 const PEERS: &str = "peers";
+const METRICS: &str = "metrics";
 const ALARMS: &str = "alarms";
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ use mop_insight::data::{
 };
 use tokio::sync::oneshot;
 
-use super::{Module, Port, alarms::AlarmVitals, module::ModuleCounts, peers::Peers};
+use super::{
+    Module, Port, alarms::AlarmVitals, figures::Question, module::ModuleCounts, peers::Peers,
+};
 use crate::{
     failure::Failure,
     observe::spawn,
@@ -32,6 +34,8 @@ pub(crate) enum Message {
     Call(Box<Call>),
     /// A step that a program told, and where to say what became of it.
     Hook(Box<HookStep>, oneshot::Sender<Result<(), HookRefusal>>),
+    /// Figures that are asked for, and where to say them.
+    Figures(Box<Question>, oneshot::Sender<Option<serde_json::Value>>),
     /// Nothing comes any more.
     Stop,
 }
@@ -124,11 +128,15 @@ fn work(
                 // Whoever asked may be gone.
                 let _nobody = answer.send(module.hook(*step));
             }
+            Ok(Message::Figures(question, answer)) => {
+                let _nobody = answer.send(module.figures.answer(&question, Timestamp::now()));
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
         }
         if advanced.elapsed() >= ADVANCE_EVERY {
             advanced = Instant::now();
+            module.figures.lose(failed.load(Ordering::Relaxed));
             module.advance(Timestamp::now(), Some(outlet));
             outlet.flush();
             vitals.store(module.counts());
@@ -138,6 +146,7 @@ fn work(
             module.save();
         }
     }
+    module.advance(Timestamp::now(), Some(outlet));
     module.finish(Some(outlet));
     outlet.flush();
     vitals.store(module.counts());
@@ -149,7 +158,7 @@ impl DataVitals {
     }
 
     fn families(&self, dropped: u64) -> Vec<Family> {
-        let ModuleCounts { analyst, funnel, held_steps, consents, alarms } =
+        let ModuleCounts { analyst, funnel, held_steps, consents, figures, alarms } =
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let joins = &analyst.joins;
         let mut families = vec![
@@ -189,6 +198,7 @@ impl DataVitals {
                 .is(held_steps as u64),
             Family::gauge("mop_data_consents", "Consents that are remembered").is(consents as u64),
         ];
+        families.extend(figures.families());
         families.extend(alarms.iter().flat_map(AlarmVitals::families));
         families
     }

@@ -68,7 +68,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             let node = NodeSamples::of_file(&configuration);
             Module::open(data, State::beside(None), node, Timestamp::UNIX_EPOCH)
         })
-        .transpose()?;
+        .transpose()?
+        .map(|module| module.of_run(&run));
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),

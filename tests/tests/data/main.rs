@@ -3,6 +3,7 @@
 mod alarms;
 mod delivered;
 mod ecosystem;
+mod figures;
 mod journey;
 mod live;
 mod published;

@@ -14,8 +14,8 @@ use mop_wire::{
 };
 
 use crate::data::{
-    analyst::{Addresses, Analyst, AnalystSettings, Outcome},
-    call::{Ends, Extractor, ExtractorSettings, Observed},
+    analyst::{Addresses, Analyst, AnalystSettings, Edge, Outcome},
+    call::{Ends, Extractor, ExtractorSettings, Observed, SelfReport, StatusReport},
     digest::Key,
     endpoint::{EndpointFile, EndpointGroup, Group, PcmEndpoints},
     event::{prevalidate::prevalidate, rules::Exclusions},
@@ -25,6 +25,10 @@ use crate::data::{
         directory_id,
         forwarded::Format,
         tenants::{ClientTenant, ServerTenant, Tenants},
+    },
+    metrics::{
+        CheckOutcome, MAX_ENDPOINTS, Metrics, MetricsCheck, MetricsOptions, Period, Priorities,
+        View, figures::Downtime,
     },
     tokens::{DEFAULT_LIMIT, TokenStore},
 };
@@ -142,10 +146,35 @@ fn run(exchange: &Exchange) {
     check(analyst.counts().balances(), "the books do not balance");
     let mut reader = Reader::default();
     for outcome in outcomes {
+        if let Outcome::Edge(edge) = &outcome {
+            figures(edge);
+        }
         let Outcome::Event(event) = outcome else { continue };
         let text = serde_json::to_vec(&event.event).unwrap_or_default();
         let Ok(json) = reader.read(&text) else { panic!("an event is no JSON") };
         check(prevalidate(json.root(), &endpoints).is_empty(), "an event breaks a rule");
+    }
+}
+
+/// What a call adds to figures, and what its answer says of them, stays within what is published.
+fn figures(edge: &Edge) {
+    let Ok(priorities) = Priorities::published() else { panic!("no priorities") };
+    let mut metrics = Metrics::new(MetricsOptions::default());
+    if let Some(check_of_answer) = metrics.edge(edge, &priorities, View::Every) {
+        let MetricsCheck { outcome, differences, .. } = &check_of_answer;
+        check(*outcome != CheckOutcome::Different, "one call differs from a whole day");
+        check(differences.is_empty(), "a difference of nothing");
+    }
+    if let Some(SelfReport::Status(StatusReport::PartialFailure(named))) = &edge.report {
+        check(named.len() <= MAX_ENDPOINTS, "more endpoints than are kept");
+        check(named.iter().all(|name| name.len() <= 256), "a name that is too long");
+    }
+    for organisation in metrics.organisations() {
+        let Some(data) = metrics.data(organisation, edge.at, Period::All) else {
+            panic!("an organisation without figures");
+        };
+        let Downtime { general_downtime, scheduled_outage, .. } = data.availability.downtime;
+        check(general_downtime + scheduled_outage <= 30, "more than a slot of one call");
     }
 }
 

@@ -310,7 +310,7 @@ impl Analyst {
             self.counts.flow += 1;
             return;
         }
-        outcomes.push(Outcome::Edge(Box::new(Edge::of(&call, &parties))));
+        outcomes.push(Outcome::Edge(Box::new(Edge::of(&mut call, &parties))));
         let endpoint = match &call.endpoint {
             Ok(endpoint) => endpoint,
             Err(why) => {

@@ -12,6 +12,7 @@ mod extract;
 mod flow;
 mod identity;
 mod redirect;
+mod self_report;
 mod token_endpoint;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -19,8 +20,9 @@ use std::{net::SocketAddr, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::Role;
 
-pub use self::extract::{
-    DEFAULT_SHORTEST_TIME_OUT_MS, Extractor, ExtractorSettings, Observed, Passed,
+pub use self::{
+    extract::{DEFAULT_SHORTEST_TIME_OUT_MS, Extractor, ExtractorSettings, Observed, Passed},
+    self_report::{PublishedFigures, SelfReport, StatusReport},
 };
 use super::{
     consent::ConsentId,
@@ -81,6 +83,8 @@ pub struct Call {
     pub acts: Vec<Act>,
     /// When.
     pub acts_at: Timestamp,
+    /// What the server said of its own operation.
+    pub report: Option<SelfReport>,
     /// Both ends of its connection.
     pub ends: Ends,
     /// The observed process.

@@ -10,6 +10,7 @@
 //! with the list itself, so that the report has the list's words.
 
 pub mod source;
+mod unlisted;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+pub use self::unlisted::unlisted_path;
 use super::consent::ConsentId;
 
 /// The list, ready to be searched.

@@ -57,3 +57,28 @@ fn an_announced_outage_takes_back_what_failed_in_its_slot() {
     assert_eq!((figures.general_downtime, figures.scheduled_outage), (0, 30));
     assert_eq!(figures.endpoints[0].partial_downtime, 0);
 }
+
+#[test]
+fn an_endpoint_that_is_named_is_down_and_no_other() {
+    let address = format!("https://api.seguradora.com.br{AUTO}");
+    for (name, expected) in [
+        (address.as_str(), [30, 0]),
+        ("/open-insurance/insurance-auto/v2", [30, 0]),
+        ("consents", [0, 30]),
+        // Never called, half of a segment, too long to be kept.
+        ("https://api.seguradora.com.br/open-insurance/channels/v1/branches", [0, 0]),
+        ("/open-insurance/insurance-aut", [0, 0]),
+        ("", [0, 0]),
+    ] {
+        let mut metrics = Metrics::new(options());
+        metrics.observe(&call(DAY, AUTO, 200, 10));
+        metrics.observe(&call(DAY, CONSENTS, 200, 10));
+        let named = [name.to_owned()];
+        metrics.poll(&poll(DAY + 1, PollAnswer::PartialFailure(&named)));
+        let figures = data(&metrics, DAY + 59, Period::Current).availability.downtime;
+        assert_eq!(figures.general_downtime, 30, "{name}");
+        let partial = [AUTO, CONSENTS]
+            .map(|url| figures.endpoints.iter().find(|it| it.url == url).unwrap().partial_downtime);
+        assert_eq!(partial, expected, "{name}");
+    }
+}

@@ -6,6 +6,7 @@
 mod published;
 
 mod availability;
+mod check;
 mod documents;
 mod figures;
 

@@ -42,6 +42,19 @@ impl Bodies {
         made
     }
 
+    /// A body without its content coding, if that has at most so many bytes; `None` when it cannot be
+    /// read.
+    pub(super) fn bytes<'b>(
+        &mut self,
+        headers: &Headers,
+        body: &'b Body,
+        max_bytes: usize,
+    ) -> Option<Cow<'b, [u8]>> {
+        let bytes = plain(headers, body).filter(|bytes| bytes.len() <= max_bytes);
+        self.is_unread |= bytes.is_none();
+        bytes
+    }
+
     /// What a function makes of the claims of a signed token (RFC 7519), whose signature is not
     /// checked; `None` when it is opaque or encrypted. Nothing is counted: opaque is ordinary.
     pub(super) fn claims<R>(

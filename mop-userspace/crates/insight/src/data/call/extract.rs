@@ -11,7 +11,9 @@ use super::{
     acts::{self, Found},
     body::Bodies,
     flow::{Flow, Step},
-    identity, later, token_endpoint,
+    identity, later,
+    self_report::{self, Known},
+    token_endpoint,
 };
 use crate::data::{
     consent_join::JoinedBy,
@@ -112,6 +114,15 @@ impl Extractor {
             Ok(found) => acts::read(exchange, &found.endpoint, method, &mut self.bodies),
             Err(_) => Found::default(),
         };
+        let report = match &found {
+            Err(NotListed::Unlisted) => {
+                let span = is_span_exact.then_some(span);
+                let connection_end_ns = observed.connection_end_ns;
+                let known = Known { method, span, connection_end_ns };
+                self_report::read(exchange, known, &mut self.bodies)
+            }
+            _ => None,
+        };
         let flow = flow.unwrap_or_else(|| Flow::of(exchange.role));
         let by_path = found.as_ref().ok().and_then(|found| found.consent.clone());
         let by_body = act.consent.or(flow.consent);
@@ -161,6 +172,7 @@ impl Extractor {
             lesson: flow.lesson,
             acts,
             acts_at: if flow.at_start { observed.start } else { end },
+            report,
             ends: observed.ends,
             process: observed.process,
             exclusion: settings.exclusions.of(

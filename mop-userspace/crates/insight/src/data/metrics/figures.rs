@@ -110,6 +110,9 @@ pub enum FiguresError {
     /// Not of the form of the document.
     #[error("the published figures are not of the form of admin_metrics 1.3.0")]
     Form(#[source] serde_json::Error),
+    /// More endpoints than [`MAX_PUBLISHED_ENDPOINTS`].
+    #[error("the published figures are of more than {MAX_PUBLISHED_ENDPOINTS} endpoints")]
+    Endpoints,
     /// More than [`MAX_FIGURES_BYTES`].
     #[error("the published figures are longer than {MAX_FIGURES_BYTES} bytes")]
     TooLong,
@@ -126,6 +129,10 @@ impl MetricsData {
             return Err(FiguresError::TooLong);
         }
         let Response { data } = serde_json::from_slice(bytes).map_err(FiguresError::Form)?;
+        let Availability { uptime, downtime } = &data.availability;
+        if uptime.endpoints.len().max(downtime.endpoints.len()) > MAX_PUBLISHED_ENDPOINTS {
+            return Err(FiguresError::Endpoints);
+        }
         Ok(data)
     }
 }
@@ -153,6 +160,8 @@ pub(super) fn millionths(rate: &str) -> Option<u64> {
 const MILLION: u128 = 1_000_000;
 /// 512 endpoints, each twice, with addresses of 300 characters.
 pub const MAX_FIGURES_BYTES: usize = 512 * 1024;
+/// Four times as many as there are: each of ours is looked for among them.
+pub const MAX_PUBLISHED_ENDPOINTS: usize = 2048;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! ```text
 //! CallFigures ─┐                                    ┌─> MetricsData    the body's `data`
 //! StatusPoll  ─┴─> one Tenant an organisation, by day ─> MetricsRecord  with levels of service
+//! what it publishes ─────────────────────────────────> MetricsCheck   where they differ
 //! ```
 //!
 //! What each figure means, where its document is silent:
@@ -23,13 +24,18 @@
 //! Each call costs a few look-ups. Memory: [`MAX_ORGANISATIONS`] organisations of
 //! [`MAX_ENDPOINTS`] endpoints and eight days, half a megabyte each.
 
+pub mod check;
 pub mod compare;
 mod day;
+mod feed;
 pub mod figures;
 pub mod histogram;
 pub mod priority;
 pub mod record;
+mod snapshot;
 mod tenant;
+pub mod totals;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -37,13 +43,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::{check::Ours, priority::LevelLimit, tenant::Tenant, watch::Watch};
 pub use self::{
+    check::{CheckOutcome, MetricsCheck, Published, View},
     day::DayBoundary,
     figures::MetricsData,
     priority::{Priorities, Priority, PriorityClass, ServiceLevel},
     record::MetricsRecord,
+    snapshot::{MetricsSnapshot, MetricsSnapshotError, SNAPSHOT_VERSION},
+    totals::{OrganisationTotals, Totals},
 };
-use self::{priority::LevelLimit, tenant::Tenant};
 
 /// What one call adds to the figures of the organisation that was called. A call that this node made
 /// is none of its own organisation's: only those seen in the role of the server belong here.
@@ -128,42 +137,40 @@ pub struct MetricsOptions {
 pub struct Metrics {
     options: MetricsOptions,
     tenants: BTreeMap<String, Tenant>,
+    /// Since the process began; of the same organisations.
+    totals: BTreeMap<String, Totals>,
+    watch: Watch,
     /// Calls and polls of organisations beyond [`MAX_ORGANISATIONS`].
     beyond: u64,
-}
-
-/// The state as it outlives a restart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricsSnapshot {
-    version: u32,
-    boundary: DayBoundary,
-    tenants: BTreeMap<String, Tenant>,
-    beyond: u64,
-}
-
-/// Why a snapshot cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum MetricsSnapshotError {
-    /// Not of the form of a snapshot.
-    #[error("the state of the metrics cannot be read")]
-    Form(#[source] serde_json::Error),
-    /// Written by another version.
-    #[error("the state of the metrics is of version {0}, not {SNAPSHOT_VERSION}")]
-    Version(u32),
-    /// Its days begin elsewhere than the options say.
-    #[error("the state of the metrics has days that begin at another hour")]
-    Boundary,
-    /// More than is kept.
-    #[error("the state of the metrics contradicts the limits under which it is written")]
-    Limits,
 }
 
 impl Metrics {
     /// Begins without figures.
     #[must_use]
     pub fn new(options: MetricsOptions) -> Self {
-        Self { options, tenants: BTreeMap::new(), beyond: 0 }
+        Self {
+            options,
+            tenants: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            watch: Watch::default(),
+            beyond: 0,
+        }
+    }
+
+    /// The organisations were watched until now, whether or not they were called.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.watch.through(now.as_second(), self.options.boundary);
+    }
+
+    /// Forgets all other organisations.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.tenants.retain(|organisation, _| is_kept(organisation));
+        self.totals.retain(|organisation, _| is_kept(organisation));
+    }
+
+    /// Calls were seen and given up: figures of the day lack them.
+    pub fn lose(&mut self, calls: u64) {
+        self.watch.lose(calls, self.options.boundary);
     }
 
     /// Counts a call.
@@ -172,19 +179,25 @@ impl Metrics {
             self.options.levels.iter().find(|it| it.level == level).map(|it| it.p95_milliseconds)
         });
         let (boundary, outages) = (self.options.boundary, self.options.outages);
-        match self.tenant(call.organisation) {
-            Some(tenant) => tenant.observe(call, limit, boundary, outages),
-            None => self.beyond += 1,
-        }
+        self.advance(call.at);
+        let Some(tenant) = self.tenant(call.organisation) else {
+            self.beyond += 1;
+            return;
+        };
+        tenant.observe(call, limit, boundary, outages);
+        self.total(call.organisation, |totals| totals.add(call, limit));
     }
 
     /// Counts a poll.
     pub fn poll(&mut self, poll: &StatusPoll<'_>) {
         let boundary = self.options.boundary;
-        match self.tenant(poll.organisation) {
-            Some(tenant) => tenant.poll(poll.at.as_second(), poll.answer, boundary),
-            None => self.beyond += 1,
-        }
+        self.advance(poll.at);
+        let Some(tenant) = self.tenant(poll.organisation) else {
+            self.beyond += 1;
+            return;
+        };
+        tenant.poll(poll.at.as_second(), poll.answer, boundary);
+        self.total(poll.organisation, |totals| totals.polls += 1);
     }
 
     /// Organisations that were called.
@@ -203,7 +216,49 @@ impl Metrics {
     #[must_use]
     pub fn data(&self, organisation: &str, now: Timestamp, period: Period) -> Option<MetricsData> {
         let tenant = self.tenants.get(organisation)?;
-        Some(tenant.data(now.as_second(), period, self.options.boundary))
+        Some(tenant.data(now.as_second(), period, self.options.boundary, &self.watch))
+    }
+
+    /// Holds what an organisation published against ours.
+    #[must_use]
+    pub fn check(&self, organisation: &str, published: &Published<'_>, view: View) -> MetricsCheck {
+        let boundary = self.options.boundary;
+        let period = published.period.unwrap_or(Period::All);
+        let tenant = self.tenants.get(organisation);
+        let today = boundary.day_of(published.at.as_second());
+        let mut whole = [false; 8];
+        for (day, whole) in (0..=today).rev().zip(&mut whole) {
+            let is_known = tenant.is_some_and(|it| it.is_known_since(boundary.begin_of(day)));
+            *whole = is_known && self.watch.is_whole(day, boundary);
+        }
+        let days = tenant.into_iter().flat_map(|it| it.days(today, period));
+        let ours = Ours {
+            organisation,
+            boundary,
+            view,
+            data: self.data(organisation, published.at, period),
+            whole,
+            polls: days.map(|day| day.polls).sum(),
+        };
+        MetricsCheck::new(&ours, published)
+    }
+
+    /// Counts of all organisations since the process began, and today's outages.
+    #[must_use]
+    pub fn totals(&self, now: Timestamp) -> Vec<OrganisationTotals> {
+        let today = self.options.boundary.day_of(now.as_second());
+        self.tenants
+            .iter()
+            .map(|(organisation, tenant)| {
+                let day = tenant.days(today, Period::Current).next();
+                OrganisationTotals {
+                    organisation: organisation.clone(),
+                    totals: self.totals.get(organisation).copied().unwrap_or_default(),
+                    down_seconds: day.map_or(0, |day| day.general.seconds()),
+                    scheduled_seconds: day.map_or(0, |day| day.scheduled.seconds()),
+                }
+            })
+            .collect()
     }
 
     /// The whole body of the answer. `address` is that of the request
@@ -234,36 +289,22 @@ impl Metrics {
     ) -> Option<MetricsRecord> {
         let tenant = self.tenants.get(organisation)?;
         let data = self.data(organisation, now, period)?;
-        Some(MetricsRecord::new(organisation, now, period, &self.options, tenant, data))
+        Some(MetricsRecord::new(
+            organisation,
+            now,
+            period,
+            &self.options,
+            (tenant, &self.watch),
+            data,
+        ))
     }
 
-    /// The state.
-    #[must_use]
-    pub fn snapshot(&self) -> MetricsSnapshot {
-        MetricsSnapshot {
-            version: SNAPSHOT_VERSION,
-            boundary: self.options.boundary,
-            tenants: self.tenants.clone(),
-            beyond: self.beyond,
+    /// Counts for an organisation that is known.
+    fn total(&mut self, organisation: &str, count: impl FnOnce(&mut Totals)) {
+        match self.totals.get_mut(organisation) {
+            Some(totals) => count(totals),
+            None => count(self.totals.entry(organisation.to_owned()).or_default()),
         }
-    }
-
-    /// Goes on from a state.
-    pub fn restore(
-        options: MetricsOptions,
-        snapshot: MetricsSnapshot,
-    ) -> Result<Self, MetricsSnapshotError> {
-        let MetricsSnapshot { version, boundary, tenants, beyond } = snapshot;
-        if version != SNAPSHOT_VERSION {
-            return Err(MetricsSnapshotError::Version(version));
-        }
-        if boundary != options.boundary {
-            return Err(MetricsSnapshotError::Boundary);
-        }
-        if tenants.len() > MAX_ORGANISATIONS || !tenants.values().all(Tenant::is_sound) {
-            return Err(MetricsSnapshotError::Limits);
-        }
-        Ok(Self { options, tenants, beyond })
     }
 
     fn tenant(&mut self, organisation: &str) -> Option<&mut Tenant> {
@@ -278,23 +319,9 @@ impl Metrics {
     }
 }
 
-impl MetricsSnapshot {
-    /// Reads what [`Self::write`] wrote.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MetricsSnapshotError> {
-        serde_json::from_slice(bytes).map_err(MetricsSnapshotError::Form)
-    }
-
-    /// As JSON.
-    pub fn write(&self) -> Result<Vec<u8>, MetricsSnapshotError> {
-        serde_json::to_vec(self).map_err(MetricsSnapshotError::Form)
-    }
-}
-
 /// A supplier hosts tens of participants on one cluster; the ecosystem has about 56.
 pub const MAX_ORGANISATIONS: usize = 64;
 /// The platform's own list has 328 templates.
 pub const MAX_ENDPOINTS: usize = 512;
 /// Identifiers of the directory have 36.
 const MAX_ORGANISATION_BYTES: usize = 64;
-/// Version of the snapshot's form.
-pub const SNAPSHOT_VERSION: u32 = 1;

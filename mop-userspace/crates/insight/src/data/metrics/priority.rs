@@ -91,11 +91,32 @@ impl PriorityClass {
     /// All, in the order of the document.
     pub const ALL: [Self; 4] =
         [Self::Unauthenticated, Self::HighPriority, Self::MediumPriority, Self::Unattended];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::HighPriority => "high_priority",
+            Self::MediumPriority => "medium_priority",
+            Self::Unattended => "unattended",
+        }
+    }
 }
 
 impl ServiceLevel {
     /// All.
     pub const ALL: [Self; 3] = [Self::High, Self::Medium, Self::Administrative];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Administrative => "administrative",
+        }
+    }
 }
 
 impl Priorities {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     MetricsOptions, Period, day::DayBoundary, figures::MetricsData, histogram::Histogram,
-    priority::ServiceLevel, tenant::Tenant,
+    priority::ServiceLevel, tenant::Tenant, watch::Watch,
 };
 
 /// Figures of an organisation. Its schema is `rules/schemas/data.metrics.schema.json`.
@@ -69,7 +69,7 @@ impl MetricsRecord {
         now: Timestamp,
         period: Period,
         options: &MetricsOptions,
-        tenant: &Tenant,
+        (tenant, watch): (&Tenant, &Watch),
         data: MetricsData,
     ) -> Self {
         let boundary = options.boundary;
@@ -96,7 +96,9 @@ impl MetricsRecord {
         });
         let days = || tenant.days(today, period);
         let coverage = Coverage {
-            observed_seconds: days().map(|it| tenant.observed_seconds(it.day, now, boundary)).sum(),
+            observed_seconds: days()
+                .map(|it| tenant.observed_seconds(it.day, now, boundary, watch))
+                .sum(),
             polls: days().map(|it| it.polls).sum(),
             late: tenant.late(),
         };

@@ -12,8 +12,9 @@ use super::{
         Uptime, rate,
     },
     priority::PriorityClass,
+    watch::Watch,
 };
-use crate::data::funnel::event::whole_seconds;
+use crate::data::{endpoint::regulated_path, funnel::event::whole_seconds};
 
 /// One organisation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,15 +97,21 @@ impl Tenant {
         }
         day.general.mark(slot);
         let is_named = |url: &str| named.iter().any(|name| is_part_of(name, url));
-        let any = self.endpoints.keys().any(|url| is_named(url));
         for (url, days) in &mut self.endpoints {
-            if !any || is_named(url) {
+            // One that is named and was never called is none of the others.
+            if named.is_empty() || is_named(url) {
                 mark(days, number, slot);
             }
         }
     }
 
-    pub(super) fn data(&self, now: i64, period: Period, boundary: DayBoundary) -> MetricsData {
+    pub(super) fn data(
+        &self,
+        now: i64,
+        period: Period,
+        boundary: DayBoundary,
+        watch: &Watch,
+    ) -> MetricsData {
         let today = boundary.day_of(now);
         let class = |position: usize, figure: fn(&super::day::ClassFigures) -> u64| {
             self.figures(today, period, |day| day.classes.get(position).map_or(0, figure))
@@ -117,11 +124,11 @@ impl Tenant {
         };
         MetricsData {
             request_time: whole_seconds(now).unwrap_or_default(),
-            availability: self.availability(now, period, boundary),
+            availability: self.availability(now, period, boundary, watch),
             invocations: by_class(|it| it.invocations),
             average_response: by_class(super::day::ClassFigures::mean_milliseconds),
             average_tps: self.figures(today, period, |day| {
-                let seconds = self.observed_seconds(day.day, now, boundary);
+                let seconds = self.observed_seconds(day.day, now, boundary, watch);
                 (day.calls() + seconds / 2).checked_div(seconds).unwrap_or(0)
             }),
             peak_tps: self.figures(today, period, |day| day.peak),
@@ -144,11 +151,22 @@ impl Tenant {
     }
 
     /// Seconds of a day that were observed so far.
-    pub(super) fn observed_seconds(&self, day: i64, now: i64, boundary: DayBoundary) -> u64 {
+    pub(super) fn observed_seconds(
+        &self,
+        day: i64,
+        now: i64,
+        boundary: DayBoundary,
+        watch: &Watch,
+    ) -> u64 {
         let Some(begun) = self.begun else { return 0 };
         let begin = boundary.begin_of(day).max(begun);
         let end = boundary.begin_of(day).saturating_add(DAY_SECONDS).min(now.saturating_add(1));
-        u64::try_from(end - begin).unwrap_or(0)
+        u64::try_from(end - begin).unwrap_or(0).saturating_sub(watch.missed_seconds(day))
+    }
+
+    /// Whether it was called or polled before or at a second.
+    pub(super) fn is_known_since(&self, second: i64) -> bool {
+        self.begun.is_some_and(|begun| begun <= second)
     }
 
     /// Whether it is one that this module can have made.
@@ -163,11 +181,17 @@ impl Tenant {
             && self.seconds.len() <= SECONDS
     }
 
-    fn availability(&self, now: i64, period: Period, boundary: DayBoundary) -> Availability {
+    fn availability(
+        &self,
+        now: i64,
+        period: Period,
+        boundary: DayBoundary,
+        watch: &Watch,
+    ) -> Availability {
         let today = boundary.day_of(now);
         let days: Vec<&Day> = self.days(today, period).collect();
         let observed: u64 =
-            days.iter().map(|it| self.observed_seconds(it.day, now, boundary)).sum();
+            days.iter().map(|it| self.observed_seconds(it.day, now, boundary, watch)).sum();
         let scheduled: u64 = days.iter().map(|it| it.scheduled.seconds()).sum();
         let whole = observed.saturating_sub(scheduled);
         // A slot at the edge of what was observed may be longer than what was observed of it.
@@ -289,11 +313,13 @@ fn slot_of(second: i64, boundary: DayBoundary) -> u16 {
     u16::try_from(of_day / SLOT_SECONDS as i64).unwrap_or(0)
 }
 
-/// Whether a name of `unavailableEndpoints` means an endpoint: it is its path, a beginning of it,
-/// or one of its segments (the document's example is `electronic-channels`).
+/// Whether a name of `unavailableEndpoints` means an endpoint: it is its path, the first segments of it,
+/// or one of its segments. The document's examples are an address and `electronic-channels`.
 fn is_part_of(name: &str, url: &str) -> bool {
-    let name = name.trim_end_matches('/');
-    !name.is_empty() && (url.starts_with(name) || url.split('/').any(|segment| segment == name))
+    let name = regulated_path(name).unwrap_or(name).trim_end_matches('/');
+    let is_beginning =
+        url.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    !name.is_empty() && (is_beginning || url.split('/').any(|segment| segment == name))
 }
 
 /// `previousDays` has at most seven.
