@@ -24,7 +24,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Deadline, HookSocket, Module, State},
+    data::{self, Deadline, HookSocket, Module, NodeSamples, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -83,7 +83,8 @@ fn observe(
     let data = data
         .map(|data| {
             let state = State::beside(configuration.outbox.folder.as_deref());
-            let module = Module::open(data, state, Timestamp::now())?.of_run(&run);
+            let node = NodeSamples::live(configuration, &vitals);
+            let module = Module::open(data, state, node, Timestamp::now())?.of_run(&run);
             let module = module.counting(Forwarding::made(forwarding.as_ref()));
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))

@@ -71,6 +71,20 @@ fn values_without_sense_are_said_with_their_place() {
 }
 
 #[test]
+fn alarms_are_on_and_their_signals_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mop.toml");
+    let section = "[data.alarms]\nsilenced = [\"errors\", \"outbox_full\"]\nwindow = \"2m\"\n";
+    fs::write(&file, section).expect("writable");
+    let alarms = sourced(Some(&file), &[]).expect("right").configuration.data.expect("data").alarms;
+    assert!(alarms.enabled && alarms.silenced.len() == 2, "{alarms:?}");
+    let unknown = problems("[data.alarms]\nsilenced = [\"latencies\"]\n");
+    assert!(unknown.len() == 1 && unknown[0].contains("did you mean `latency`?"), "{unknown:?}");
+    let short = problems("[data.alarms]\nwindow = \"1s\"\n");
+    assert!(short.len() == 1 && short[0].contains("mop.toml:2: "), "{short:?}");
+}
+
+#[test]
 fn errors_of_syntax_are_placed_and_do_not_quote_the_file() {
     let problems = problems("[node]\nname = \"hidden\n");
     assert!(problems.iter().any(|problem| problem.contains("mop.toml:2: ")), "{problems:#?}");

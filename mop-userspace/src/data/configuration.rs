@@ -19,6 +19,7 @@ use mop_insight::data::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::alarms::AlarmsSection;
 use super::figures::MetricsSection;
 use crate::{configuration::Problem, failure::Failure};
 
@@ -39,6 +40,8 @@ pub(crate) struct DataConfiguration {
     pub(crate) funnel: FunnelSection,
     /// Operational metrics.
     pub(crate) metrics: MetricsSection,
+    /// What is watched, and told when it is unlike itself.
+    pub(crate) alarms: AlarmsSection,
     /// File with the bearer token of `POST /v1/hooks/funnel`; without it there is no such path.
     pub(crate) hook_token_file: Option<PathBuf>,
     /// Unix socket on which the same path is served without a token.
@@ -157,6 +160,7 @@ impl DataConfiguration {
         if ranges(&self.exclude.addresses).is_none() {
             wrong("data.exclude.addresses".to_owned(), NO_RANGE);
         }
+        self.alarms.check(problems);
     }
 
     /// What workers work with.

@@ -8,6 +8,7 @@
 //!
 //! Only digests of tokens and codes are in a call, so the queue and the state on disk hold none.
 
+mod alarms;
 mod commands;
 mod configuration;
 mod deadline;
@@ -25,6 +26,7 @@ pub(crate) mod tally;
 mod thread;
 
 pub(crate) use self::{
+    alarms::NodeSamples,
     commands::{FunnelArguments, run},
     configuration::DataConfiguration,
     deadline::Deadline,

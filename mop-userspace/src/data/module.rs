@@ -14,7 +14,9 @@ use mop_insight::data::{
 };
 
 use super::{
-    DataConfiguration, SharedMade, State, configuration,
+    DataConfiguration, NodeSamples, SharedMade, State,
+    alarms::{AlarmKeeper, AlarmVitals},
+    configuration,
     directory::{DirectoryCounts, DirectoryWatch},
     figures::{FigureCounts, Figures},
     peers::Peers,
@@ -33,6 +35,7 @@ pub(crate) struct Module {
     directory: DirectoryWatch,
     /// What became of calls, for the report.
     made: SharedMade,
+    alarms: AlarmKeeper,
     /// The latest time that it was told.
     now: Timestamp,
     outcomes: Vec<Outcome>,
@@ -48,6 +51,8 @@ pub(crate) struct ModuleCounts {
     pub(crate) held_steps: usize,
     pub(crate) consents: usize,
     pub(crate) figures: FigureCounts,
+    /// Where they are not switched off.
+    pub(super) alarms: Option<AlarmVitals>,
 }
 
 impl Module {
@@ -55,6 +60,7 @@ impl Module {
     pub(crate) fn open(
         configuration: &DataConfiguration,
         state: State,
+        node: NodeSamples,
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let (endpoints, rules) = configuration::rules()?;
@@ -71,6 +77,7 @@ impl Module {
         let figures = Figures::open(configuration, &state)?;
         let extractor = configuration.extractor(key, endpoints);
         let peers = Arc::new(Peers::read(state.peers().as_deref(), now));
+        let alarms = AlarmKeeper::open(&configuration.alarms, node, &state)?;
         Ok(Self {
             analyst,
             funnel,
@@ -81,6 +88,7 @@ impl Module {
             peers,
             directory,
             made: SharedMade::default(),
+            alarms,
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
             is_changed: false,
@@ -139,8 +147,9 @@ impl Module {
     pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
-        self.figures.finish(self.now, outlet);
+        self.figures.finish(self.now, outlet.as_deref_mut());
         self.figures.save_now(&self.state);
+        self.alarms.finish(self.now, outlet);
         self.save();
         self.made.write(Timestamp::now());
     }
@@ -150,6 +159,7 @@ impl Module {
         self.analyst.finish(&mut self.outcomes);
         self.give(outlet.as_deref_mut());
         self.figures.finish(self.now, outlet.as_deref_mut());
+        self.alarms.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
         self.made.write(Timestamp::now());
@@ -164,6 +174,7 @@ impl Module {
         }
         self.figures.save(&self.state);
         self.made.lock().keep(Timestamp::now());
+        self.alarms.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;
         }
@@ -183,6 +194,7 @@ impl Module {
             held_steps: self.funnel.held(),
             consents: self.funnel.consents(),
             figures: self.figures.counts(self.now),
+            alarms: self.alarms.vitals(),
         }
     }
 
@@ -197,7 +209,10 @@ impl Module {
                     }
                 }
                 Outcome::Signal(signal) => self.funnel.observe(&signal),
-                Outcome::Edge(edge) => self.figures.edge(&edge, outlet.as_deref_mut()),
+                Outcome::Edge(edge) => {
+                    self.figures.edge(&edge, outlet.as_deref_mut());
+                    self.alarms.observe(&edge);
+                }
                 // Counted by the analyst.
                 Outcome::Excluded { .. }
                 | Outcome::Hop { .. }
@@ -213,6 +228,7 @@ impl Module {
                 outlet.push(&record);
             }
         }
+        self.alarms.advance(self.now, outlet);
     }
 }
 

@@ -6,6 +6,7 @@
 //! folder/funnel   consents
 //! folder/peers    who is at the other end of open connections
 //! folder/metrics  figures of the last days
+//! folder/alarms   what is usual, and which alarms are open
 //! ```
 //!
 //! Files are replaced as a whole, so that a crash leaves the old or the new one.
@@ -102,6 +103,16 @@ impl State {
         replace(&folder.join(FUNNEL), funnel)
     }
 
+    pub(super) fn alarms(&self) -> Option<Vec<u8>> {
+        self.read(ALARMS)
+    }
+
+    /// Keeps what alarms learnt. Without a folder, nothing is kept.
+    pub(super) fn save_alarms(&self, alarms: &[u8]) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        replace(&folder.join(ALARMS), alarms)
+    }
+
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.folder.as_ref()?.join(name);
         match fs::read(&path) {
@@ -140,6 +151,7 @@ const TOKENS: &str = "tokens";
 const FUNNEL: &str = "funnel";
 const PEERS: &str = "peers";
 const METRICS: &str = "metrics";
+const ALARMS: &str = "alarms";
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,9 @@ use mop_insight::data::{
 };
 use tokio::sync::oneshot;
 
-use super::{Module, Port, figures::Question, module::ModuleCounts, peers::Peers};
+use super::{
+    Module, Port, alarms::AlarmVitals, figures::Question, module::ModuleCounts, peers::Peers,
+};
 use crate::{
     failure::Failure,
     observe::spawn,
@@ -68,6 +70,8 @@ impl Running {
         let dropped = Arc::<AtomicU64>::default();
         let directory = module.directory_counts();
         vitals.add_families(move || directory.families());
+        // Whoever asks at once is told of every metric.
+        own.store(module.counts());
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
         let failed = Arc::clone(&dropped);
         vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
@@ -157,7 +161,7 @@ impl DataVitals {
     }
 
     fn families(&self, dropped: u64) -> Vec<Family> {
-        let ModuleCounts { analyst, funnel, held_steps, consents, figures } =
+        let ModuleCounts { analyst, funnel, held_steps, consents, figures, alarms } =
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let joins = &analyst.joins;
         let mut families = vec![
@@ -198,6 +202,7 @@ impl DataVitals {
             Family::gauge("mop_data_consents", "Consents that are remembered").is(consents as u64),
         ];
         families.extend(figures.families());
+        families.extend(alarms.iter().flat_map(AlarmVitals::families));
         families
     }
 }

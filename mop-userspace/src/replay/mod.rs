@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
-    data::{Module, Port, State},
+    data::{Module, NodeSamples, Port, State},
     failure::Failure,
     forwarding::Forwarding,
     observe::{self, RUN_ID_BYTES},
@@ -66,7 +66,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         // A file is a world of its own: nothing is known before it, and nothing kept after it, but
         // what it puts into the outbox counts as any other.
         .map(|data| {
-            let module = Module::open(data, State::beside(None), Timestamp::UNIX_EPOCH)?;
+            let node = NodeSamples::of_file(&configuration);
+            let module = Module::open(data, State::beside(None), node, Timestamp::UNIX_EPOCH)?;
             let module = module.of_run(&run);
             Ok::<_, Failure>(module.counting(Forwarding::made(forwarding.as_ref())))
         })

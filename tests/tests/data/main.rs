@@ -1,5 +1,6 @@
 //! The reports of the metrics platform, from calls.
 
+mod alarms;
 mod delivered;
 mod ecosystem;
 mod figures;

@@ -125,7 +125,9 @@ impl BurnRate {
         (rate > 0.0).then(|| left.max(0.0) * PERIOD as f64 / rate)
     }
 
-    fn sums(&self, time: i64, seconds: i64) -> (u64, u64) {
+    /// Bad calls and all in the last seconds before a time.
+    #[must_use]
+    pub fn sums(&self, time: i64, seconds: i64) -> (u64, u64) {
         if seconds <= HOUR {
             self.minutes.sums(time.div_euclid(MINUTE), seconds / MINUTE)
         } else if seconds <= 6 * HOUR {

@@ -114,6 +114,29 @@ impl<K: Clone + Eq + Hash> Watch<K> {
         self.order.values()
     }
 
+    /// Whether a key is watched.
+    pub fn contains(&self, key: &K) -> bool {
+        self.keys.contains_key(key)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many there may be.
+    #[must_use]
+    pub fn most_keys(&self) -> usize {
+        self.most_keys
+    }
+
     /// Keys that went because the table was full.
     #[must_use]
     pub fn evicted(&self) -> u64 {

@@ -152,6 +152,8 @@ pub struct ClientIdentity {
     pub organisation: String,
     /// Software statement; its absence is one of [`Gap`].
     pub software_statement: Option<String>,
+    /// End of the certificate.
+    pub not_after: Option<Timestamp>,
 }
 
 /// A token that a call carried.

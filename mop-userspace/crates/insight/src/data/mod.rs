@@ -4,12 +4,14 @@
 //! Exchange -> call (facts, signals) -> identity, consent join -> event   one transactional event a call
 //!                                                             -> funnel  steps of each consent
 //!                                                             -> metrics figures of the participant
+//!                                                             -> alarms  what is unlike itself
 //! ```
 //!
 //! Every worker has a [`call::Extractor`]; one thread owns an [`analyst::Analyst`], takes their calls
 //! in, and gets events for the outbox and signals for the funnel. What must not be kept is a keyed
 //! digest from the extractor on ([`digest`]).
 
+pub mod alarms;
 pub mod analyst;
 pub mod call;
 pub mod consent;

@@ -90,7 +90,7 @@ pub(crate) fn certificate() -> CertificateFacts {
             software_statement: Some(STATEMENT.into()),
             ..Subject::default()
         },
-        not_after: None,
+        not_after: Some("2027-01-31T12:00:00Z".parse().unwrap()),
         fingerprint: None,
     }
 }
@@ -309,7 +309,11 @@ pub(crate) fn signed(claims: &Value) -> String {
 }
 
 pub(crate) fn analyst() -> Analyst {
-    Analyst::new(AnalystSettings::new(Key::new([7; 32]), Arc::new(addresses())))
+    Analyst::new(analyst_settings())
+}
+
+pub(crate) fn analyst_settings() -> AnalystSettings {
+    AnalystSettings::new(Key::new([7; 32]), Arc::new(addresses()))
 }
 
 /// What an analyst makes of exchanges, in their order, and then no more come.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::rig::{Caller, Outbox};
 use crate::{
-    data::{DataConfiguration, Module, Port, Running, State, routes},
+    data::{DataConfiguration, Module, NodeSamples, Port, Running, State, routes},
     sinks::http::{Client, Reach},
     vitals::Vitals,
 };
@@ -108,7 +108,8 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
     let data = configuration("every = \"1s\"");
     let vitals = Vitals::new();
     let open = |run: &str| {
-        let module = Module::open(&data, outbox.state(), Timestamp::now()).expect("a module");
+        let module = Module::open(&data, outbox.state(), NodeSamples::default(), Timestamp::now())
+            .expect("a module");
         Running::start(module.of_run(run), outbox.outlet(), &vitals).expect("a thread")
     };
     let running = open("2a");
@@ -179,8 +180,12 @@ async fn calls_become_records_and_the_answer_of_the_listener_and_outlive_a_resta
 fn replayed(settings: &str, published: &Value) -> (Vec<Value>, Vec<Value>) {
     let both = ["data.metrics", "data.metrics_check"].map(|kind| {
         let outbox = Outbox::open();
-        let module =
-            Module::open(&configuration(settings), State::beside(None), Timestamp::UNIX_EPOCH);
+        let module = Module::open(
+            &configuration(settings),
+            State::beside(None),
+            NodeSamples::default(),
+            Timestamp::UNIX_EPOCH,
+        );
         let port = Port::here(module.expect("a module").of_run("2a"));
         let mut caller = Caller::new(port);
         let mut outlet = outbox.outlet();

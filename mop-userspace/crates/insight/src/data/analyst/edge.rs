@@ -35,6 +35,8 @@ pub struct Edge {
     pub report: Option<SelfReport>,
     /// Who called whom.
     pub parties: Parties,
+    /// End of the certificate that the client showed, or that was forwarded.
+    pub client_certificate_end: Option<Timestamp>,
 }
 
 impl Edge {
@@ -52,6 +54,7 @@ impl Edge {
             unlisted: unlisted_path(call.path.as_str()).filter(|_| call.endpoint.is_err()),
             report: call.report.take(),
             parties: parties.clone(),
+            client_certificate_end: call.client.as_ref().ok().and_then(|client| client.not_after),
         }
     }
 

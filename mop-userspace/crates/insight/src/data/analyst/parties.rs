@@ -31,7 +31,9 @@ impl Addresses {
         // client of the call's consent.
         let is_own = call.side == Role::Client;
         match &call.client {
-            Ok(ClientIdentity { organisation, software_statement }) if call.role == call.side => {
+            Ok(ClientIdentity { organisation, software_statement, .. })
+                if call.role == call.side =>
+            {
                 parties.client_organisation = Some(organisation.clone());
                 parties.client_software_statement.clone_from(software_statement);
                 software_statement.is_none().then_some(Gap::SoftwareStatementAbsent)

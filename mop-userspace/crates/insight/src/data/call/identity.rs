@@ -40,5 +40,6 @@ fn identity(facts: &CertificateFacts) -> Result<ClientIdentity, Gap> {
     Ok(ClientIdentity {
         organisation,
         software_statement: facts.subject.software_statement.clone(),
+        not_after: facts.not_after,
     })
 }
