@@ -9,7 +9,7 @@ use crate::{
     anomalies::AnomaliesArguments,
     configuration::{Configuration, ConfigurationArguments, Given, commands::ConfigArguments},
     contracts::ContractsArguments,
-    data::FunnelArguments,
+    data::{FunnelArguments, PlatformReportArguments},
     failure::Failure,
     forward::ForwardArguments,
     hub::HubArguments,
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Ledger(LedgerArguments),
     /// Explain the funnel of a consent, as it is reported to the metrics platform.
     Funnel(FunnelArguments),
+    /// Account for what is owed to the metrics platform, or check it before it is sent.
+    Report(PlatformReportArguments),
     /// Take records from the broker into PostgreSQL. Needs no privileges.
     Hub(HubArguments),
     /// Say what this kernel, this node and its processes allow.

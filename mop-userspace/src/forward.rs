@@ -10,12 +10,14 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use jiff::Timestamp;
 use mop_outbox::{Admission, Draft, Lane};
 use serde::Deserialize;
 
 use crate::{
     admin::Admin,
     configuration::{Configuration, ConfigurationArguments},
+    data::SharedMade,
     failure::Failure,
     forwarding::Forwarding,
     observe::spawn,
@@ -73,18 +75,21 @@ pub(crate) fn run(arguments: &ForwardArguments) -> Result<ExitCode, Failure> {
     spawn("mop-input", move || read(&lines))?;
     let mut refused_lines = 0;
     let mut acknowledgements = Acknowledgements::new(arguments.acknowledge);
+    // Events that were made elsewhere are owed as those of this node are.
+    let made = Forwarding::made(Some(&forwarding));
     let is_stopped = || stop.is_requested();
     let read = loop {
         if is_stopped() {
             break Ok(());
         }
-        match take(&incoming, &mut spool, &mut acknowledgements, &mut refused_lines) {
+        match take(&incoming, &mut spool, &mut acknowledgements, &made, &mut refused_lines) {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(failure) => break Err(failure),
         }
     };
     spool.commit();
+    made.write(Timestamp::now());
     acknowledgements.print(&spool);
     let is_drained = forwarding.drain(&mut spool, arguments.drain_for, is_stopped);
     let vitals = Arc::clone(&forwarding.vitals);
@@ -112,6 +117,7 @@ fn take(
     incoming: &Receiver<io::Result<Vec<u8>>>,
     spool: &mut Spool,
     acknowledgements: &mut Acknowledgements,
+    made: &SharedMade,
     refused_lines: &mut u64,
 ) -> Result<bool, Failure> {
     let wait = spool.tend().min(LOOK_EVERY);
@@ -131,6 +137,7 @@ fn take(
                 let lane = lane_of(&head);
                 let draft = Draft { lane, kind: &head.kind, id: &head.id, payload };
                 if let Admission::Accepted { sequence } = spool.append(draft, unix_ms()) {
+                    made.lock().forwarded(&head.kind, &head.id, payload);
                     acknowledgements.expect(lane, sequence, head.id);
                 }
             }

@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     configuration::Configuration,
+    data::tally::{self, Made, SharedMade},
     failure::Failure,
     ledger::CaptureAccount,
     official::message::{OfficialMessages, OfficialSource},
@@ -24,6 +27,8 @@ pub(crate) struct Forwarding {
     forwarder: Option<Forwarder>,
     pub(crate) vitals: Arc<SpoolVitals>,
     official: Option<Arc<OfficialSource>>,
+    /// What became of calls, for the report.
+    made: SharedMade,
 }
 
 impl Forwarding {
@@ -34,7 +39,9 @@ impl Forwarding {
         dropped: Arc<Dropped>,
         vitals: &Arc<Vitals>,
     ) -> Result<Option<(Spool, Self)>, Failure> {
-        let Configured { sinks, official, metrics } = Configured::new(configuration, vitals)?;
+        let made = SharedMade::default();
+        let Configured { sinks, official, metrics } =
+            Configured::new(configuration, vitals, &made)?;
         if configuration.outbox.folder.is_none() && sinks.is_empty() {
             return Ok(None);
         }
@@ -52,6 +59,11 @@ impl Forwarding {
         }
         let bells = Bells::new(sinks.len());
         let spool = Spool::open(configuration, bells.clone(), Arc::clone(&numbers))?;
+        let is_counted = configuration.data.is_some() || configuration.sinks.pcm.is_some();
+        if let Some(folder) = configuration.outbox.folder.as_ref().filter(|_| is_counted) {
+            tally::repair(folder, Timestamp::now());
+            *made.lock() = Made::open(Some(folder), Timestamp::now());
+        }
         let connected: Vec<Connected> = sinks
             .into_iter()
             .zip(sink_vitals)
@@ -64,7 +76,12 @@ impl Forwarding {
         } else {
             Some(Forwarder::start(connected, bells, metrics)?)
         };
-        Ok(Some((spool, Self { forwarder, vitals: numbers, official })))
+        Ok(Some((spool, Self { forwarder, vitals: numbers, official, made })))
+    }
+
+    /// Who counts what became of calls; nobody without an outbox.
+    pub(crate) fn made(forwarding: Option<&Self>) -> SharedMade {
+        forwarding.map(|it| it.made.clone()).unwrap_or_default()
     }
 
     /// What messages for the official server are made with.

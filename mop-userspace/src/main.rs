@@ -66,6 +66,7 @@ fn main() -> ExitCode {
         Command::Outbox(arguments) => outbox_commands::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Funnel(arguments) => data::run(&arguments),
+        Command::Report(arguments) => data::run_report(&arguments),
         Command::Hub(arguments) => hub::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => cli::completions(&arguments),

@@ -1,6 +1,7 @@
 //! `mop observe`: the main job.
 
 use std::{
+    os::unix::net::UnixListener,
     process::ExitCode,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Module, NodeSamples, State},
+    data::{self, Deadline, HookSocket, Module, NodeSamples, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -52,7 +53,9 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let needs = Needs::of(&arguments, &configuration);
     match privileges::take_role(&arguments.kernel, &settings, &needs)? {
         Role::Over(code) => Ok(code),
-        Role::Observer(probing, layers) => observe(&arguments, &configuration, probing, &layers),
+        Role::Observer(probing, layers, socket) => {
+            observe(&arguments, &configuration, probing, &layers, socket)
+        }
     }
 }
 
@@ -62,6 +65,7 @@ fn observe(
     configuration: &Configuration,
     probing: Probing,
     layers: &Layers,
+    socket: Option<UnixListener>,
 ) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, spooling(configuration))?;
     let vitals = Vitals::new();
@@ -81,10 +85,15 @@ fn observe(
             let state = State::beside(configuration.outbox.folder.as_deref());
             let node = NodeSamples::live(configuration, &vitals);
             let module = Module::open(data, state, node, Timestamp::now())?.of_run(&run);
+            let module = module.counting(Forwarding::made(forwarding.as_ref()));
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })
         .transpose()?;
+    let deadline = match &data {
+        Some(_) => Deadline::start(configuration, &vitals)?,
+        None => None,
+    };
     let reporter = |rules: &Rules, worker: &str, outlet: Outlet| Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
@@ -115,6 +124,9 @@ fn observe(
         routes = routes.merge(data::routes(data, running));
     }
     let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
+    let running = data.as_ref().map(|(_, running)| running);
+    let hook = socket.zip(running).map(|(socket, running)| HookSocket::start(socket, running));
+    let hook = hook.transpose()?;
     let mut session = Session::start(probing, usize::from(arguments.workers))?;
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
@@ -175,7 +187,13 @@ fn observe(
             totals.inspected.get_or_insert_default().absorb(inspector.counts);
         }
     }
+    if let Some(hook) = hook {
+        hook.stop();
+    }
     let data = data.map_or(Ok(()), |(_, running)| running.stop());
+    if let Some(deadline) = deadline {
+        deadline.stop();
+    }
     let spool = output.finish()?;
     totals.output_dropped_bytes = dropped.bytes.load(Ordering::Relaxed);
     if let (Some(spool), Some(forwarding)) = (spool, forwarding) {

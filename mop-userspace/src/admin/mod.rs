@@ -17,6 +17,7 @@ use axum::Router;
 use tokio::sync::oneshot;
 
 pub(crate) use configuration::AdminConfiguration;
+pub(crate) use server::{limited, serve};
 
 use crate::{failure::Failure, observe::spawn, vitals::Vitals};
 
@@ -69,7 +70,12 @@ impl Admin {
         let router = server::router(vitals, extra);
         let (stop, stopped) = oneshot::channel();
         let thread = spawn("mop-admin", move || {
-            runtime.block_on(server::serve(listener, router, stopped));
+            runtime.block_on(async {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => serve(listener, router, stopped).await,
+                    Err(error) => eprintln!("mop: the admin listener ended: {error}"),
+                }
+            });
             runtime.shutdown_background();
         })?;
         eprintln!("Metrics and health are at http://{address}/metrics, /healthz and /readyz.");

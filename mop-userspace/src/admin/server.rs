@@ -1,6 +1,6 @@
 //! HTTP of the admin listener, and the limits of its clients.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -9,6 +9,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
+    serve::Listener,
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -16,7 +17,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde_json::json;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::{health, metrics};
 use crate::vitals::Vitals;
@@ -24,12 +25,19 @@ use crate::vitals::Vitals;
 /// All paths.
 pub(super) fn router(vitals: Arc<Vitals>, extra: Router) -> Router {
     let exposition = Arc::new(metrics::registry(Arc::clone(&vitals)));
-    Router::new()
-        .route("/metrics", get(move |headers| metrics::respond(headers, exposition)))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .with_state(vitals)
-        .merge(extra)
+    limited(
+        Router::new()
+            .route("/metrics", get(move |headers| metrics::respond(headers, exposition)))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .with_state(vitals)
+            .merge(extra),
+    )
+}
+
+/// Paths with the limits of what a client can make the program do.
+pub(crate) fn limited(router: Router) -> Router {
+    router
         .method_not_allowed_fallback(async || {
             refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method")
         })
@@ -39,27 +47,20 @@ pub(super) fn router(vitals: Arc<Vitals>, extra: Router) -> Router {
 }
 
 /// Accepts connections until told to stop, then waits a moment for those that are answered.
-pub(super) async fn serve(
-    listener: TcpListener,
+pub(crate) async fn serve(
+    mut listener: impl Listener,
     router: Router,
     mut stopped: oneshot::Receiver<()>,
 ) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return eprintln!("mop: the admin listener ended: {error}"),
-    };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (ending, ended) = watch::channel(false);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&mut listener, &places) => accepted,
             _ = &mut stopped => break,
         };
-        let Some((stream, place)) = accepted else {
-            // No descriptors are left, most likely: some will be, soon.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+        // The places are there as long as this is.
+        let Some((stream, place)) = accepted else { break };
         let (router, mut ended) = (router.clone(), ended.clone());
         tokio::spawn(async move {
             let connection = http1::Builder::new()
@@ -84,13 +85,14 @@ pub(super) async fn serve(
     let _ = tokio::time::timeout(STOP_LIMIT, places.acquire_many(all)).await;
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(
-    listener: &tokio::net::TcpListener,
+/// The next connection, once there is a place for it. When no descriptors are left, the listener waits
+/// a second for some.
+async fn accept<L: Listener>(
+    listener: &mut L,
     places: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(L::Io, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
-    let (stream, _) = listener.accept().await.ok()?;
+    let (stream, _) = listener.accept().await;
     Some((stream, place))
 }
 
@@ -128,5 +130,3 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// Part of the ten seconds that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
-
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -44,6 +44,8 @@ pub(crate) struct DataConfiguration {
     pub(crate) alarms: AlarmsSection,
     /// File with the bearer token of `POST /v1/hooks/funnel`; without it there is no such path.
     pub(crate) hook_token_file: Option<PathBuf>,
+    /// Unix socket on which the same path is served without a token.
+    pub(crate) hook_socket: Option<PathBuf>,
 }
 
 /// A brand that answers calls.
@@ -145,6 +147,13 @@ impl DataConfiguration {
                 wrong(key("addresses"), NO_RANGE);
             }
         }
+        if let Some(socket) = &self.hook_socket {
+            if !socket.is_absolute() {
+                wrong("data.hook_socket".to_owned(), "an absolute path is wanted");
+            } else if socket.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
+                wrong("data.hook_socket".to_owned(), "at most 107 bytes are possible");
+            }
+        }
         if self.forwarded_certificate.as_ref().is_some_and(|it| ranges(&it.from).is_none()) {
             wrong("data.forwarded_certificate.from".to_owned(), NO_RANGE);
         }
@@ -180,6 +189,11 @@ impl DataConfiguration {
 
     /// What the analyst works with.
     pub(super) fn analyst(&self, key: Key) -> Result<AnalystSettings, Failure> {
+        Ok(AnalystSettings::new(key, self.addresses()?))
+    }
+
+    /// Who is who, by what is configured and by the directory's list as it is now.
+    pub(super) fn addresses(&self) -> Result<Arc<Addresses>, Failure> {
         let directory = match &self.participants_file {
             Some(file) => {
                 let unusable = |what: &dyn std::fmt::Display| {
@@ -215,7 +229,7 @@ impl DataConfiguration {
                 })
                 .collect(),
         };
-        Ok(AnalystSettings::new(key, Arc::new(Addresses { tenants, directory })))
+        Ok(Arc::new(Addresses { tenants, directory }))
     }
 
     /// How funnels are reported.
@@ -253,6 +267,8 @@ fn ranges(texts: &[String]) -> Option<Vec<AddressRange>> {
 
 const NO_ID: &str = "an identifier of the directory is wanted: 36 characters, such as \
                      00000000-0000-4000-8000-000000000001";
+/// `sun_path` of `unix(7)`, without its last zero.
+const MAX_SOCKET_PATH_BYTES: usize = 107;
 const NO_RANGE: &str = "addresses such as 10.0.0.7 or 10.0.0.0/8 are wanted";
 /// They are written down whenever something changed: some 2 KB each.
 const MAX_CONSENTS: usize = 5_000;

@@ -3,7 +3,7 @@
 //! The body is one JSON object: `consentId`, `side` (`client` or `server`), `step`, `timestamp` and
 //! `additionalInfo`, as the metrics platform names them. `Authorization: Bearer …` with the token of
 //! `data.hook_token_file`. Answers: 202, taken; 400, with `code` and `message`, never; 401, no token or
-//! a wrong one; 503, not now.
+//! a wrong one; 503, not now. On the Unix socket of `data.hook_socket` no token is asked for.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -28,14 +28,24 @@ use crate::sinks::http::SecretFile;
 struct Hook {
     messages: Sender<Message>,
     rules: Arc<FunnelRules>,
-    token: SecretFile,
+    /// None: whoever can connect is allowed.
+    token: Option<SecretFile>,
 }
 
 /// The path, when a token says who may use it.
 pub(super) fn routes(configuration: &DataConfiguration, running: &Running) -> Router {
     let Some(file) = &configuration.hook_token_file else { return Router::new() };
+    routes_with(running, Some(SecretFile(PathBuf::clone(file))))
+}
+
+/// The path, for a listener that nobody reaches who may not.
+pub(super) fn routes_without_token(running: &Running) -> Router {
+    routes_with(running, None)
+}
+
+fn routes_with(running: &Running, token: Option<SecretFile>) -> Router {
     let (messages, rules) = running.hook();
-    let hook = Arc::new(Hook { messages, rules, token: SecretFile(PathBuf::clone(file)) });
+    let hook = Arc::new(Hook { messages, rules, token });
     Router::new()
         .route(PATH, post(take))
         .layer(DefaultBodyLimit::max(MAX_HOOK_BYTES + 1))
@@ -69,7 +79,8 @@ async fn take(State(hook): State<Arc<Hook>>, headers: HeaderMap, body: Bytes) ->
 
 impl Hook {
     fn is_allowed(&self, headers: &HeaderMap) -> Result<bool, String> {
-        let wanted = self.token.read()?;
+        let Some(token) = &self.token else { return Ok(true) };
+        let wanted = token.read()?;
         let given = headers.get(header::AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
         let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
         // Compared by their digests, so that the time it takes tells nothing.

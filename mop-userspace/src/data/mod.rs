@@ -11,22 +11,31 @@
 mod alarms;
 mod commands;
 mod configuration;
+mod deadline;
+mod directory;
 mod figures;
 mod hook;
+mod hook_socket;
 mod module;
 pub(crate) mod peers;
 mod port;
 mod records;
+mod report;
 mod state;
+pub(crate) mod tally;
 mod thread;
 
 pub(crate) use self::{
     alarms::NodeSamples,
     commands::{FunnelArguments, run},
     configuration::DataConfiguration,
+    deadline::Deadline,
+    hook_socket::HookSocket,
     module::Module,
     port::{Circumstances, Port},
+    report::{PlatformReportArguments, run as run_report},
     state::State,
+    tally::SharedMade,
     thread::Running,
 };
 

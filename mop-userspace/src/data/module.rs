@@ -1,6 +1,6 @@
 //! The engines of the module, joined: calls in, records out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_insight::data::{
@@ -14,9 +14,10 @@ use mop_insight::data::{
 };
 
 use super::{
-    DataConfiguration, NodeSamples, State,
+    DataConfiguration, NodeSamples, SharedMade, State,
     alarms::{AlarmKeeper, AlarmVitals},
     configuration,
+    directory::{DirectoryCounts, DirectoryWatch},
     figures::{FigureCounts, Figures},
     peers::Peers,
 };
@@ -31,6 +32,9 @@ pub(crate) struct Module {
     extractor: Arc<ExtractorSettings>,
     state: State,
     pub(super) peers: Arc<Peers>,
+    directory: DirectoryWatch,
+    /// What became of calls, for the report.
+    made: SharedMade,
     alarms: AlarmKeeper,
     /// The latest time that it was told.
     now: Timestamp,
@@ -61,6 +65,7 @@ impl Module {
     ) -> Result<Self, Failure> {
         let (endpoints, rules) = configuration::rules()?;
         let key = state.key()?;
+        let directory = DirectoryWatch::new(configuration);
         let settings: AnalystSettings = configuration.analyst(key.clone())?;
         let mut analyst = Analyst::new(settings);
         if let Some(bytes) = state.tokens()
@@ -81,6 +86,8 @@ impl Module {
             extractor,
             state,
             peers,
+            directory,
+            made: SharedMade::default(),
             alarms,
             now: Timestamp::UNIX_EPOCH,
             outcomes: Vec::new(),
@@ -92,6 +99,11 @@ impl Module {
     pub(crate) fn of_run(mut self, run: &str) -> Self {
         self.figures.set_run(run);
         self
+    }
+
+    /// Counts what becomes of calls.
+    pub(crate) fn counting(self, made: SharedMade) -> Self {
+        Self { made, ..self }
     }
 
     /// What workers make calls with.
@@ -120,6 +132,17 @@ impl Module {
         self.give(outlet);
     }
 
+    /// Takes a newer list of participants, if there is one.
+    pub(super) fn refresh_directory(&mut self) {
+        if let Some(addresses) = self.directory.look(Instant::now()) {
+            self.analyst.replace_addresses(addresses);
+        }
+    }
+
+    pub(super) fn directory_counts(&self) -> Arc<DirectoryCounts> {
+        self.directory.counts()
+    }
+
     /// Nothing comes any more. Steps that wait for others are kept, not given up.
     pub(crate) fn finish(&mut self, mut outlet: Option<&mut Outlet>) {
         self.analyst.finish(&mut self.outcomes);
@@ -128,6 +151,7 @@ impl Module {
         self.figures.save_now(&self.state);
         self.alarms.finish(self.now, outlet);
         self.save();
+        self.made.write(Timestamp::now());
     }
 
     /// As [`Self::finish`], for a file, which has no later: steps wait no longer for earlier ones.
@@ -138,6 +162,7 @@ impl Module {
         self.alarms.finish(self.now, outlet.as_deref_mut());
         let settled = self.now.checked_add(SETTLED).unwrap_or(self.now);
         self.advance(settled, outlet);
+        self.made.write(Timestamp::now());
     }
 
     /// Keeps what it knows, if that changed.
@@ -148,6 +173,7 @@ impl Module {
             eprintln!("mop: who is at the other end of connections cannot be kept: {error}");
         }
         self.figures.save(&self.state);
+        self.made.lock().keep(Timestamp::now());
         self.alarms.save(&self.state);
         if !std::mem::take(&mut self.is_changed) {
             return;
@@ -175,6 +201,7 @@ impl Module {
     /// Reports what came of calls.
     fn give(&mut self, mut outlet: Option<&mut Outlet>) {
         for outcome in self.outcomes.drain(..) {
+            self.made.lock().outcome(&outcome);
             match outcome {
                 Outcome::Event(event) => {
                     if let Some(outlet) = outlet.as_deref_mut() {
@@ -196,6 +223,7 @@ impl Module {
         self.figures.advance(self.now, outlet.as_deref_mut());
         for record in self.funnel.advance(self.now) {
             self.is_changed = true;
+            self.made.lock().step(&record);
             if let Some(outlet) = outlet.as_deref_mut() {
                 outlet.push(&record);
             }

@@ -135,7 +135,7 @@ fn fresh_key() -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -145,7 +145,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// In the folder of the outbox, beside its lanes.
-const FOLDER: &str = "insight";
+pub(super) const FOLDER: &str = "insight";
 const KEY: &str = "key";
 const TOKENS: &str = "tokens";
 const FUNNEL: &str = "funnel";

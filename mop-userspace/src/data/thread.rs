@@ -68,6 +68,8 @@ impl Running {
         let peers = Arc::clone(&module.peers);
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
+        let directory = module.directory_counts();
+        vitals.add_families(move || directory.families());
         // Whoever asks at once is told of every metric.
         own.store(module.counts());
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
@@ -137,6 +139,7 @@ fn work(
         if advanced.elapsed() >= ADVANCE_EVERY {
             advanced = Instant::now();
             module.figures.lose(failed.load(Ordering::Relaxed));
+            module.refresh_directory();
             module.advance(Timestamp::now(), Some(outlet));
             outlet.flush();
             vitals.store(module.counts());

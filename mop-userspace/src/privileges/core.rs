@@ -1,6 +1,6 @@
 //! The core's first steps: it takes from itself what the kernel did not take on the way.
 
-use std::{fs, io};
+use std::{fs, io, os::unix::net::UnixListener};
 
 use rustix::{
     process::{DumpableBehavior, Pid, Signal},
@@ -12,7 +12,7 @@ use super::{
     channel::Channel,
     files::{self, Kept},
     layers::{Layer, LayerName},
-    system_calls,
+    socket, system_calls,
 };
 use crate::failure::Failure;
 
@@ -20,6 +20,7 @@ use crate::failure::Failure;
 pub(super) struct Core {
     pub(super) channel: Channel,
     pub(super) layers: Layers,
+    pub(super) socket: Option<UnixListener>,
 }
 
 /// Whether this process was started as a core, and by whom.
@@ -62,6 +63,7 @@ impl Core {
         let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
         rustix::thread::set_capabilities(None, none).map_err(refused("renounce capabilities"))?;
         needs.check()?;
+        let socket = needs.socket.as_deref().map(socket::listen).transpose()?;
         let dumpable = rustix::process::dumpable_behavior();
         let kept = restrict_files(configuration, needs);
         let seccomp = if configuration.seccomp {
@@ -72,7 +74,7 @@ impl Core {
         let status = Status::read(dumpable).map_err(Failure::runtime)?;
         let layers = layers(&status, prober, &seccomp, &kept, needs);
         warn_of_hidden_processes(prober);
-        Ok(Self { channel, layers })
+        Ok(Self { channel, layers, socket })
     }
 }
 

@@ -39,7 +39,7 @@ impl Kept {
 
 /// Restricts this thread, and every one that it starts, as far as the kernel can.
 pub(super) fn keep_to(needs: &Needs) -> Result<Kept, RulesetError> {
-    let Needs { writable, readable, connect, bind } = needs;
+    let Needs { writable, readable, socket: _, connect, bind } = needs;
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?

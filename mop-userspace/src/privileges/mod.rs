@@ -48,6 +48,7 @@ mod needs;
 mod prober;
 mod probing;
 mod rehearsal;
+mod socket;
 mod split;
 mod system_calls;
 mod user;

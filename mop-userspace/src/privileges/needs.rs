@@ -13,6 +13,8 @@ pub(crate) struct Needs {
     pub(crate) writable: Vec<PathBuf>,
     /// Files and folders that are read, now and when they are replaced.
     pub(crate) readable: Vec<PathBuf>,
+    /// A Unix socket that is listened on. It is made before the core is kept to the rest.
+    pub(crate) socket: Option<PathBuf>,
     /// TCP ports that are connected to; `None` when they cannot be told. Name servers' comes by
     /// itself with any other.
     pub(crate) connect: Option<Vec<u16>>,
@@ -33,6 +35,7 @@ impl Needs {
                 .chain(configuration.sinks.files())
                 .chain(configuration.data.iter().flat_map(|data| data.files().cloned()))
                 .collect(),
+            socket: configuration.data.as_ref().and_then(|data| data.hook_socket.clone()),
             connect: configuration.sinks.ports(),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }
@@ -46,7 +49,7 @@ impl Needs {
     /// Says which file or folder this process cannot use, when it is for the want of a right. What
     /// is not there is for its reader to say.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let Self { writable, readable, connect: _, bind: _ } = self;
+        let Self { writable, readable, socket: _, connect: _, bind: _ } = self;
         for folder in writable {
             check_way(folder)?;
             if is_refused(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {

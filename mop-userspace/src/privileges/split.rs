@@ -2,7 +2,8 @@
 
 use std::{
     io,
-    os::unix::process::CommandExt as _,
+    os::unix::{net::UnixListener, process::CommandExt as _},
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
 };
 
@@ -14,14 +15,15 @@ use rustix::{
 
 use super::{
     Layers, Needs, PrivilegesConfiguration, Probing, channel::Channel, core, core::Core, prober,
-    system_calls, user::User,
+    socket, system_calls, user::User,
 };
 use crate::{cli::KernelArguments, failure::Failure};
 
 /// What this process is to be.
 pub(crate) enum Role {
-    /// It observes: with rights of its own, or as a core whose prober has them.
-    Observer(Probing, Layers),
+    /// It observes: with rights of its own, or as a core whose prober has them. With the socket that
+    /// it needs.
+    Observer(Probing, Layers, Option<UnixListener>),
     /// It was the prober, and all is over.
     Over(ExitCode),
 }
@@ -34,18 +36,21 @@ pub(crate) fn take_role(
     needs: &Needs,
 ) -> Result<Role, Failure> {
     if let Some(prober) = core::started_by() {
-        let Core { channel, layers } = Core::enter(&prober, configuration, needs)?;
-        return Ok(Role::Observer(Probing::there(channel), layers));
+        let Core { channel, layers, socket } = Core::enter(&prober, configuration, needs)?;
+        return Ok(Role::Observer(Probing::there(channel), layers, socket));
     }
-    let whole = |reason: &str| Role::Observer(Probing::here(arguments), Layers::none(reason));
+    let whole = |reason: &str| {
+        let socket = needs.socket.as_deref().map(socket::listen).transpose()?;
+        Ok(Role::Observer(Probing::here(arguments), Layers::none(reason), socket))
+    };
     if let Some(reason) = refusal(configuration) {
-        return Ok(whole(reason));
+        return whole(reason);
     }
     let started = SpawnedCore::start(configuration, needs, |command| {
         command.args(std::env::args_os().skip(1));
     })?;
     match started {
-        Err(reason) => Ok(whole(&reason)),
+        Err(reason) => whole(&reason),
         Ok(core) => prober::run(arguments, core).map(Role::Over),
     }
 }
@@ -80,6 +85,8 @@ impl SpawnedCore {
         let user = if may_change_user() { Some(User::of(&configuration.user)?) } else { None };
         if let Some(user) = user {
             needs.writable.iter().try_for_each(|folder| user.take_folder(folder))?;
+            let folder = needs.socket.as_deref().and_then(Path::parent);
+            folder.map_or(Ok(()), |folder| user.take_folder(folder))?;
         }
         let (channel, other) = match Channel::pair() {
             Ok(pair) => pair,

@@ -63,13 +63,15 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let data = configuration
         .data
         .as_ref()
-        // A file is a world of its own: nothing is known before it, and nothing kept after it.
+        // A file is a world of its own: nothing is known before it, and nothing kept after it, but
+        // what it puts into the outbox counts as any other.
         .map(|data| {
             let node = NodeSamples::of_file(&configuration);
-            Module::open(data, State::beside(None), node, Timestamp::UNIX_EPOCH)
+            let module = Module::open(data, State::beside(None), node, Timestamp::UNIX_EPOCH)?;
+            let module = module.of_run(&run);
+            Ok::<_, Failure>(module.counting(Forwarding::made(forwarding.as_ref())))
         })
-        .transpose()?
-        .map(|module| module.of_run(&run));
+        .transpose()?;
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),

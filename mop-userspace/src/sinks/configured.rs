@@ -14,8 +14,8 @@ use super::{
     webhook::Webhook,
 };
 use crate::{
-    configuration::Configuration, failure::Failure, official::message::OfficialSource,
-    vitals::Vitals,
+    configuration::Configuration, data::SharedMade, failure::Failure,
+    official::message::OfficialSource, vitals::Vitals,
 };
 
 /// Sinks, not connected yet.
@@ -33,6 +33,7 @@ impl Configured {
     pub(crate) fn new(
         configuration: &Configuration,
         vitals: &Arc<Vitals>,
+        made: &SharedMade,
     ) -> Result<Self, Failure> {
         let node = configuration.node.name();
         let section = &configuration.sinks;
@@ -51,7 +52,11 @@ impl Configured {
             configured.official = Some(source);
         }
         if let Some(section) = &section.pcm {
-            configured.sinks.push(Box::new(Pcm::new(section)?));
+            configured.sinks.push(Box::new(Pcm::new(
+                section,
+                configuration.outbox.folder.as_deref(),
+                made.clone(),
+            )?));
         }
         if let Some(section) = &section.webhook {
             configured.sinks.push(Box::new(Webhook::new(section, &node)?));

@@ -19,7 +19,7 @@ pub(crate) mod trouble;
 pub(crate) mod webhook;
 
 use futures_util::future::BoxFuture;
-use mop_outbox::Entry;
+use mop_outbox::{Entry, Lane};
 
 pub(crate) use trouble::{Trouble, Verdict};
 
@@ -44,6 +44,16 @@ pub(crate) trait Sink: Send {
     /// Limits of time are the sink's: neither part may wait for ever, unless the other side asked it to
     /// wait.
     fn send(&mut self, batch: Vec<Entry>) -> BoxFuture<'_, Result<Confirmation, Trouble>>;
+
+    /// What became of a record is known, and nothing is done about it yet.
+    fn decided(&mut self, _entry: &Entry, _verdict: Verdict) {}
+
+    /// The records of a lane up to a sequence are about to be acknowledged to the outbox.
+    fn acknowledges(&mut self, _lane: Lane, _sequence: u64) {}
+
+    /// Records that were set aside were taken after all, by their places there; they are about to be
+    /// acknowledged.
+    fn unparks(&mut self, _parked: &[(u64, Entry)]) {}
 
     /// Ends in good order.
     fn close(&mut self) -> BoxFuture<'_, ()> {

@@ -21,6 +21,7 @@ mod configuration;
 mod verdicts;
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -29,14 +30,17 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use mop_outbox::Entry;
+use mop_outbox::{Entry, Lane};
 
 use super::{
     Confirmation, Sink, Trouble, Verdict,
     http::{Client, Meaning, Pace, Signer},
     task,
 };
-use crate::failure::Failure;
+use crate::{
+    data::tally::{Sent, SharedMade},
+    failure::Failure,
+};
 
 use batch::Batches;
 pub(crate) use configuration::PcmConfiguration;
@@ -57,6 +61,11 @@ struct Shared {
     /// Events of one request, at most, and for how many events this holds: less than usual after a
     /// batch was refused as a whole.
     cut: Cut,
+    /// What became of events, for the report.
+    sent: Mutex<Option<Sent>>,
+    /// The outbox that they come from.
+    outbox: Option<PathBuf>,
+    made: SharedMade,
     /// When the next batch may go, so that many calls make one request.
     next: Mutex<Option<Instant>>,
 }
@@ -69,7 +78,12 @@ struct Cut {
 }
 
 impl Pcm {
-    pub(crate) fn new(configuration: &PcmConfiguration) -> Result<Self, Failure> {
+    /// What becomes of the events of an outbox is kept beside it.
+    pub(crate) fn new(
+        configuration: &PcmConfiguration,
+        outbox: Option<&Path>,
+        made: SharedMade,
+    ) -> Result<Self, Failure> {
         configuration.check()?;
         Ok(Self {
             batch: configuration.batch,
@@ -81,6 +95,9 @@ impl Pcm {
                 signer: configuration.signer()?,
                 pace: Pace::default(),
                 cut: Cut::default(),
+                sent: Mutex::default(),
+                outbox: outbox.map(Path::to_owned),
+                made,
                 next: Mutex::default(),
             }),
         })
@@ -124,6 +141,18 @@ impl Sink for Pcm {
             Ok(task::confirm(async move { shared.deliver(&batch).await }))
         })
     }
+
+    fn decided(&mut self, entry: &Entry, verdict: Verdict) {
+        self.shared.counts(|sent| sent.decided(entry, verdict));
+    }
+
+    fn acknowledges(&mut self, lane: Lane, sequence: u64) {
+        self.shared.counts(|sent| sent.acknowledges(lane, sequence));
+    }
+
+    fn unparks(&mut self, parked: &[(u64, Entry)]) {
+        self.shared.counts(|sent| sent.unparks(parked));
+    }
 }
 
 impl Shared {
@@ -132,7 +161,11 @@ impl Shared {
         let mut batches = Batches::new(entries);
         let mut is_first = true;
         while let Some(batch) = batches.next() {
-            let verdicts = match self.post(batch.path, &batch.body(&self.organisation_id)).await {
+            let answer = self.post(batch.path, &batch.body(&self.organisation_id)).await;
+            if is_first && answer.as_ref().map_or_else(Trouble::may_have_arrived, |_| true) {
+                self.counts(|sent| sent.sent(entries));
+            }
+            let verdicts = match answer {
                 Ok(answer) => self.verdicts(&batch.correlations, &answer)?,
                 // What others of this batch came to is known, and is kept.
                 Err(trouble) if !is_first => vec![Verdict::Again(trouble.reason); batch.len()],
@@ -188,6 +221,12 @@ impl Shared {
                 Ok(vec![verdict; events])
             }
         }
+    }
+
+    /// Opened when it is used first: until then whoever has the outbox may be at work on it.
+    fn counts(&self, count: impl FnOnce(&mut Sent)) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        count(sent.get_or_insert_with(|| Sent::open(self.outbox.as_deref(), self.made.clone())));
     }
 
     fn halve(&self, events: usize) -> Vec<Verdict> {

@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     Sink, Trouble, Verdict,
     backoff::Backoff,
-    progress::{Outcome, Progress},
+    progress::{Done, Outcome, Progress},
 };
 use crate::vitals::SinkVitals;
 
@@ -260,6 +260,10 @@ impl Pump {
             self.vitals.resent.fetch_add(count, Ordering::Relaxed);
         })?;
         let mut again = None;
+        let mut finished: Vec<(Lane, u64, Done)> = Vec::new();
+        for (entry, verdict) in entries.iter().zip(&verdicts) {
+            self.sink.decided(entry, *verdict);
+        }
         let mut answers = entries.iter().zip(verdicts);
         for Slip { lane, sequence, is_sent } in slips {
             let outcome = if is_sent {
@@ -283,7 +287,18 @@ impl Pump {
             } else {
                 Outcome::Passed
             };
-            self.acknowledge(lane, sequence, outcome, progress);
+            if let Some((sequence, done)) = progress.finish(lane, sequence, outcome) {
+                finished.push((lane, sequence, done));
+            }
+        }
+        for lane in Lane::ALL {
+            let of_lane = finished.iter().filter(|(other, ..)| *other == lane);
+            if let Some(last) = of_lane.map(|(_, sequence, _)| *sequence).max() {
+                self.sink.acknowledges(lane, last);
+            }
+        }
+        for (lane, sequence, done) in finished {
+            self.acknowledge(lane, sequence, done);
         }
         if again.is_none() && count > 0 {
             backoff.reset();
@@ -293,24 +308,16 @@ impl Pump {
     }
 
     /// Counts and acknowledges together, so that the ledger never sees one without the other.
-    fn acknowledge(
-        &mut self,
-        lane: Lane,
-        sequence: u64,
-        outcome: Outcome,
-        progress: &mut Progress,
-    ) {
-        if let Some((sequence, done)) = progress.finish(lane, sequence, outcome) {
-            let books = self.vitals.books.lock().unwrap_or_else(PoisonError::into_inner);
-            self.vitals.delivered.fetch_add(done.delivered, Ordering::Relaxed);
-            self.vitals.parked.fetch_add(done.parked, Ordering::Relaxed);
-            self.vitals.passed.fetch_add(done.passed, Ordering::Relaxed);
-            self.feed.acknowledge(lane, sequence);
-            drop(books);
-            // A program that is killed sends again what is behind this place, so it is never old. It
-            // costs one small write without a sync.
-            self.feed.save();
-        }
+    fn acknowledge(&mut self, lane: Lane, sequence: u64, done: Done) {
+        let books = self.vitals.books.lock().unwrap_or_else(PoisonError::into_inner);
+        self.vitals.delivered.fetch_add(done.delivered, Ordering::Relaxed);
+        self.vitals.parked.fetch_add(done.parked, Ordering::Relaxed);
+        self.vitals.passed.fetch_add(done.passed, Ordering::Relaxed);
+        self.feed.acknowledge(lane, sequence);
+        drop(books);
+        // A program that is killed sends again what is behind this place, so it is never old. It costs
+        // one small write without a sync.
+        self.feed.save();
     }
 
     /// Tries what was set aside: whatever was wrong may have been mended.
@@ -320,19 +327,20 @@ impl Pump {
             if parked.is_empty() {
                 return Ok(());
             }
-            let (places, entries): (Vec<u64>, Vec<Entry>) =
-                parked.into_iter().map(|parked| (parked.place, parked.entry)).unzip();
+            let mut places: Vec<(u64, Entry)> =
+                parked.into_iter().map(|parked| (parked.place, parked.entry)).collect();
+            let entries = places.iter().map(|(_, entry)| entry.clone()).collect();
             let verdicts = self.sink.send(entries).await?.await?;
-            let mut taken = 0;
-            for (place, verdict) in places.iter().zip(&verdicts) {
-                if *verdict != Verdict::Delivered {
-                    break;
-                }
+            let sent = places.len();
+            let is_taken = |verdict: &&Verdict| **verdict == Verdict::Delivered;
+            let taken = verdicts.iter().take_while(is_taken).count();
+            places.truncate(taken);
+            self.sink.unparks(&places);
+            for (place, _) in &places {
                 self.feed.acknowledge_parked(*place);
-                taken += 1;
             }
             self.vitals.unparked.fetch_add(taken as u64, Ordering::Relaxed);
-            if taken < places.len() || *self.stop.borrow() {
+            if taken < sent || *self.stop.borrow() {
                 return Ok(());
             }
         }

@@ -30,6 +30,11 @@ impl Trouble {
         Self { reason, detail: detail.to_string(), is_lasting: false }
     }
 
+    /// False when nothing of what was to be sent can have reached the other side.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        !matches!(self.reason, "key" | "misdirected" | "unreachable")
+    }
+
     /// One that somebody has to look after.
     pub(crate) fn lasting(reason: &'static str, detail: impl Display) -> Self {
         Self { reason, detail: detail.to_string(), is_lasting: true }

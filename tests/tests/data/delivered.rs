@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -52,13 +52,13 @@ fn what_the_platform_discards_is_set_aside_with_its_reason() -> Result<()> {
     Ok(())
 }
 
-struct Platform {
-    folder: tempfile::TempDir,
+pub(crate) struct Platform {
+    pub(crate) folder: tempfile::TempDir,
     server: Script,
 }
 
 impl Platform {
-    fn start(discard: &[&str], errors: f64) -> Result<Self> {
+    pub(crate) fn start(discard: &[&str], errors: f64) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("key.pem");
         let openssl = |arguments: &[&str]| -> Result<Vec<u8>> {
@@ -98,26 +98,37 @@ impl Platform {
     }
 
     /// Replays a journey and delivers what comes of it; how many events that were.
-    fn replay(&self) -> Result<i64> {
+    pub(crate) fn replay(&self) -> Result<i64> {
+        let events = self.replay_by(&self.configuration())?;
+        // Whatever a replay had no time for.
+        self.drain()?;
+        Ok(events)
+    }
+
+    /// Replays a journey; how many events that makes.
+    pub(crate) fn replay_by(&self, configuration: &Path) -> Result<i64> {
         let mut journey = Journey::new()?;
         journey.of_data();
         let file = self.folder.path().join("journey.exchanges.jsonl");
         fs::write(&file, journey.text())?;
         let mut command = mop_command();
-        command.args(["replay", "--output", "jsonl", "--config"]).arg(self.configuration());
+        command.args(["replay", "--output", "jsonl", "--config"]).arg(configuration);
         let output = run(command.arg(&file), LIMIT)?;
         let is_event = |line: &&str| {
             line.contains("\"kind\":\"data.call\"") || line.contains("\"kind\":\"data.funnel\"")
         };
         let events = String::from_utf8(output.stdout)?.lines().filter(is_event).count();
-        // Whatever a replay had no time for.
-        let mut command = mop_command();
-        command.args(["outbox", "drain", "--for", "60s", "--config"]).arg(self.configuration());
-        run(&mut command, LIMIT)?;
         Ok(i64::try_from(events)?)
     }
 
-    fn parked(&self) -> Result<Vec<Value>> {
+    pub(crate) fn drain(&self) -> Result<()> {
+        let mut command = mop_command();
+        command.args(["outbox", "drain", "--for", "60s", "--config"]).arg(self.configuration());
+        run(&mut command, LIMIT)?;
+        Ok(())
+    }
+
+    pub(crate) fn parked(&self) -> Result<Vec<Value>> {
         let mut command = mop_command();
         command.args(["outbox", "export", "--parked", "pcm", "--folder"]);
         let output = run(command.arg(self.folder.path().join("outbox")), LIMIT)?;
@@ -133,7 +144,7 @@ impl Platform {
         published::ensure_valid(&events)
     }
 
-    fn state(&self) -> Result<Value> {
+    pub(crate) fn state(&self) -> Result<Value> {
         self.ask("/state")
     }
 
@@ -146,9 +157,9 @@ impl Platform {
         serde_json::from_str(body).with_context(|| answer.clone())
     }
 
-    fn configuration(&self) -> PathBuf {
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.folder.path().join("mop.toml")
     }
 }
 
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);

@@ -8,3 +8,4 @@ mod journey;
 mod live;
 mod published;
 mod replayed;
+mod reported;

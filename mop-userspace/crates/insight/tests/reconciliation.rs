@@ -3,10 +3,15 @@
 
 mod published;
 
+use std::collections::BTreeMap;
+
 use jiff::civil::{Date, date};
 use mop_insight::data::{
     funnel::Side,
-    reconciliation::{Entry, Fate, Imbalance, MAX_REASONS, OTHERS, Reason, Report},
+    reconciliation::{
+        Entry, Fate, Imbalance, MAX_REASONS, OTHERS, Reason, Report,
+        tally::{KEPT_DAYS, MAX_ROWS, Subject, Tally},
+    },
 };
 use proptest::prelude::*;
 
@@ -156,4 +161,84 @@ proptest! {
             prop_assert_eq!(told, counts.observed != counts.reported + not_reportable);
         }
     }
+}
+
+/// One thing that happens to a tally: day, side, endpoint, fate, and whether it is taken back.
+fn happening() -> impl Strategy<Value = (Subject, Fate, bool)> {
+    (0..70_i32, any::<bool>(), 0..4_u8, fate(), prop::bool::weighted(0.2)).prop_map(
+        |(day, is_client, endpoint, fate, is_taken_back)| {
+            let day = date(2026, 1, 1).checked_add(jiff::Span::new().days(day)).unwrap();
+            let side = if is_client { Side::Client } else { Side::Server };
+            (Subject { day, side, endpoint: format!("/{endpoint}") }, fate, is_taken_back)
+        },
+    )
+}
+
+proptest! {
+    /// What is written comes back; days are those that are the latest; counts are those of a model.
+    #[test]
+    fn a_tally_keeps_its_counts(happenings in prop::collection::vec(happening(), 0..300)) {
+        let mut tally = Tally::default();
+        let mut model: BTreeMap<(Subject, String), i64> = BTreeMap::new();
+        for (subject, fate, is_taken_back) in &happenings {
+            let name = format!("{fate:?}");
+            let count = model.entry((subject.clone(), name)).or_default();
+            if *is_taken_back && *count > 0 {
+                prop_assert!(tally.take_back(subject, fate));
+                *count -= 1;
+            } else {
+                tally.add(subject, fate);
+                *count += 1;
+            }
+            let mut days: Vec<Date> = model.keys().map(|(subject, _)| subject.day).collect();
+            days.dedup();
+            if days.len() > KEPT_DAYS {
+                let first = days[days.len() - KEPT_DAYS];
+                model.retain(|(subject, _), _| subject.day >= first);
+            }
+        }
+        let bytes = tally.write(&"state").unwrap();
+        let (read, state): (Tally, String) = Tally::parse(&bytes).unwrap();
+        prop_assert_eq!(state, "state");
+        prop_assert_eq!(&read, &tally);
+        let counted: BTreeMap<(Subject, String), i64> = read
+            .entries()
+            .map(|Entry { day, side, endpoint, fate, count }| {
+                let subject = Subject { day, side, endpoint };
+                ((subject, format!("{fate:?}")), i64::try_from(count).unwrap())
+            })
+            .collect();
+        model.retain(|_, count| *count > 0);
+        prop_assert_eq!(counted, model);
+    }
+}
+
+#[test]
+fn what_is_no_tally_is_refused_with_its_reason() {
+    for (text, word) in [
+        ("{", "no tally"),
+        (r#"{"version":2,"state":0,"days":{}}"#, "version 2"),
+        (r#"{"version":1,"state":0,"days":{"2026-13-01":[]}}"#, "no tally"),
+        (
+            r#"{"version":1,"state":0,"days":{"2026-01-01":[{"side":"client","endpoint":"x"},
+               {"side":"client","endpoint":"x"}]}}"#,
+            "limits",
+        ),
+    ] {
+        let error = Tally::parse::<u64>(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
+fn endpoints_beyond_the_limit_are_added_up() {
+    let mut tally = Tally::default();
+    for number in 0..MAX_ROWS + 3 {
+        let subject =
+            Subject { day: date(2026, 1, 5), side: Side::Client, endpoint: format!("/{number}") };
+        tally.add(&subject, &Fate::Reported);
+    }
+    let others: Vec<Entry> = tally.entries().filter(|entry| entry.endpoint == OTHERS).collect();
+    assert_eq!(others.iter().map(|entry| entry.count).collect::<Vec<_>>(), [3]);
+    assert_eq!(tally.entries().map(|entry| entry.count).sum::<u64>(), MAX_ROWS as u64 + 3);
 }

@@ -5,11 +5,15 @@
 #[allow(dead_code, reason = "the tests of the funnel use the rest")]
 mod world;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::date};
 use mop_insight::data::{
-    funnel::FunnelOptions,
-    fuzzing::{fuzz_funnel_state, fuzz_hook, fuzz_published_figures},
+    funnel::{FunnelOptions, Side},
+    fuzzing::{fuzz_funnel_state, fuzz_hook, fuzz_published_figures, fuzz_tally},
     metrics::{CallFigures, Metrics, MetricsOptions, Period, Priorities},
+    reconciliation::{
+        Fate, Reason,
+        tally::{Subject, Tally},
+    },
 };
 use mop_wire::Role;
 use world::{ACCESS, DATA, TOKEN, World, created};
@@ -56,6 +60,24 @@ fn published_figures() {
     let address = "https://api.example.com/open-insurance/admin/v1/metrics";
     let body = metrics.response("organisation", now, Period::All, address).unwrap();
     run(&[body.to_string().into_bytes()], fuzz_published_figures);
+}
+
+#[test]
+fn tally() {
+    let mut tally = Tally::default();
+    for (day, fate) in [
+        (1, Fate::Observed),
+        (1, Fate::Reported),
+        (2, Fate::Accepted),
+        (2, Fate::Discarded(Reason::new("discarded_url"))),
+        (3, Fate::NotReportable(Reason::new("consent_unknown"))),
+    ] {
+        for side in Side::ALL {
+            let endpoint = "/open-insurance/consents/v3/consents".to_owned();
+            tally.add(&Subject { day: date(2026, 11, day), side, endpoint }, &fate);
+        }
+    }
+    run(&[tally.write(&Some(7_u64)).unwrap()], fuzz_tally);
 }
 
 fn run(seeds: &[Vec<u8>], target: fn(&[u8])) {

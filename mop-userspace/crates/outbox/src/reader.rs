@@ -170,12 +170,25 @@ impl Reader {
     }
 
     /// Gives every entry of a lane in order, until told to stop by `false`.
-    pub fn entries(&self, lane: Lane, mut visit: impl FnMut(Entry) -> bool) -> io::Result<()> {
+    pub fn entries(&self, lane: Lane, visit: impl FnMut(Entry) -> bool) -> io::Result<()> {
+        self.entries_from(lane, 0, visit)
+    }
+
+    /// Entries of segments that may have some from this sequence on.
+    fn entries_from(
+        &self,
+        lane: Lane,
+        from: u64,
+        mut visit: impl FnMut(Entry) -> bool,
+    ) -> io::Result<()> {
         let log = Log::Lane(lane);
         let files = segment_files(&self.storage, &self.folder_of(&log), place_of(&log))?;
         for (place, file) in files.iter().enumerate() {
-            let Some((header, bytes)) = file.header.zip(self.bytes_of(file)?) else { continue };
             let end = files.get(place + 1).map_or(MAX_SEQUENCE, |next| next.first);
+            if end <= from {
+                continue;
+            }
+            let Some((header, bytes)) = file.header.zip(self.bytes_of(file)?) else { continue };
             let mut scan = Scan::new(&bytes, HEADER_BYTES, header.salt, header.first, end);
             loop {
                 match scan.step() {
@@ -188,6 +201,25 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Where the segments of a lane begin: the sequence of the first entry of each, in order.
+    pub fn starts(&self, lane: Lane) -> io::Result<Vec<u64>> {
+        let log = Log::Lane(lane);
+        let files = segment_files(&self.storage, &self.folder_of(&log), place_of(&log))?;
+        Ok(files.iter().map(|file| file.first).collect())
+    }
+
+    /// As [`Self::entries`], but those of greater sequences only; segments before them are not read.
+    pub fn entries_after(
+        &self,
+        lane: Lane,
+        sequence: u64,
+        mut visit: impl FnMut(Entry) -> bool,
+    ) -> io::Result<()> {
+        self.entries_from(lane, sequence.saturating_add(1), |entry| {
+            entry.sequence <= sequence || visit(entry)
+        })
     }
 
     /// Gives every entry that is set aside for a sink in order, until told to stop by `false`.

@@ -27,6 +27,9 @@ pub(crate) struct PcmConfiguration {
     /// Events are collected for so long, unless they fill a batch.
     #[serde(with = "crate::configuration::duration::or_zero")]
     pub(crate) every: Duration,
+    /// Events that are due so soon and still wait are warned of.
+    #[serde(with = "crate::configuration::duration")]
+    pub(crate) warn_before: Duration,
     /// Roots to trust beside those of the system.
     pub(crate) ca_file: Option<PathBuf>,
     /// The environment is not asked.
@@ -46,6 +49,7 @@ impl Default for PcmConfiguration {
             organisation_id: String::new(),
             batch: MAX_BATCH,
             every: Duration::from_secs(60),
+            warn_before: Duration::from_secs(2 * 3600),
             ca_file: None,
             proxy: None,
             connect_timeout: Duration::from_secs(5),
@@ -80,6 +84,9 @@ impl PcmConfiguration {
         if self.every > MAX_EVERY {
             return wrong("every is at most an hour: events are due by 06:00 of the next day");
         }
+        if self.warn_before > MAX_WARN_BEFORE {
+            return wrong("warn_before is at most 24h: events are due once a day");
+        }
         if self.connect_timeout.is_zero() || self.request_timeout.is_zero() {
             return wrong("connect_timeout and request_timeout are longer than nothing");
         }
@@ -104,5 +111,7 @@ impl PcmConfiguration {
 
 /// What the platform takes (`ingestion.yaml`, `server-batch`).
 const MAX_BATCH: usize = 5_000;
+/// From one deadline to the next.
+const MAX_WARN_BEFORE: Duration = Duration::from_secs(24 * 3600);
 /// Far from the deadline.
 const MAX_EVERY: Duration = Duration::from_secs(3600);

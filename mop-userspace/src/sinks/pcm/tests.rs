@@ -63,7 +63,7 @@ fn item(correlation: &str, is_taken: bool) -> Value {
 }
 
 async fn driven(configuration: &PcmConfiguration, entries: Vec<Entry>) -> Driven {
-    let mut sink = Pcm::new(configuration).expect("well configured");
+    let mut sink = Pcm::new(configuration, None, SharedMade::default()).expect("well configured");
     drive(&mut sink, entries, 1).await
 }
 
@@ -159,7 +159,7 @@ async fn events_are_collected_unless_they_fill_a_batch() {
         batch: 2,
         ..configuration(&stub, folder.path())
     };
-    let mut sink = Pcm::new(&configuration).expect("well configured");
+    let mut sink = Pcm::new(&configuration, None, SharedMade::default()).expect("well configured");
     assert_eq!(sink.window(), 1);
     let full = sink.send(vec![call(1, "server"), call(2, "server")]).await.expect("sent");
     assert_eq!(full.await, Ok(vec![Verdict::Delivered; 2]));
@@ -183,6 +183,7 @@ fn what_cannot_work_is_said() {
         (PcmConfiguration { kid: String::new(), ..good.clone() }, "kid is missing"),
         (PcmConfiguration { batch: 5001, ..good.clone() }, "1 to 5000"),
         (PcmConfiguration { every: Duration::from_secs(7200), ..good.clone() }, "an hour"),
+        (PcmConfiguration { warn_before: Duration::from_secs(90_000), ..good.clone() }, "24h"),
         (PcmConfiguration { url: "ftp://x".to_owned(), ..good.clone() }, "sinks.pcm.url"),
         (PcmConfiguration { key_file: "none.pem".into(), ..good.clone() }, "none.pem"),
     ] {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::{
     funnel::{
@@ -15,6 +15,7 @@ use super::{
         MetricsData,
         compare::{Tolerance, compare},
     },
+    reconciliation::{Fate, Report, tally::Tally},
 };
 
 /// Reads the bytes as a step of the hook; one that is taken is one that a funnel can hold.
@@ -60,6 +61,20 @@ pub fn fuzz_published_figures(data: &[u8]) {
         .all(|(left, right)| !left.ends_with(right.as_str()) && !right.ends_with(left.as_str()));
     let differences = compare(&figures, &figures, tolerance);
     check(differences.is_empty() || !is_unique, "figures differ from themselves");
+}
+
+/// Reads the bytes as a tally; one that is taken is written and read again, and counts the same.
+pub fn fuzz_tally(data: &[u8]) {
+    let Ok((tally, state)) = Tally::parse::<Option<u64>>(data) else { return };
+    let Ok(bytes) = tally.write(&state) else { panic!("a tally cannot be written") };
+    let Ok((again, same)) = Tally::parse(&bytes) else { panic!("a tally does not come back") };
+    check((&again, same) == (&tally, state), "a tally comes back as another");
+    let report = Report::of(again.entries(), Date::MIN, Date::MAX);
+    let reported = tally.entries().fold(0_u64, |sum, it| match it.fate {
+        Fate::Reported => sum.saturating_add(it.count),
+        _ => sum,
+    });
+    check(report.total.reported == reported, "a count is lost");
 }
 
 fn begin(rules: FunnelRules) -> Funnel {

@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use super::funnel::Side;
 
+pub mod calendar;
+pub mod tally;
+
 /// A number of calls or steps that shared a fate. Several entries of the same are added up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

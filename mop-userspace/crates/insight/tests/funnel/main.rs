@@ -7,5 +7,6 @@ mod published;
 mod disorder;
 mod documents;
 mod journeys;
+mod prevalidated;
 mod properties;
 mod world;

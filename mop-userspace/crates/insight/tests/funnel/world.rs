@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mop_contract::json::Reader;
 use mop_insight::data::{
     funnel::{
         ConsentDigest, Funnel, FunnelOptions, FunnelRecord, FunnelRules, HookRefusal, HookStep,
-        Side, Step, info::AdditionalInfo, snapshot::Snapshot,
+        Side, Step, info::AdditionalInfo, prevalidate::prevalidate, snapshot::Snapshot,
     },
     signal::{Act, Grant, Parties, Signal, TokenKind},
 };
@@ -83,6 +84,14 @@ impl World {
         assert_eq!(counts.proposed, sum, "{counts:?}");
         assert_eq!(counts.reported, self.records.len() as u64);
         assert_eq!(counts.reported, counts.by_step.values().sum::<u64>());
+        let rules = FunnelRules::published().unwrap();
+        for record in &self.records {
+            let bytes = serde_json::to_vec(&record.event).unwrap();
+            let mut reader = Reader::default();
+            let event = reader.read(&bytes).unwrap();
+            let breaches = prevalidate(event.root(), record.funnel, record.side, &rules);
+            assert_eq!(breaches, [], "{:?}", record.event);
+        }
     }
 }
 

@@ -21,9 +21,8 @@ pub struct Breach {
 /// Every rule that an event breaks; none when it may be sent.
 #[must_use]
 pub fn prevalidate(event: Value<'_>, endpoints: &PcmEndpoints) -> Vec<Breach> {
-    let mut check = Check { event, breaches: Vec::new() };
-    if event.kind() != Kind::Object {
-        check.breach("event", "must be an object");
+    let mut check = Check::of(event);
+    if !check.is_object() {
         return check.breaches;
     }
     let endpoint = check
@@ -48,22 +47,14 @@ pub fn prevalidate(event: Value<'_>, endpoints: &PcmEndpoints) -> Vec<Breach> {
         }
     }
     check.text("httpMethod", true, is_method, "must be GET, POST, PUT, DELETE or PATCH");
-    check.text("correlationId", true, |id| !id.is_empty(), "must not be empty");
-    check.text("timestamp", true, is_timestamp, "must be yyyy-mm-ddThh:mm:ssZ, 20 characters");
+    check.identity();
     check.text(
         "fapiInteractionId",
         !is_open,
         is_interaction,
         "must be 1 to 100 letters, digits and hyphens, the first no hyphen",
     );
-    for (field, is_required) in [
-        ("clientOrgId", !is_open),
-        ("clientSSId", !is_open),
-        ("serverOrgId", true),
-        ("serverASId", true),
-    ] {
-        check.text(field, is_required, is_id, "must be groups of 8, 4, 4, 4 and 12 characters");
-    }
+    check.parties(!is_open);
     check.text(
         "endpointUriPrefix",
         false,
@@ -71,24 +62,59 @@ pub fn prevalidate(event: Value<'_>, endpoints: &PcmEndpoints) -> Vec<Breach> {
         "must be https:// and a host, without port, path or slash at its end",
     );
     check.consent(!is_open && status.is_some_and(|status| (200..=299).contains(&status)));
-    let same = |one, two| {
-        let (one, two) = (check.string(one), check.string(two));
-        one.is_some() && one == two
-    };
-    if same("clientOrgId", "serverOrgId") {
-        check.breach("clientOrgId", "must not be the organisation that was called");
-    }
+    check.two_organisations();
     check.breaches
 }
 
-struct Check<'v> {
-    event: Value<'v>,
-    breaches: Vec<Breach>,
+/// What is found in an event.
+pub(crate) struct Check<'v> {
+    pub(crate) event: Value<'v>,
+    pub(crate) breaches: Vec<Breach>,
 }
 
 impl<'v> Check<'v> {
-    fn breach(&mut self, field: &'static str, words: &'static str) {
+    /// Nothing yet.
+    pub(crate) fn of(event: Value<'v>) -> Self {
+        Self { event, breaches: Vec::new() }
+    }
+
+    /// Nothing else can be said of what is no object.
+    pub(crate) fn is_object(&mut self) -> bool {
+        let is_object = self.event.kind() == Kind::Object;
+        if !is_object {
+            self.breach("event", "must be an object");
+        }
+        is_object
+    }
+
+    pub(crate) fn breach(&mut self, field: &'static str, words: &'static str) {
         self.breaches.push(Breach { field, words });
+    }
+
+    /// What every event is known by.
+    pub(crate) fn identity(&mut self) {
+        self.text("correlationId", true, |id| !id.is_empty(), "must not be empty");
+        self.text("timestamp", true, is_timestamp, "must be yyyy-mm-ddThh:mm:ssZ, 20 characters");
+    }
+
+    /// Who called whom.
+    pub(crate) fn parties(&mut self, is_client_required: bool) {
+        for (field, is_required) in [
+            ("clientOrgId", is_client_required),
+            ("clientSSId", is_client_required),
+            ("serverOrgId", true),
+            ("serverASId", true),
+        ] {
+            self.text(field, is_required, is_id, "must be groups of 8, 4, 4, 4 and 12 characters");
+        }
+    }
+
+    /// Nobody reports calls to himself.
+    pub(crate) fn two_organisations(&mut self) {
+        let [client, server] = ["clientOrgId", "serverOrgId"].map(|field| self.string(field));
+        if client.is_some() && client == server {
+            self.breach("clientOrgId", "must not be the organisation that was called");
+        }
     }
 
     fn string(&self, field: &str) -> Option<&'v str> {
@@ -96,7 +122,7 @@ impl<'v> Check<'v> {
     }
 
     /// A text that must be there.
-    fn required(&mut self, field: &'static str) -> Option<&'v str> {
+    pub(crate) fn required(&mut self, field: &'static str) -> Option<&'v str> {
         let found = self.string(field);
         if found.is_none() {
             self.missing_or_no_text(field);
@@ -109,7 +135,7 @@ impl<'v> Check<'v> {
         self.breach(field, if is_missing { "is missing" } else { "must be text" });
     }
 
-    fn text(
+    pub(crate) fn text(
         &mut self,
         field: &'static str,
         is_required: bool,

@@ -27,6 +27,7 @@ pub mod info;
 pub mod journey;
 pub mod options;
 mod order;
+pub mod prevalidate;
 mod release;
 pub mod rules;
 pub mod snapshot;
