@@ -178,7 +178,10 @@ fn edge(exchange: &str) -> Outcome {
         method: Method::Get,
         answer: Answer::Unseen,
         endpoint: Err(NotListed::Unlisted),
+        unlisted: None,
+        report: None,
         parties: Parties::default(),
+        client_certificate_end: None,
     }))
 }
 
