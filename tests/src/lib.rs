@@ -17,6 +17,7 @@ mod chaos_checker;
 mod contracts;
 mod database;
 mod database_cluster;
+mod ecosystem;
 mod exchange;
 mod folder;
 mod marker;
@@ -44,6 +45,10 @@ pub use contracts::{
 };
 pub use database::Database;
 pub use database_cluster::DatabaseCluster;
+pub use ecosystem::{
+    Called, Done, Ecosystem, RECEIVER_ORGANISATION, RECEIVER_SOFTWARE, Receiver, TRANSMITTER_BRAND,
+    TRANSMITTER_ORGANISATION,
+};
 pub use exchange::{Exchange, Message};
 pub use folder::{cache_folder, shared_folder};
 pub use marker::Marker;

@@ -1,5 +1,6 @@
 //! The main job on real traffic: nginx with TLS before a small OPIN API, curl, and MOP observing.
 
+mod data;
 mod forwarding;
 
 use std::{
@@ -105,7 +106,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         views.len()
     );
     println!();
-    forwarding::show(folder.path())
+    forwarding::show(folder.path())?;
+    println!();
+    data::show()
 }
 
 /// Where a call can be seen on its way.

@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+pub(crate) use mop_tests::{
+    RECEIVER_ORGANISATION as CLIENT_ORGANISATION, RECEIVER_SOFTWARE as CLIENT_SOFTWARE,
+    TRANSMITTER_BRAND as SERVER_BRAND, TRANSMITTER_ORGANISATION as SERVER_ORGANISATION,
+};
 use serde_json::{Value, json};
 
-pub(crate) const CLIENT_ORGANISATION: &str = "0c0a0000-0000-4000-8000-00000000000c";
-pub(crate) const CLIENT_SOFTWARE: &str = "0c0b0000-0000-4000-8000-00000000000c";
-pub(crate) const SERVER_ORGANISATION: &str = "05050000-0000-4000-8000-000000000005";
-pub(crate) const SERVER_BRAND: &str = "05060000-0000-4000-8000-000000000005";
 pub(crate) const HOST: &str = "api.seguradora.example";
 pub(crate) const CONSENT: &str = "urn:seguradora:C1DD33123";
 /// Tokens and codes: none of them may be in what comes out.

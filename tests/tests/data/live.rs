@@ -5,13 +5,12 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{Process, mop_command, observing, run, until};
+use mop_tests::{Called, Done, Ecosystem, Process, mop_command, observing, run, until};
 use mop_wire::mopcap::{Decoder, Encoder, Record};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    ecosystem::{Called, Done, Ecosystem},
     journey::{CLIENT_ORGANISATION, CLIENT_SOFTWARE, SERVER_BRAND, SERVER_ORGANISATION},
     published,
 };

@@ -2,7 +2,6 @@
 
 mod alarms;
 mod delivered;
-mod ecosystem;
 mod figures;
 mod journey;
 mod live;

@@ -179,8 +179,8 @@ fn edge(exchange: &str) -> Outcome {
         answer: Answer::Unseen,
         endpoint: Err(NotListed::Unlisted),
         unlisted: None,
-        report: None,
         parties: Parties::default(),
+        report: None,
         client_certificate_end: None,
     }))
 }

@@ -10,15 +10,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use mop_tests::{
-    Certificates, Nginx, Observer, ObserverBuilder, Process, Script, bound, free_port, python,
-};
 use serde_json::{Value, json};
 
-use crate::journey::{CLIENT_ORGANISATION, CLIENT_SOFTWARE, SERVER_BRAND, SERVER_ORGANISATION};
+use crate::{
+    Certificates, Nginx, Observer, ObserverBuilder, Process, Script, bound, free_port, python,
+};
 
 /// Servers of both, and the configuration of an observer of both.
-pub(crate) struct Ecosystem {
+pub struct Ecosystem {
     folder: tempfile::TempDir,
     certificates: Certificates,
     nginx: Nginx,
@@ -29,7 +28,7 @@ pub(crate) struct Ecosystem {
 }
 
 /// A running receiving application.
-pub(crate) struct Receiver {
+pub struct Receiver {
     process: Process,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -37,34 +36,39 @@ pub(crate) struct Receiver {
 
 /// What the receiving application did.
 #[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) calls: Vec<Called>,
+pub struct Done {
+    /// Its calls to interfaces, in their order.
+    pub calls: Vec<Called>,
     /// Of data, and of a quote.
-    pub(crate) consents: Vec<(String, String)>,
+    pub consents: Vec<(String, String)>,
     /// Calls on connections whose session was taken up again.
-    pub(crate) resumed: u64,
+    pub resumed: u64,
 }
 
 /// A call of the receiving application.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Called {
-    pub(crate) method: String,
+pub struct Called {
+    /// Method.
+    pub method: String,
     /// Without query.
-    pub(crate) path: String,
-    pub(crate) status: u64,
-    pub(crate) interaction: String,
+    pub path: String,
+    /// Status of the answer.
+    pub status: u64,
+    /// `x-fapi-interaction-id`
+    pub interaction: String,
     /// The consent that it is about.
-    pub(crate) consent: String,
+    pub consent: String,
 }
 
 impl Ecosystem {
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts both servers; nobody observes yet.
+    pub fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let certificates = Certificates::create(folder.path())?;
         certificates.issue_client_of(
             "receiver",
             &format!(
-                "/CN=receptora.example/organizationIdentifier=OPIBR-{CLIENT_ORGANISATION}/UID={CLIENT_SOFTWARE}"
+                "/CN=receptora.example/organizationIdentifier=OPIBR-{RECEIVER_ORGANISATION}/UID={RECEIVER_SOFTWARE}"
             ),
         )?;
         let admin = format!("127.0.0.1:{}", free_port());
@@ -93,7 +97,7 @@ impl Ecosystem {
     }
 
     /// An observer of both sides.
-    pub(crate) fn observer(&self) -> ObserverBuilder {
+    pub fn observer(&self) -> ObserverBuilder {
         Observer::builder().arg("--config").arg(self.configuration())
     }
 
@@ -102,7 +106,7 @@ impl Ecosystem {
     }
 
     /// For a replay: nothing is kept, and what no call shows is concluded.
-    pub(crate) fn configuration_for_files(&self) -> Result<PathBuf> {
+    pub fn configuration_for_files(&self) -> Result<PathBuf> {
         let file = self.folder.path().join("files.toml");
         let text = fs::read_to_string(self.configuration())?;
         let (_, data) = text.split_once("[data]").context("no section [data]")?;
@@ -118,12 +122,12 @@ impl Ecosystem {
     }
 
     /// Starts the application; it makes so many journeys, and tells the observer what no call shows.
-    pub(crate) fn receiver(&self, journeys: u32, has_pause: bool) -> Result<Receiver> {
+    pub fn receiver(&self, journeys: u32, has_pause: bool) -> Result<Receiver> {
         self.start_receiver(journeys, has_pause, Some(&self.admin))
     }
 
     /// The same where nobody is told: neither application has an observer to tell.
-    pub(crate) fn quiet_receiver(&self, journeys: u32) -> Result<Receiver> {
+    pub fn quiet_receiver(&self, journeys: u32) -> Result<Receiver> {
         fs::write(self.transmitter_settings(), json!({ "hook": null }).to_string())?;
         self.start_receiver(journeys, false, None)
     }
@@ -158,9 +162,9 @@ impl Ecosystem {
         let (folder, host) = (self.folder.path().display(), &self.host);
         fs::write(self.folder.path().join("token"), TOKEN)?;
         let participants = json!([{
-            "OrganisationId": SERVER_ORGANISATION,
+            "OrganisationId": TRANSMITTER_ORGANISATION,
             "AuthorisationServers": [{
-                "AuthorisationServerId": SERVER_BRAND,
+                "AuthorisationServerId": TRANSMITTER_BRAND,
                 "OpenIDDiscoveryDocument": format!("https://{host}/.well-known/openid-configuration"),
                 "ApiResources": [],
             }],
@@ -170,10 +174,10 @@ impl Ecosystem {
             "[admin]\nlisten = \"{}\"\n\n[outbox]\nfolder = \"{folder}/outbox\"\n\n\
              [data]\nparticipants_file = \"{folder}/participants.json\"\n\
              hook_token_file = \"{folder}/token\"\nfunnel = {{ consent_user = \"user\", settle_seconds = 5 }}\n\n\
-             [[data.servers]]\nhosts = [\"{host}\"]\norganisation_id = \"{SERVER_ORGANISATION}\"\n\
-             authorisation_server_id = \"{SERVER_BRAND}\"\n\n\
-             [[data.clients]]\naddresses = [\"127.0.0.2\"]\norganisation_id = \"{CLIENT_ORGANISATION}\"\n\
-             software_statement_id = \"{CLIENT_SOFTWARE}\"\n",
+             [[data.servers]]\nhosts = [\"{host}\"]\norganisation_id = \"{TRANSMITTER_ORGANISATION}\"\n\
+             authorisation_server_id = \"{TRANSMITTER_BRAND}\"\n\n\
+             [[data.clients]]\naddresses = [\"127.0.0.2\"]\norganisation_id = \"{RECEIVER_ORGANISATION}\"\n\
+             software_statement_id = \"{RECEIVER_SOFTWARE}\"\n",
             self.admin,
         );
         fs::write(self.configuration(), text)?;
@@ -183,19 +187,19 @@ impl Ecosystem {
 
 impl Receiver {
     /// Waits until it is half-way through a journey.
-    pub(crate) fn wait_for_half(&mut self) -> Result<()> {
+    pub fn wait_for_half(&mut self) -> Result<()> {
         let line = self.line()?;
         ensure!(line == "halfway", "{line}");
         Ok(())
     }
 
     /// Has it go on.
-    pub(crate) fn go_on(&mut self) -> Result<()> {
+    pub fn go_on(&mut self) -> Result<()> {
         Ok(self.input.write_all(b"\n")?)
     }
 
     /// Waits until it is done.
-    pub(crate) fn done(mut self) -> Result<Done> {
+    pub fn done(mut self) -> Result<Done> {
         let line = self.line()?;
         ensure!(self.process.wait(Duration::from_secs(20))?.success(), "{line}");
         let done: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
@@ -230,3 +234,12 @@ impl Receiver {
 const TRANSMITTER_SETTINGS: &str = "transmitter.json";
 /// For the hook.
 const TOKEN: &str = "hook-token-of-a-test";
+
+/// Organisation of the receiving participant.
+pub const RECEIVER_ORGANISATION: &str = "0c0a0000-0000-4000-8000-00000000000c";
+/// Its application.
+pub const RECEIVER_SOFTWARE: &str = "0c0b0000-0000-4000-8000-00000000000c";
+/// Organisation of the transmitting participant.
+pub const TRANSMITTER_ORGANISATION: &str = "05050000-0000-4000-8000-000000000005";
+/// Its authorization server.
+pub const TRANSMITTER_BRAND: &str = "05060000-0000-4000-8000-000000000005";
