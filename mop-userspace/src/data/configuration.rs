@@ -249,7 +249,6 @@ impl DataConfiguration {
             history: if takes_over { History::Elsewhere } else { History::Nobody },
             authorization_seconds: authorization_seconds.map(i64::from),
             max_consents: MAX_CONSENTS,
-            ..usual
         }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) fn call(second: i64, route: usize, status: u16, milliseconds: u64) ->
             server_organisation: Some(ORGANISATION.to_owned()),
             ..Parties::default()
         },
+        unlisted: None,
+        report: None,
         client_certificate_end: None,
     }
 }

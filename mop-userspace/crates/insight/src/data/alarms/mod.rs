@@ -245,7 +245,7 @@ impl Alarms {
     /// The level that the answer must have, and whether it was too slow for it.
     fn is_slow(&self, edge: &Edge, added: Added) -> Option<(ServiceLevel, bool)> {
         let priorities = &self.demands.priorities;
-        let level = priorities.of(&edge.endpoint.as_ref().ok()?.template).level?;
+        let level = priorities.of(edge.operation()?).level?;
         let limit = u64::from(priorities.limit_milliseconds(level)?) * 1000;
         Some((level, added.microseconds? > limit))
     }

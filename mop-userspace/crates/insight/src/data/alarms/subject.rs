@@ -119,7 +119,7 @@ impl From<anomaly::Signal> for AlarmSignal {
 impl Subject {
     /// The route of a call.
     pub(super) fn route(edge: &Edge) -> Self {
-        let endpoint = edge.endpoint.as_ref().map_or(UNLISTED, |endpoint| &endpoint.template);
+        let endpoint = edge.operation().unwrap_or(UNLISTED);
         Self {
             scope: Scope::Route,
             organisation: edge.parties.server_organisation.clone(),
@@ -170,7 +170,7 @@ impl Subject {
     }
 }
 
-/// In place of a template: the metrics platform does not list the endpoint.
+/// In place of a template: no published document has the operation.
 pub const UNLISTED: &str = "unlisted";
 /// The longest template of the list has 138.
 const MAX_PART_BYTES: usize = 512;
