@@ -11,10 +11,7 @@
 //! where it lies in a Certificate message.
 
 use aya_ebpf::{
-    EbpfContext as _,
-    bindings::pt_regs,
-    helpers::bpf_probe_read_user,
-    macros::uprobe,
+    EbpfContext as _, bindings::pt_regs, helpers::bpf_probe_read_user, macros::uprobe,
     programs::ProbeContext,
 };
 use mop_common::limits;

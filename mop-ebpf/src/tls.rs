@@ -363,11 +363,7 @@ fn exit(context: *mut c_void) {
 
 /// The connection of a TLS object, made when it is new.
 #[inline(never)]
-pub fn connection_of(
-    call: &Call,
-    thread: u64,
-    library: u64,
-) -> Option<&'static mut Connection> {
+pub fn connection_of(call: &Call, thread: u64, library: u64) -> Option<&'static mut Connection> {
     let key = TlsKey { object: call.object, tgid: u64::from(kernel::process_of(thread)) };
     if let Some(connection) = objects::find(&key) {
         return Some(connection);

@@ -126,7 +126,7 @@ fn lossy(capture: &[u8], seed: u64) -> Result<Vec<u8>> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        let is_lost = matches!(record, Record::Segment { .. }) && state % 20 == 0;
+        let is_lost = matches!(record, Record::Segment { .. }) && state.is_multiple_of(20);
         if !is_lost {
             encoder.record(&record, &mut left)?;
         }
