@@ -53,6 +53,9 @@ pub(super) fn module(bench: &Bench) -> Result<()> {
 
 /// Each call is reported.
 const CONFIGURATION: &str = r#"
+[admin]
+enabled = false
+
 [data.forwarded_certificate]
 header = "X-Client-Subject"
 format = "subject"
