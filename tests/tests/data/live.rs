@@ -28,14 +28,7 @@ fn a_journey_through_a_proxy_is_reported_once_by_each_side() -> Result<()> {
     std::thread::sleep(SETTLED);
     let records = observer.stop()?.records;
 
-    for side in SIDES {
-        let seen = ensure_right(&records, side, &done)?;
-        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
-        for (data, quote) in &done.consents {
-            ensure_steps(&records, side, data, expected(side, false))?;
-            ensure_steps(&records, side, quote, expected(side, true))?;
-        }
-    }
+    ensure_whole(&records, &done)?;
     published::ensure_valid(&events(&records))
 }
 
@@ -55,15 +48,7 @@ fn a_restart_half_way_reports_no_call_twice_and_goes_on_with_the_funnel() -> Res
     std::thread::sleep(SETTLED);
     records.extend(observer.stop()?.records);
 
-    for side in SIDES {
-        let seen = ensure_right(&records, side, &done)?;
-        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
-        for (data, quote) in &done.consents {
-            ensure_steps(&records, side, data, expected(side, false))?;
-            ensure_steps(&records, side, quote, expected(side, true))?;
-        }
-    }
-    Ok(())
+    ensure_whole(&records, &done)
 }
 
 #[test]
@@ -88,10 +73,7 @@ fn what_is_lost_on_the_way_makes_no_event_wrong_and_is_counted() -> Result<()> {
 
     let capture = fs::read(&file)?;
     let whole = replayed(&ecosystem, &file)?;
-    for side in SIDES {
-        let seen = ensure_right(&whole, side, &done)?;
-        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
-    }
+    ensure_every_call(&whole, &done)?;
     let mut missing = 0;
     for seed in 0..LOSSES {
         let file = folder.path().join("lossy.mopcap");
@@ -142,6 +124,29 @@ fn replayed(ecosystem: &Ecosystem, file: &Path) -> Result<Vec<Value>> {
     text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
 }
 
+/// Every call and every step was reported, by both sides.
+fn ensure_whole(records: &[Value], done: &Done) -> Result<()> {
+    ensure_every_call(records, done)?;
+    for side in SIDES {
+        for (data, quote) in &done.consents {
+            for (consent, is_quote) in [(data, false), (quote, true)] {
+                let steps = steps(records, side, consent);
+                ensure!(steps == expected(side, is_quote), "{side} of {consent}: {steps:#?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every call was reported, by both sides.
+fn ensure_every_call(records: &[Value], done: &Done) -> Result<()> {
+    for side in SIDES {
+        let seen = ensure_right(records, side, done)?;
+        ensure!(seen == done.calls.iter().collect(), "{side}: {seen:#?}\nof {:#?}", done.calls);
+    }
+    Ok(())
+}
+
 /// No call has two events of this side, and each event is of a call that was made, by the right
 /// parties and with its own consent. Gives the calls that have one.
 fn ensure_right<'d>(records: &[Value], side: &str, done: &'d Done) -> Result<BTreeSet<&'d Called>> {
@@ -175,12 +180,6 @@ fn called(event: &Value) -> Called {
         interaction: text(&event["fapiInteractionId"]),
         consent: text(&event["additionalInfo"]["consentId"]),
     }
-}
-
-fn ensure_steps(records: &[Value], side: &str, consent: &str, wanted: &[&str]) -> Result<()> {
-    let steps = steps(records, side, consent);
-    ensure!(steps == wanted, "{side} of {consent}: {steps:#?}");
-    Ok(())
 }
 
 /// Steps are those that were made, in their order, though some may be missing.
