@@ -1,0 +1,4 @@
+//! What observed calls mean to security: findings, threat intelligence, and events for MISP.
+
+pub mod finding;
+pub mod uuid;
