@@ -2,4 +2,5 @@
 
 pub mod finding;
 pub mod intelligence;
+pub mod misp;
 pub mod uuid;
