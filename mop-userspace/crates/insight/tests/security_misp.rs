@@ -320,6 +320,37 @@ fn what_is_written_is_read_again() {
     assert_eq!(manifest.wanted(|_| Some(NOW - 1)).collect::<Vec<_>>(), [uuid]);
 }
 
+#[test]
+fn a_feed_goes_on_after_a_restart_as_if_there_was_none() {
+    let mut whole = feed();
+    let rsit = Some(Rsit::BruteForce);
+    let uuid = whole.add(&finding("r", "c", 24, 20), &network(), rsit, NOW).unwrap();
+    whole.add(&finding("r", "c", 24, 2), &network(), None, NOW + 60).unwrap();
+    let files = whole.files();
+    let name = format!("{uuid}.json");
+    let mut restored = feed();
+    assert_eq!(restored.restore(&file(&files, &name).content), Ok(uuid));
+    assert_eq!(restored.files(), files);
+    for feed in [&mut whole, &mut restored] {
+        feed.add(&finding("r", "c", 24, 7), &network(), rsit, NOW + 90).unwrap();
+    }
+    assert_eq!(restored.files(), whole.files());
+
+    let written = String::from_utf8(file(&files, &name).content.clone()).unwrap();
+    for (from, to) in [
+        ("\"type\":\"http-method\"", "\"type\":\"phone-number\""),
+        ("\"value\":\"/token\"", "\"value\":\"/other\""),
+        ("\"name\":\"x509\"", "\"name\":\"made-up\""),
+        ("\"name\":\"made up\"", "\"name\":\"another\""),
+        ("\"timestamp\":\"1795520750\"", "\"timestamp\":\"soon\""),
+    ] {
+        assert!(written.contains(from), "{from}");
+        let mut feed = feed();
+        assert!(feed.restore(written.replace(from, to).as_bytes()).is_err(), "{to}");
+        assert_eq!(feed.events().count(), 0);
+    }
+}
+
 fn seen() -> Seen {
     let time = Instant("2026-11-24T12:00:00Z".parse().unwrap());
     Seen { first: time, last: time, at: Seconds(NOW) }
@@ -392,6 +423,24 @@ fn an_object_is_as_its_template_says() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_damaged_event_is_refused_or_harmless(
+        at in any::<prop::sample::Index>(), byte in any::<u8>(), is_cut in any::<bool>(),
+    ) {
+        let mut feed = feed();
+        let uuid = feed.add(&finding("r", "c", 24, 20), &network(), None, NOW).unwrap();
+        let mut bytes = file(&feed.files(), &format!("{uuid}.json")).content.clone();
+        let place = at.index(bytes.len());
+        bytes[place] = byte;
+        if is_cut {
+            bytes.truncate(place);
+        }
+        let _ = feed.restore(&bytes);
+        feed.add(&finding("r", "c", 24, 20), &network(), None, NOW).unwrap();
+        prop_assert!(!feed.files().is_empty());
+    }
+
     #[test]
     fn every_feed_is_strict_and_complete(
         findings in vec((0_u8..3, 0_u8..3, 1_u8..4, 1_u64..100, any::<u8>(), -5_i64..5), 1..30),

@@ -1,6 +1,6 @@
 //! An event: what one client did against one rule on one day.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     attribute::Attribute,
@@ -36,7 +36,7 @@ pub struct Event {
 }
 
 /// Who made an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organisation {
     /// Its name.
     pub name: String,

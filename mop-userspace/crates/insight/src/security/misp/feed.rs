@@ -19,6 +19,7 @@ use super::{
     attribute::{Attribute, AttributeError, NewAttribute, Seen},
     event::{Event, Organisation},
     object::{Object, ObjectError, Templates},
+    restore::{self, RestoreError},
     scalar::{Analysis, Distribution, Info, InfoError, Instant, Seconds, ThreatLevel},
     tag::{Pap, Rsit, Tag, Tlp},
     vocabulary::Vocabulary,
@@ -166,6 +167,22 @@ impl Feed {
             event.publish_timestamp = Seconds(at);
             self.events.insert(uuid, event);
         }
+        Ok(uuid)
+    }
+
+    /// Takes an event in as this feed wrote it before a restart, and gives its identifier.
+    ///
+    /// # Errors
+    ///
+    /// Every [`RestoreError`]; nothing was changed then.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<Uuid, RestoreError> {
+        let Self { options, vocabulary, templates, .. } = self;
+        let event = restore::event(bytes, &options.organisation, vocabulary, templates)?;
+        let uuid = event.uuid;
+        if self.events.len() >= MAX_EVENTS && !self.events.contains_key(&uuid) {
+            return Err(RestoreError::Full);
+        }
+        self.events.insert(uuid, event);
         Ok(uuid)
     }
 
@@ -322,7 +339,7 @@ impl Feed {
         }
         for object in &mut objects {
             if let Some(request) = request {
-                object.refer_to(request, "related-to");
+                object.refer_to(request, seen.at);
             }
         }
         Ok(objects)

@@ -11,6 +11,7 @@ pub mod attribute;
 pub mod event;
 pub mod feed;
 pub mod object;
+pub mod restore;
 pub mod scalar;
 pub mod sighting;
 pub mod tag;

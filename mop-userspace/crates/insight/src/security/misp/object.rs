@@ -207,18 +207,24 @@ impl Template {
 }
 
 impl Object {
+    /// With attributes that were read again.
+    pub(super) fn with_attributes(mut self, attributes: Vec<Attribute>) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
     /// Lets it refer to another of the event; a second time changes nothing.
-    pub(super) fn refer_to(&mut self, other: Uuid, relationship: &'static str) {
-        let uuid = Uuid::of(self.uuid, &[relationship, &other.to_string()]);
+    pub(super) fn refer_to(&mut self, other: Uuid, timestamp: Seconds) {
+        let uuid = Uuid::of(self.uuid, &[RELATED, &other.to_string()]);
         let is_there = self.references.iter().any(|it| it.uuid == uuid);
         if !is_there && other != self.uuid && self.references.len() < MAX_REFERENCES {
             self.references.push(ObjectReference {
                 uuid,
                 object_uuid: self.uuid,
                 referenced_uuid: other,
-                relationship_type: relationship,
+                relationship_type: RELATED,
                 comment: String::new(),
-                timestamp: self.timestamp,
+                timestamp,
             });
         }
     }
@@ -232,7 +238,7 @@ impl Object {
         }
         let references = self.references.len();
         for reference in &further.references {
-            self.refer_to(reference.referenced_uuid, reference.relationship_type);
+            self.refer_to(reference.referenced_uuid, reference.timestamp);
         }
         let first_seen = self.first_seen.min(further.first_seen);
         let last_seen = self.last_seen.max(further.last_seen);
@@ -265,5 +271,7 @@ impl Object {
 }
 
 const PUBLISHED: &str = include_str!("../../../../../../rules/security/misp/objects.json");
+/// The one relationship that is written: which came first is not known.
+const RELATED: &str = "related-to";
 /// Of one object: a certificate that is used from more addresses is no better known by them.
 const MAX_REFERENCES: usize = 16;

@@ -1,7 +1,7 @@
 //! Numbers, times and short texts as the core format writes them: all as JSON strings.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
 /// Seconds since 1970, written as a text.
@@ -32,7 +32,7 @@ pub enum InfoError {
 }
 
 /// Who may see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Distribution {
     /// The own organisation.
     #[serde(rename = "0")]
@@ -52,7 +52,7 @@ pub enum Distribution {
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ThreatLevel {
     /// High.
     #[serde(rename = "1")]
@@ -69,7 +69,7 @@ pub enum ThreatLevel {
 }
 
 /// How far the analysis is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Analysis {
     /// At its begin: a machine noticed it, nobody looked.
     #[serde(rename = "0")]
@@ -112,6 +112,20 @@ impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = format!("{:.6}", self.0);
         serializer.collect_str(&format_args!("{}+00:00", text.trim_end_matches('Z')))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = String::deserialize(deserializer)?.parse();
+        seconds.map(Self).map_err(|_not_a_number| D::Error::custom("not seconds"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let time = String::deserialize(deserializer)?.parse();
+        time.map(Self).map_err(|_not_a_time| D::Error::custom("not a time"))
     }
 }
 

@@ -1,15 +1,17 @@
 //! Tags: machine tags of the taxonomies `tlp`, `PAP` and `rsit`, and the classes of OWASP.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::security::finding::Owasp;
 
 /// A tag of an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    colour: Option<&'static str>,
+    colour: Option<Cow<'static, str>>,
 }
 
 /// Traffic light protocol 2.0: to whom it may be told.
@@ -80,7 +82,7 @@ impl From<Tlp> for Tag {
             Tlp::Green => ("tlp:green", "#33FF00"),
             Tlp::Clear => ("tlp:clear", "#FFFFFF"),
         };
-        Self { name: name.to_owned(), colour: Some(colour) }
+        Self { name: name.to_owned(), colour: Some(colour.into()) }
     }
 }
 
