@@ -4,10 +4,7 @@
 //! `timestamp` is newer than its own. So identifiers are stable, a timestamp grows with every change
 //! and with nothing else, and equal states are equal bytes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use md5::{Digest as _, Md5};
@@ -15,17 +12,19 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+pub use super::contents::Network;
 use super::{
-    attribute::{Attribute, AttributeError, NewAttribute, Seen},
+    attribute::{Attribute, AttributeError, Seen},
+    contents,
     event::{Event, Organisation},
-    object::{Object, ObjectError, Templates},
+    object::{ObjectError, Templates},
     restore::{self, RestoreError},
-    scalar::{Analysis, Distribution, Info, InfoError, Instant, Seconds, ThreatLevel},
+    scalar::{Analysis, Distribution, Info, InfoError, Instant, Seconds, ThreatLevel, hexadecimal},
     tag::{Pap, Rsit, Tag, Tlp},
     vocabulary::Vocabulary,
 };
 use crate::security::{
-    finding::{Finding, FindingFacts, Severity},
+    finding::{Finding, FindingFacts},
     uuid::Uuid,
 };
 
@@ -49,21 +48,6 @@ pub struct Feed {
     templates: Templates,
     events: BTreeMap<Uuid, Event>,
     left_out: u64,
-}
-
-/// What was seen of the other end of the connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Network<'t> {
-    /// Address of the client.
-    pub client: Option<IpAddr>,
-    /// Port of the server.
-    pub server_port: Option<u16>,
-    /// MD5 of its offer.
-    pub ja3: Option<[u8; 16]>,
-    /// `a_b_c` of its offer.
-    pub ja4: Option<&'t str>,
-    /// SHA-256 of its certificate.
-    pub certificate: Option<[u8; 32]>,
 }
 
 /// A file of the feed.
@@ -155,11 +139,12 @@ impl Feed {
             last: Instant(facts.last_seen),
             at: Seconds(at),
         };
-        let attributes = self.attributes(uuid, facts, network, seen)?;
-        let objects = self.objects(uuid, facts, (network, rsit), seen)?;
+        let attributes = contents::attributes(&self.vocabulary, uuid, facts, network, seen)?;
+        let tables = (&self.vocabulary, &self.templates);
+        let objects = contents::objects(tables, uuid, facts, (network, rsit), seen)?;
         let owasp = facts.owasp.iter().map(|it| Tag::from(*it));
         let tags = rsit.map(Tag::from).into_iter().chain(owasp).collect();
-        let level = threat_level(facts.severity);
+        let level = contents::threat_level(facts.severity);
         let (is_changed, left_out) = event.merge((attributes, objects, tags), level);
         self.left_out = self.left_out.saturating_add(left_out as u64);
         if is_changed || is_new {
@@ -266,84 +251,6 @@ impl Feed {
             objects: Vec::new(),
         })
     }
-
-    fn attributes(
-        &self,
-        event: Uuid,
-        facts: &FindingFacts,
-        network: &Network<'_>,
-        seen: Seen,
-    ) -> Result<Vec<Attribute>, FeedError> {
-        let count = facts.count.to_string();
-        let ja3 = network.ja3.map(|it| hexadecimal(&it));
-        let reason = |comment| ("comment", Some("External analysis"), comment, "");
-        let mut wanted = vec![
-            ("text", Some("Internal reference"), facts.rule.as_str(), "rule"),
-            ("counter", None, count.as_str(), "calls"),
-            reason(facts.reason.en.as_str()),
-            reason(facts.reason.pt.as_str()),
-        ];
-        wanted.extend(ja3.as_deref().map(|it| ("ja3-fingerprint-md5", None, it, "")));
-        wanted.extend(facts.organisation.as_deref().map(|it| ("target-org", None, it, "")));
-        let client = facts.client_organisation.as_deref();
-        wanted.extend(client.map(|it| ("text", None, it, "client organisation")));
-        let demands = facts.fapi.iter();
-        wanted.extend(demands.map(|it| ("text", None, it.as_str(), "security profile")));
-        let made = wanted.into_iter().map(|(r#type, category, value, comment)| {
-            let new = NewAttribute { r#type, category, value, comment, relation: None };
-            Attribute::new(&self.vocabulary, event, new, seen).map_err(FeedError::from)
-        });
-        made.collect()
-    }
-
-    fn objects(
-        &self,
-        event: Uuid,
-        facts: &FindingFacts,
-        (network, rsit): (&Network<'_>, Option<Rsit>),
-        seen: Seen,
-    ) -> Result<Vec<Object>, FeedError> {
-        let make = |name, values: &[(&str, &str)]| {
-            self.templates.object(&self.vocabulary, event, name, values, seen)
-        };
-        let count = facts.count.to_string();
-        let address = network.client.map(|it| it.to_canonical().to_string());
-        let mut objects = Vec::new();
-        let mut request = None;
-        if let Some(endpoint) = &facts.endpoint {
-            let mut values = vec![("uri", endpoint.as_str())];
-            values.extend(facts.method.as_deref().map(|it| ("method", it)));
-            let object = make("http-request", &values)?;
-            request = Some(object.uuid());
-            objects.push(object);
-        }
-        if let Some(address) = &address {
-            let port = network.server_port.map(|it| it.to_string());
-            let mut values = vec![("ip-src", address.as_str()), ("count", count.as_str())];
-            values.extend(port.as_deref().map(|it| ("dst-port", it)));
-            objects.push(make("network-connection", &values)?);
-            if rsit == Some(Rsit::BruteForce) {
-                let values =
-                    [("ip-src", address.as_str()), ("total", count.as_str()), ("type", "oauth")];
-                objects.push(make("authentication-failure-report", &values)?);
-            }
-        }
-        if let Some(fingerprint) = network.certificate {
-            let fingerprint = hexadecimal(&fingerprint);
-            objects.push(make("x509", &[("x509-fingerprint-sha256", &fingerprint)])?);
-        }
-        if let Some(fingerprint) = network.ja4 {
-            let mut values = vec![("ja4-type", "JA4"), ("ja4-fingerprint", fingerprint)];
-            values.extend(address.as_deref().map(|it| ("ip-src", it)));
-            objects.push(make("ja4-plus", &values)?);
-        }
-        for object in &mut objects {
-            if let Some(request) = request {
-                object.refer_to(request, seen.at);
-            }
-        }
-        Ok(objects)
-    }
 }
 
 impl FeedFile {
@@ -353,22 +260,9 @@ impl FeedFile {
     }
 }
 
-fn threat_level(severity: Severity) -> ThreatLevel {
-    match severity {
-        Severity::Informational => ThreatLevel::Undefined,
-        Severity::Low => ThreatLevel::Low,
-        Severity::Medium => ThreatLevel::Medium,
-        Severity::High | Severity::Critical => ThreatLevel::High,
-    }
-}
-
 /// JSON of a value; none of ours has a map with keys that are no texts, or fails otherwise.
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A rule and a client have one a day: some hundred clients, some hundred rules, most of them calm.

@@ -8,6 +8,7 @@
 //! a table ([`vocabulary`]): a type of personal data cannot be built.
 
 pub mod attribute;
+mod contents;
 pub mod event;
 pub mod feed;
 pub mod object;
