@@ -134,8 +134,9 @@ impl Chain {
         for (step, needs) in LAYER {
             // What a step wrote may hold what the later ones look for.
             let marks = if taken == Steps::default() { marks } else { self.look_at_input() };
-            let is_plus = source.kind == Kind::Form && marks.any(Marks::PLUS);
-            if !marks.any(needs) && !(step == Step::Percent && is_plus) {
+            let is_space =
+                step == Step::Percent && source.kind == Kind::Form && marks.any(Marks::PLUS);
+            if !is_space && !marks.any(needs) {
                 continue;
             }
             let input = if taken == Steps::default() { view } else { &self.input };

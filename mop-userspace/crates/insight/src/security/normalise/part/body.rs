@@ -17,6 +17,7 @@ use mop_wire::{
 use super::{BodyRead, Place, Visit, form, multipart, xml};
 
 /// How a body is taken apart.
+#[derive(Clone, Copy)]
 pub(super) enum Media<'h> {
     Form,
     Json,
