@@ -95,8 +95,11 @@ impl Chain {
         let head = value.get(..MAX_DECODED_VALUE_BYTES);
         self.is_cut = value.len() > MAX_DECODED_VALUE_BYTES;
         let source = Source { sent: head.unwrap_or(value), kind };
-        self.decode_all(source);
-        self.fold_all(source);
+        // Most values hold nothing to be decoded.
+        if !self.look(source.sent).is_empty() || kind == Kind::Path {
+            self.decode_all(source);
+            self.fold_all(source);
+        }
         give(View { bytes: value, steps: Steps::default() });
         for Node { bytes, steps, depth: _ } in self.nodes.iter().take(self.made) {
             give(View { bytes, steps: *steps });

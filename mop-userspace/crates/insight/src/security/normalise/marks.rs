@@ -27,36 +27,58 @@ impl Marks {
     /// The start of a sequence of several bytes.
     pub(super) const WIDE: u16 = 1 << 8;
 
+    /// A character of base64; only while looking.
+    const OF_RUN: u16 = 1 << 9;
+    /// A line end, which does not end a run; only while looking.
+    const LINE_END: u16 = 1 << 10;
+
     /// Looks at each byte once.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let mut marks = 0;
-        let (mut run, mut second_last, mut last) = (0_usize, 0, 0);
+        let (mut run, mut longest_run, mut second_last, mut last) = (0_usize, 0_usize, 0, 0);
         for byte in bytes {
-            run = match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'+' | b'/' => run + 1,
-                b'\r' | b'\n' => run,
-                _ => 0,
-            };
-            if run == MIN_RUN_BYTES {
-                marks |= Self::BASE64;
+            let class = Self::class(*byte);
+            marks |= class;
+            if class & Self::OF_RUN != 0 {
+                run += 1;
+                longest_run = longest_run.max(run);
+            } else if class & Self::LINE_END == 0 {
+                run = 0;
             }
-            marks |= match (last, byte) {
-                (_, b'\\') => Self::BACKSLASH | Self::DOTS,
-                (_, 0) => Self::NULL,
-                (_, b'%') => Self::PERCENT,
-                (_, b'&') => Self::REFERENCE,
-                (_, b'+') => Self::PLUS,
-                (b'/', b'/') if second_last != b':' => Self::DOTS,
-                (b'/', b'.') => Self::DOTS,
-                (b'/', b'*') | (_, b'\t' | b'\n' | b'\r' | 0x0b | 0x0c) | (b' ', b' ') => {
-                    Self::FILLING
-                }
-                (_, 0xc0..) => Self::WIDE,
-                _ => 0,
-            };
+            if matches!(last, b'/' | b' ') {
+                marks |= match (last, byte) {
+                    (b'/', b'/') if second_last != b':' => Self::DOTS,
+                    (b'/', b'.') => Self::DOTS,
+                    (b'/', b'*') | (b' ', b' ') => Self::FILLING,
+                    _ => 0,
+                };
+            }
             (second_last, last) = (last, *byte);
         }
-        Self(marks)
+        if longest_run >= MIN_RUN_BYTES {
+            marks |= Self::BASE64;
+        }
+        Self(marks & !(Self::OF_RUN | Self::LINE_END))
+    }
+
+    fn class(byte: u8) -> u16 {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'/' => Self::OF_RUN,
+            b'+' => Self::OF_RUN | Self::PLUS,
+            b'\r' | b'\n' => Self::FILLING | Self::LINE_END,
+            b'\t' | 0x0b | 0x0c => Self::FILLING,
+            b'\\' => Self::BACKSLASH | Self::DOTS,
+            0 => Self::NULL,
+            b'%' => Self::PERCENT,
+            b'&' => Self::REFERENCE,
+            0xc0.. => Self::WIDE,
+            _ => 0,
+        }
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Whether one of these was found.

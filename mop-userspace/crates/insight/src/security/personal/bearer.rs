@@ -2,13 +2,13 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Class, Found, Place, word};
+use super::{Class, Found, Place};
 
 /// `Bearer` and a token that is no JSON web token, which is found by itself.
 pub(super) fn token(place: Place<'_>) -> Option<Found> {
     let rest = place.rest();
     let scheme = rest.get(..SCHEME.len())?;
-    if !word::begins(place) || !scheme.eq_ignore_ascii_case(SCHEME) {
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
         return None;
     }
     let token = rest.get(SCHEME.len()..)?;

@@ -7,11 +7,8 @@ use super::{
     word,
 };
 
-/// The number that begins here.
+/// The number that begins here, where one may.
 pub(super) fn find(place: Place<'_>) -> Option<Found> {
-    if !word::begins(place) {
-        return None;
-    }
     grouped(place).or_else(|| bare(place))
 }
 

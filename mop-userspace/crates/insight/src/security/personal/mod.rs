@@ -110,15 +110,16 @@ pub fn scan(text: &[u8], name: Option<&str>, find: &mut dyn FnMut(Found)) {
     while let Some(byte) = text.get(at) {
         let place = Place { text, at, free, name };
         let found = match byte {
-            b'0'..=b'9' => {
+            b'0'..=b'9' if word::begins(place) => {
                 registry::find(place).or_else(|| card::find(place)).or_else(|| phone::find(place))
             }
-            b'(' | b'+' => phone::find(place),
+            b'(' | b'+' if word::begins(place) => phone::find(place),
             b'-' => bearer::private_key(place),
             b'@' => email::find(place),
-            b'B' | b'b' => bearer::token(place).or_else(|| registry::find(place)),
             b'e' => bearer::json_web_token(place),
-            b'A'..=b'Z' => registry::find(place),
+            b'b' | b'A'..=b'Z' if word::begins(place) => {
+                bearer::token(place).or_else(|| registry::find(place))
+            }
             _ => None,
         };
         let Some(found) = found else {

@@ -7,11 +7,8 @@ use super::{
     word,
 };
 
-/// The number that begins here.
+/// The number that begins here, where one may.
 pub(super) fn find(place: Place<'_>) -> Option<Found> {
-    if !word::begins(place) {
-        return None;
-    }
     let rest = place.rest();
     let (country, after) = match rest.strip_prefix(b"+55") {
         Some(after) => (true, separator(after)),

@@ -7,12 +7,14 @@ use super::{
     word,
 };
 
-/// The number that begins here.
+/// The number that begins here, where one may.
 pub(super) fn find(place: Place<'_>) -> Option<Found> {
-    if !word::begins(place) {
-        return None;
+    // One byte tells most other words apart.
+    let rest = place.rest();
+    if rest.get(2) == Some(&b'.') || rest.get(3) == Some(&b'.') {
+        return punctuated(place);
     }
-    punctuated(place).or_else(|| bare(place))
+    if rest.get(8).is_some_and(u8::is_ascii_alphanumeric) { bare(place) } else { None }
 }
 
 fn punctuated(place: Place<'_>) -> Option<Found> {

@@ -151,9 +151,9 @@ proptest! {
         for (index, view) in seen.iter().enumerate() {
             prop_assert!(!seen[..index].contains(view), "a view is given twice");
         }
-        // Of each of at most four views: a look and a decoding for each step, base64 twice, and the
+        // One look, and of each of at most four views: a look and a decoding for each step, base64 twice, and the
         // folding: a look, the path and two passes.
-        let passes = (1 + 2 * LAYER.len() + 2 + 4) * MAX_DECODED;
+        let passes = 1 + (1 + 2 * LAYER.len() + 2 + 4) * MAX_DECODED;
         let read = value.len().min(MAX_DECODED_VALUE_BYTES);
         prop_assert!(chain.work() <= (read * passes) as u64, "{} of {read}", chain.work());
     }

@@ -35,7 +35,7 @@ fn decode_run(run: &[u8], before: usize, output: &mut Vec<u8>) -> bool {
     if end > before {
         output.push(b' ');
     }
-    let start = output.len();
+    let mut text = Text::of(run.len());
     let (mut bits, mut held, mut characters) = (0_u32, 0_u32, 0_usize);
     for value in run.iter().filter_map(|byte| sextet(*byte)) {
         characters += 1;
@@ -45,32 +45,63 @@ fn decode_run(run: &[u8], before: usize, output: &mut Vec<u8>) -> bool {
             held -= 8;
             let [.., byte] = (bits >> held).to_be_bytes();
             output.push(byte);
+            if !text.take(byte) {
+                break;
+            }
         }
     }
     // One character alone has six bits, which are no byte.
-    let is_text = characters >= MIN_RUN_BYTES
-        && characters % 4 != 1
-        && is_mostly_printable(output.get(start..).unwrap_or_default());
+    let is_text = characters >= MIN_RUN_BYTES && characters % 4 != 1 && text.is_text();
     if !is_text {
         output.truncate(end);
     }
     is_text
 }
 
-/// Null bytes up to a half are of UTF-16, as shells take it, and are neither.
-fn is_mostly_printable(bytes: &[u8]) -> bool {
-    let is_utf8 = std::str::from_utf8(bytes).is_ok();
-    let (mut nulls, mut strange) = (0_usize, 0_usize);
-    for byte in bytes {
-        match byte {
-            0 => nulls += 1,
-            b'\t' | b'\n' | b'\r' | b' '..=b'~' => {}
-            0x80.. if is_utf8 => {}
-            _ => strange += 1,
-        }
+/// Whether bytes are mostly printable UTF-8; said as soon as they are not.
+struct Text {
+    /// Bytes that the run holds at most.
+    most: usize,
+    taken: usize,
+    strange: usize,
+    /// Null bytes up to a half are of UTF-16, as shells take it, and are neither.
+    nulls: usize,
+    /// Bytes that must follow the first of a sequence.
+    due: u8,
+}
+
+impl Text {
+    fn of(run: usize) -> Self {
+        Self { most: run / 4 * 3 + 2, taken: 0, strange: 0, nulls: 0, due: 0 }
     }
-    let characters = bytes.len() - nulls;
-    nulls <= characters && strange * MAX_STRANGE_SHARE <= characters
+
+    /// Takes a byte; `false` when the whole can be no text any more.
+    fn take(&mut self, byte: u8) -> bool {
+        self.taken += 1;
+        if self.due > 0 {
+            if byte & 0xc0 == 0x80 {
+                self.due -= 1;
+                return true;
+            }
+            self.strange += 1;
+            self.due = 0;
+        }
+        match byte {
+            0 => self.nulls += 1,
+            b'\t' | b'\n' | b'\r' | b' '..=b'~' => {}
+            0xc2..=0xdf => self.due = 1,
+            0xe0..=0xef => self.due = 2,
+            0xf0..=0xf4 => self.due = 3,
+            _ => self.strange += 1,
+        }
+        self.strange * MAX_STRANGE_SHARE <= self.most
+    }
+
+    fn is_text(&self) -> bool {
+        let characters = self.taken - self.nulls;
+        let strange = self.strange + usize::from(self.due > 0);
+        self.nulls <= characters && strange * MAX_STRANGE_SHARE <= characters
+    }
 }
 
 /// Value of a character of either alphabet.
