@@ -94,9 +94,10 @@ impl Chain {
         self.left_of_value = MAX_DECODED_VALUE_BYTES;
         let head = value.get(..MAX_DECODED_VALUE_BYTES);
         self.is_cut = value.len() > MAX_DECODED_VALUE_BYTES;
-        let source = Source { sent: head.unwrap_or(value), kind };
+        let sent = head.unwrap_or(value);
+        let source = Source { sent, marks: self.look(sent), kind };
         // Most values hold nothing to be decoded.
-        if !self.look(source.sent).is_empty() || kind == Kind::Path {
+        if !source.marks.is_empty() || kind == Kind::Path {
             self.decode_all(source);
             self.fold_all(source);
         }
@@ -115,13 +116,14 @@ impl Chain {
 
     /// Decodes the value, then what that gave, level by level.
     fn decode_all(&mut self, source: Source<'_>) {
-        self.decode_one(source, source.sent, Steps::default(), 0);
+        self.decode_one(source, source.sent, source.marks, Steps::default(), 0);
         let mut next = 0;
         while next < self.made && self.made + 1 < MAX_DECODED {
             let Some(node) = self.nodes.get_mut(next) else { break };
             let Node { bytes, steps, depth } = std::mem::take(node);
             if depth < MAX_DEPTH {
-                self.decode_one(source, &bytes, steps, depth);
+                let marks = self.look(&bytes);
+                self.decode_one(source, &bytes, marks, steps, depth);
             }
             if let Some(node) = self.nodes.get_mut(next) {
                 *node = Node { bytes, steps, depth };
@@ -131,8 +133,14 @@ impl Chain {
     }
 
     /// Decodes one view by one layer, and what it has of base64.
-    fn decode_one(&mut self, source: Source<'_>, view: &[u8], steps: Steps, depth: usize) {
-        let marks = self.look(view);
+    fn decode_one(
+        &mut self,
+        source: Source<'_>,
+        view: &[u8],
+        marks: Marks,
+        steps: Steps,
+        depth: usize,
+    ) {
         let mut taken = Steps::default();
         for (step, needs) in LAYER {
             // What a step wrote may hold what the later ones look for.
@@ -169,19 +177,26 @@ impl Chain {
         for index in (0..decoded).rev() {
             let Some(node) = self.nodes.get_mut(index) else { break };
             let Node { bytes, steps, depth } = std::mem::take(node);
-            self.fold_one(source, &bytes, steps, depth);
+            let marks = self.look(&bytes);
+            self.fold_one(source, &bytes, marks, steps, depth);
             if let Some(node) = self.nodes.get_mut(index) {
                 *node = Node { bytes, steps, depth };
             }
         }
-        self.fold_one(source, source.sent, Steps::default(), 0);
+        self.fold_one(source, source.sent, source.marks, Steps::default(), 0);
     }
 
-    fn fold_one(&mut self, source: Source<'_>, view: &[u8], steps: Steps, depth: usize) {
+    fn fold_one(
+        &mut self,
+        source: Source<'_>,
+        view: &[u8],
+        marks: Marks,
+        steps: Steps,
+        depth: usize,
+    ) {
         if self.made + 1 >= MAX_VIEWS {
             return;
         }
-        let marks = self.look(view);
         if source.kind == Kind::Path || marks.any(Marks::DOTS) {
             self.work += view.len() as u64;
             self.candidate.clear();
@@ -257,6 +272,8 @@ impl Default for Chain {
 struct Source<'a> {
     /// As much of it as is decoded.
     sent: &'a [u8],
+    /// What that holds.
+    marks: Marks,
     kind: Kind,
 }
 
