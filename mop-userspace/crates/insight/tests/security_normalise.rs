@@ -4,14 +4,16 @@
 
 mod common;
 
+use std::{collections::BTreeSet, env, fs};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use common::Made;
+use common::{Made, root, skip};
 use mop_insight::security::{
     normalise::{
         chain::Chain,
         part::{Limits, Message, Place, Scratch, visit},
     },
-    personal::{Class, scan},
+    personal::{Class, scan, secrets::leaks},
 };
 use mop_wire::Exchange;
 
@@ -149,4 +151,29 @@ fn ordinary_calls_hold_nothing() {
             .header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36")
             .header("Accept", "application/json, text/plain, */*");
     assert_eq!(personal(&json(made, &body.to_string())), []);
+}
+
+/// Descriptions, patterns and examples of all published interfaces, line by line, under the name of
+/// each line: there are addresses, and one example of a token, and nothing else is taken for data.
+#[test]
+fn published_documents_hold_addresses_only() {
+    let test = "published_documents_hold_addresses_only";
+    let folder = env::var_os("MOP_OPIN_SPECS")
+        .map_or_else(|| root().join("../shared/opin/specs"), std::path::PathBuf::from);
+    let Ok(files) = fs::read_dir(folder) else {
+        return skip(test, "no published documents; MOP_OPIN_SPECS names their folder");
+    };
+    let mut classes = BTreeSet::new();
+    let mut lines = 0;
+    for file in files {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        for line in text.lines() {
+            lines += 1;
+            let name = line.trim_start().split(':').next();
+            scan(line.as_bytes(), name, &mut |found| _ = classes.insert(found.class));
+            leaks(line.as_bytes(), &mut |found| panic!("{:?} in line {lines}", found.leak));
+        }
+    }
+    assert!(lines > 10_000, "{lines} lines");
+    assert_eq!(classes, BTreeSet::from([Class::BearerToken, Class::Email]));
 }

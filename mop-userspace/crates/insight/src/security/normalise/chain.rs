@@ -4,7 +4,8 @@
 //! as sent --decode--> once decoded --decode--> twice decoded ...   at most MAX_DEPTH times
 //!    |                     |
 //!    +--base64--> ...      +--base64--> ...                         at most MAX_DECODED in all
-//! each, the deepest first: resolved as a path; escapes of scripts, comments, white space and case folded
+//! each, the deepest first: resolved as a path;
+//!                          escapes of scripts, comments, white space and case folded
 //! ```
 //!
 //! One step of decoding takes off one layer of percent-encoding, character references and escapes

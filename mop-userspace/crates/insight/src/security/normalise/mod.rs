@@ -2,7 +2,7 @@
 //! read each of them.
 //!
 //! ```text
-//! exchange --part::visit--> Part {place, name, value} --Chain::views--> value as sent, decoded, folded
+//! exchange --part::visit--> Part {place, name, value} --Chain::views--> as sent, decoded, folded
 //! ```
 //!
 //! Invariants: a decoder never writes more bytes than it reads; a value has at most

@@ -15,9 +15,9 @@
 //! | [`Class::JsonWebToken`] | three or five base64url parts | the first is a JSON object with `alg` | |
 //! | [`Class::PrivateKey`] | `-----BEGIN ... PRIVATE KEY-----` | | |
 //!
-//! "Beside" is in the name that the caller passes, or in the [`KEY_BYTES`] before the value as far as
-//! no other value begins there. What is found is a whole word: digits within longer numbers are not
-//! looked at. Work is linear: at each place a bounded number of bytes is looked at, and what was
+//! "Beside" is in the name that the caller passes, or in the [`KEY_BYTES`] before the value as far
+//! as no other value begins there. What is found is a whole word: digits within longer numbers are
+//! not looked at. Work is linear: at each place a bounded number of bytes is looked at, and what was
 //! found is jumped over.
 //!
 //! Class and range are all that is said; no value is kept.

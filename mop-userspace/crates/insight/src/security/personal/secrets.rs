@@ -1,9 +1,9 @@
-//! What a response tells of the process that made it: stack traces, messages of databases, names and
-//! versions of products.
+//! What a response tells of the process that made it: stack traces, messages of databases, names
+//! and versions of products.
 //!
-//! Words that such output always has are looked for in one reading; each is confirmed by the shape of
-//! the few bytes around it, since documentation and names may hold the words. At most one find of each
-//! class is given, and at most [`MAX_LEAK_BYTES`] of a text are read.
+//! Words that such output always has are looked for in one reading; each is confirmed by the shape
+//! of the few bytes around it, since documentation and names may hold the words. At most one find of
+//! each class is given, and at most [`MAX_LEAK_BYTES`] of a text are read.
 
 use std::{ops::Range, sync::LazyLock};
 
