@@ -120,8 +120,8 @@ fn is_of_run(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n') || sextet(byte).is_some()
 }
 
-/// Shorter runs hold five characters or less, which is no attack, and one in seventy words would
-/// decode to something printable.
+/// Shorter runs hold five bytes or less, which is no attack, while many short words decode to
+/// something printable by chance.
 pub const MIN_RUN_BYTES: usize = 8;
 
 /// One byte in ten may be no text; none where there are less than ten.
