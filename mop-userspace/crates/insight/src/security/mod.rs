@@ -1,6 +1,10 @@
-//! What observed calls mean to security: findings, threat intelligence, and events for MISP.
+//! What observed calls mean to security: what a caller controls, in every form in which it may be
+//! read, the rules and indicators that it is held against, and findings as events for MISP.
 
 pub mod finding;
 pub mod intelligence;
 pub mod misp;
+pub mod normalise;
+pub mod personal;
+pub mod rules;
 pub mod uuid;
