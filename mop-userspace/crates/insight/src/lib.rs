@@ -12,3 +12,4 @@ pub mod data;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod security;
