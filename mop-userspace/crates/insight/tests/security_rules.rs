@@ -172,7 +172,7 @@ detection:
         - cs-uri-stem|endswith: ['.php', '.jspx']
         - cs-uri-query|contains|all: ['cmd=', 'whoami']
     selection_encoded:
-        cs-uri-query|base64offset|contains: ['<?php', 'eval(']
+        cs-uri-query|base64offset|contains: ['<\?php', 'eval(']
     selection_agent:
         c-useragent|re: '(?i)curl/[0-9.]+$'
         cs-cookie|startswith: 'x='
