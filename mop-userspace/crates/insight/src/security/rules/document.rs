@@ -58,7 +58,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, RuleFileError> {
         file: file.to_owned(),
         document: None,
         title: None,
-        fault: Fault::at("", problem),
+        fault: Box::new(Fault::at("", problem)),
     };
     let trees = trees(text).map_err(refused)?;
     if trees.len() > MAX_DOCUMENTS {
@@ -73,7 +73,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, RuleFileError> {
             file: file.to_owned(),
             document: Some(number + 1),
             title: tree.get("title").and_then(Value::as_str).map(one_line),
-            fault,
+            fault: Box::new(fault),
         })?);
     }
     Ok(documents)

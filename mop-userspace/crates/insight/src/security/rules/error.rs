@@ -19,7 +19,7 @@ pub struct RuleFileError {
     /// Its title, when it has one.
     pub title: Option<String>,
     /// What is wrong in it.
-    pub fault: Fault,
+    pub fault: Box<Fault>,
 }
 
 /// What is wrong with a document, and where in it.
@@ -133,7 +133,8 @@ impl Fault {
 
 impl fmt::Display for RuleFileError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, document, title, fault: Fault { place, problem } } = self;
+        let Self { file, document, title, fault } = self;
+        let Fault { place, problem } = fault.as_ref();
         write!(formatter, "{file}: ")?;
         if let Some(document) = document {
             write!(formatter, "document {document}")?;

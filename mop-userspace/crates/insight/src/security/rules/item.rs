@@ -149,8 +149,9 @@ impl Modifiers {
         match self.kind {
             None | Some(Kind::NotEqual) => self.text(field, node),
             Some(Kind::Cidr) => {
-                let network = node.text(MAX_VALUE_BYTES)?.parse();
-                let network = network.map_err(|_| node.fault(Problem::AddressRange))?;
+                let Ok(network) = node.text(MAX_VALUE_BYTES)?.parse() else {
+                    return Err(node.fault(Problem::AddressRange));
+                };
                 Ok(atom(field, Predicate::Network(network)))
             }
             Some(Kind::Compares(comparison)) => {
