@@ -1,0 +1,337 @@
+//! Rules, compiled.
+
+use std::fmt;
+
+use super::{
+    atom::Expression,
+    compile::{CompileError, Compiler, MAX_RULES, unknown_field},
+    correlation::{Correlation, CorrelationKind, MAX_GROUP_FIELDS},
+    correlator::Occurrence,
+    document::{CorrelationRule, DetectionRule, Document},
+    event::Event,
+    extension::Extension,
+    field::{Field, FieldName},
+    filter::Filter,
+    head::{Head, Status},
+    scan::{AtomId, Matcher, Scratch},
+};
+use crate::data::digest::Digest;
+
+/// Rules, compiled. Immutable: a reload makes another one.
+pub struct RuleSet {
+    rules: Box<[CompiledRule]>,
+    correlations: Box<[CompiledCorrelation]>,
+    matcher: Matcher,
+    /// For each atom, the rules that it is part of.
+    rules_of_atom: Box<[Vec<usize>]>,
+    /// Rules that hold when no atom does.
+    always: Box<[usize]>,
+    unusable: Box<[Unusable]>,
+}
+
+/// A rule, as findings tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What names and describes it.
+    pub head: Head,
+    /// How this engine treats it.
+    pub extension: Extension,
+}
+
+/// A rule that a call matches.
+#[derive(Clone, Copy, Debug)]
+pub struct Match<'r> {
+    /// The rule.
+    pub rule: &'r Rule,
+    /// Its number in the set.
+    pub number: usize,
+}
+
+/// A document that does nothing, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its number among the documents.
+    pub document: usize,
+    /// What it is known by.
+    pub known_as: String,
+    /// Why.
+    pub reason: String,
+}
+
+struct CompiledRule {
+    rule: Rule,
+    /// Number of the document.
+    document: usize,
+    expression: Expression<AtomId>,
+    /// Correlations that count it, each with its place there.
+    counted_by: Vec<(usize, usize)>,
+}
+
+struct CompiledCorrelation {
+    rule: Rule,
+    document: usize,
+    correlation: Correlation,
+    group_by: Vec<Field>,
+    value: Option<Field>,
+}
+
+impl RuleSet {
+    /// Compiles documents. Those that cannot be used here are left out and listed.
+    pub fn compile(documents: &[Document]) -> Result<Self, CompileError> {
+        if documents.len() > MAX_RULES {
+            return Err(CompileError::TooManyRules);
+        }
+        let mut compiler = Compiler::default();
+        let mut unusable = Vec::new();
+        let mut leave_out = |document: usize, head: &Head, reason: String| {
+            unusable.push(Unusable { document, known_as: head.known_as().to_owned(), reason });
+        };
+        let mut filters = Vec::new();
+        for (number, document) in documents.iter().enumerate() {
+            let Document::Filter(filter) = document else { continue };
+            match unknown_field(&filter.detection.expression) {
+                Some(name) => leave_out(number, &filter.head, no_field(&name)),
+                None => filters.push(filter.as_ref()),
+            }
+        }
+        let mut rules = Vec::new();
+        for (number, document) in documents.iter().enumerate() {
+            let Document::Detection(rule) = document else { continue };
+            match compiled_rule(number, rule, &filters, &mut compiler) {
+                Ok(rule) => rules.push(rule),
+                Err(reason) => leave_out(number, &rule.head, reason),
+            }
+        }
+        let mut correlations = Vec::new();
+        for (number, document) in documents.iter().enumerate() {
+            let Document::Correlation(rule) = document else { continue };
+            match compiled_correlation(number, rule, correlations.len(), &mut rules) {
+                Ok(correlation) => correlations.push(correlation),
+                Err(reason) => leave_out(number, &rule.head, reason),
+            }
+        }
+        let matcher = compiler.finish()?;
+        let mut rules_of_atom = vec![Vec::new(); matcher.fields.len()];
+        let mut always = Vec::new();
+        for (number, rule) in rules.iter().enumerate() {
+            rule.expression.for_each_atom(&mut |atom| {
+                if let Some(rules) = rules_of_atom.get_mut(atom.0)
+                    && rules.last() != Some(&number)
+                {
+                    rules.push(number);
+                }
+            });
+            if rule.expression.holds(&mut |_| false) {
+                always.push(number);
+            }
+        }
+        Ok(Self {
+            rules: rules.into(),
+            correlations: correlations.into(),
+            matcher,
+            rules_of_atom: rules_of_atom.into(),
+            always: always.into(),
+            unusable: unusable.into(),
+        })
+    }
+
+    /// Gives each rule that a call matches, in their order.
+    pub fn evaluate<'r, E: Event + ?Sized>(
+        &'r self,
+        event: &E,
+        scratch: &mut Scratch,
+        each_match: &mut dyn FnMut(Match<'r>),
+    ) {
+        scratch.prepare(self.matcher.fields.len(), self.rules.len());
+        self.matcher.scan(event, scratch);
+        let mut candidates = std::mem::take(&mut scratch.candidates);
+        let mut is_candidate = std::mem::take(&mut scratch.is_candidate);
+        let touched = scratch.held().iter().filter_map(|atom| self.rules_of_atom.get(atom.0));
+        for rule in touched.flatten().chain(&self.always) {
+            if let Some(is_candidate) = is_candidate.get_mut(*rule)
+                && !std::mem::replace(is_candidate, true)
+            {
+                candidates.push(*rule);
+            }
+        }
+        candidates.sort_unstable();
+        for number in &candidates {
+            if let Some(CompiledRule { rule, expression, .. }) = self.rules.get(*number)
+                && expression.holds(&mut |atom| scratch.has(*atom))
+            {
+                each_match(Match { rule, number: *number });
+            }
+        }
+        scratch.candidates = candidates;
+        scratch.is_candidate = is_candidate;
+    }
+
+    /// Gives each field in which a test of a rule held for the call that was evaluated last, as often
+    /// as tests did.
+    pub fn matched_fields(&self, rule: usize, scratch: &Scratch, each: &mut dyn FnMut(&Field)) {
+        let Some(rule) = self.rules.get(rule) else { return };
+        rule.expression.for_each_atom(&mut |atom| {
+            let plan = self.matcher.fields.get(atom.0).and_then(|at| self.matcher.plans.get(*at));
+            if let Some(plan) = plan.filter(|_| scratch.has(*atom)) {
+                each(&plan.field);
+            }
+        });
+    }
+
+    /// Gives what a match counts for. `digest` must be keyed, since it meets addresses and ids; a
+    /// call that lacks a field of the group, or the value that is counted, does not count.
+    pub fn occurrences<E: Event + ?Sized>(
+        &self,
+        rule: usize,
+        event: &E,
+        at_ns: u64,
+        digest: &mut dyn FnMut(&[u8]) -> Digest,
+        each: &mut dyn FnMut(&Correlation, Occurrence),
+    ) {
+        let counted_by = self.rules.get(rule).map_or(&[][..], |rule| &rule.counted_by);
+        for (number, place) in counted_by {
+            let Some(compiled) = self.correlations.get(*number) else { continue };
+            let mut first = |field: &Field| {
+                let mut found = None;
+                event.values(field, &mut |value| {
+                    found.get_or_insert(value);
+                });
+                found.map(&mut *digest)
+            };
+            let mut parts = [[0; 16]; MAX_GROUP_FIELDS];
+            let mut is_whole = true;
+            for (field, part) in compiled.group_by.iter().zip(&mut parts) {
+                match first(field) {
+                    Some(digest) => *part = digest.bytes(),
+                    None => is_whole = false,
+                }
+            }
+            let value = compiled.value.as_ref().map(&mut first);
+            if !is_whole || value == Some(None) {
+                continue;
+            }
+            let group = digest(parts.as_flattened());
+            each(
+                &compiled.correlation,
+                Occurrence {
+                    correlation: *number,
+                    rule: *place,
+                    group,
+                    value: value.flatten(),
+                    at_ns,
+                },
+            );
+        }
+    }
+
+    /// All rules about one call, in the order of their numbers.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|compiled| &compiled.rule)
+    }
+
+    /// The rule of a correlation, by its number.
+    #[must_use]
+    pub fn correlation(&self, number: usize) -> Option<&Rule> {
+        self.correlations.get(number).map(|compiled| &compiled.rule)
+    }
+
+    /// All rules about several calls, in the order of their numbers.
+    pub fn correlations(&self) -> impl Iterator<Item = &Rule> {
+        self.correlations.iter().map(|compiled| &compiled.rule)
+    }
+
+    /// Documents that do nothing here.
+    #[must_use]
+    pub fn unusable(&self) -> &[Unusable] {
+        &self.unusable
+    }
+
+    /// The number of the rule that a document came to.
+    pub(super) fn rule_of_document(&self, document: usize) -> Option<usize> {
+        self.rules.iter().position(|compiled| compiled.document == document)
+    }
+
+    /// The number of the correlation that a document came to.
+    pub(super) fn correlation_of_document(&self, document: usize) -> Option<usize> {
+        self.correlations.iter().position(|compiled| compiled.document == document)
+    }
+
+    /// Whether a rule matches a call of which nothing is known.
+    pub(super) fn is_always(&self, rule: usize) -> bool {
+        self.always.contains(&rule)
+    }
+}
+
+/// What its rules are known by.
+impl fmt::Debug for RuleSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules = self.rules().chain(self.correlations());
+        formatter.debug_list().entries(rules.map(|rule| rule.head.known_as())).finish()
+    }
+}
+
+fn compiled_rule(
+    document: usize,
+    rule: &DetectionRule,
+    filters: &[&Filter],
+    compiler: &mut Compiler,
+) -> Result<CompiledRule, String> {
+    let DetectionRule { head, log_source, detection, extension, examples: _ } = rule;
+    let reason = log_source.unusable().or_else(|| unusable(head, extension));
+    if let Some(reason) = reason {
+        return Err(reason);
+    }
+    let applying = filters.iter().filter(|filter| filter.is_for(rule));
+    let expression = applying
+        .fold(detection.expression.clone(), |expression, filter| filter.narrowed(expression));
+    let expression = compiler.expression(&expression).map_err(|name| no_field(&name))?;
+    let rule = Rule { head: head.clone(), extension: extension.clone() };
+    Ok(CompiledRule { rule, document, expression, counted_by: Vec::new() })
+}
+
+/// Also notes in the rules that they are counted.
+fn compiled_correlation(
+    document: usize,
+    rule: &CorrelationRule,
+    number: usize,
+    rules: &mut [CompiledRule],
+) -> Result<CompiledCorrelation, String> {
+    let CorrelationRule { head, correlation, extension, examples: _ } = rule;
+    if let Some(reason) = unusable(head, extension) {
+        return Err(reason);
+    }
+    let mut counted = Vec::with_capacity(correlation.rules.len());
+    for reference in &correlation.rules {
+        let found = rules.iter().position(|rule| rule.rule.head.is_meant_by(reference));
+        counted.push(found.ok_or_else(|| {
+            format!("it counts {reference}, which is no rule about one call that can be used here")
+        })?);
+    }
+    let field = |name: &FieldName| name.resolve().map_err(no_field);
+    let group_by = correlation.group_by.iter().map(field).collect::<Result<_, _>>()?;
+    let value = match &correlation.kind {
+        CorrelationKind::ValueCount(name) => Some(field(name)?),
+        CorrelationKind::EventCount
+        | CorrelationKind::Temporal
+        | CorrelationKind::TemporalOrdered => None,
+    };
+    for (place, rule) in counted.into_iter().enumerate() {
+        if let Some(rule) = rules.get_mut(rule) {
+            rule.counted_by.push((number, place));
+        }
+    }
+    let rule = Rule { head: head.clone(), extension: extension.clone() };
+    Ok(CompiledCorrelation { rule, document, correlation: correlation.clone(), group_by, value })
+}
+
+fn unusable(head: &Head, extension: &Extension) -> Option<String> {
+    match head.status {
+        Some(Status::Deprecated) => Some("it is deprecated".to_owned()),
+        Some(Status::Unsupported) => Some("its status is unsupported".to_owned()),
+        Some(Status::Experimental | Status::Stable | Status::Test) | None => extension.unusable(),
+    }
+}
+
+fn no_field(name: &str) -> String {
+    format!("a call has no field {name}")
+}
