@@ -76,6 +76,9 @@ fn calls_of_one_group_are_counted_within_their_time_and_told_once() {
     assert_eq!(bench.call(62, "/a", Some("y"), ""), None, "the first of two is over");
     assert_eq!(bench.call(63, "/a", Some("y"), ""), None);
     assert_eq!(bench.call(64, "/a", Some("y"), ""), Some(3));
+    for second in 0..5 {
+        assert_eq!(bench.call(second, "/a", None, ""), None, "calls without a client are no group");
+    }
     assert_eq!(bench.correlator.counts().reached, 2);
 }
 

@@ -200,6 +200,10 @@ filter:
     let mut call = vec![("cs-method", "POST"), ("sc-status", "200"), ("cs-uri-stem", "/x.PHP")];
     call.push(("c-ip", "203.0.113.9"));
     assert_eq!(matches(&rules, &event(&call)), [0]);
+    let other = text.replace("rules: [11111111", "rules: [31111111");
+    let other = RuleSet::compile(&parse(&other)).unwrap();
+    let own = [call.clone(), vec![("c-ip", "10.0.0.9")]].concat();
+    assert_eq!(matches(&other, &event(&own)), [0], "the filter is for another rule");
     call.push(("c-ip", "10.0.0.9"));
     assert_eq!(matches(&rules, &event(&call)), [0; 0], "the filter does nothing");
 }
@@ -335,8 +339,10 @@ detection: {s: {nowhere: /a}, condition: s}
 
 #[test]
 fn a_call_that_is_too_large_is_looked_at_in_part_and_that_is_counted() {
-    let documents =
-        rule("  s:\n    - url.path|contains: needle\n    - url.path|endswith: x\n  condition: s");
+    let documents = rule(
+        "  s:\n    - url.path|contains: needle\n    - url.path|endswith: x\n    - url.path|re: 'x$'\n  \
+         condition: s",
+    );
     let rules = RuleSet::compile(&documents).unwrap();
     let mut scratch = Scratch::default();
     for (value, expected) in [
