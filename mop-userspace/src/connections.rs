@@ -288,7 +288,7 @@ impl Known {
                 let earlier = peers.take_up(place);
                 Arc::make_mut(&mut self.facts).peer_certificate = earlier;
             }
-            None => {}
+            None => peers.supersede(place),
         }
     }
 }

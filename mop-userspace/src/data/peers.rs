@@ -5,13 +5,16 @@
 //! and the next one takes it up for connections that were there before it.
 //!
 //! A connection is known by its process, when that started, and both addresses. The only way to
-//! mistake one for another is that it ends while MOP is away, and the very same two ports are used
-//! again by somebody else. A port waits for a minute before that ([`MAX_AGE`]).
+//! mistake one for another is that it ends, and the very same two ports are used again by somebody
+//! else, unseen. A port waits for a minute before that ([`MAX_AGE`]). So what is older is not taken up; nor
+//! is it once the ports were seen to be used anew, or when a connection was silent for too long after
+//! the start ([`TAKEN_UP_WITHIN`]): its caller is then unknown, never a wrong one.
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +32,8 @@ struct Inner {
     open: HashMap<Place, Arc<CertificateFacts>>,
     /// Of the run before, until they are taken up.
     earlier: HashMap<Place, Arc<CertificateFacts>>,
+    /// When this run began.
+    began: Option<Instant>,
     is_changed: bool,
 }
 
@@ -72,7 +77,8 @@ impl Peers {
         };
         let kept = kept.filter(is_fresh).map(|kept| kept.peers).unwrap_or_default();
         let earlier = kept.into_iter().take(MAX_PEERS).map(|peer| (peer.place, peer.facts()));
-        let inner = Inner { earlier: earlier.collect(), ..Inner::default() };
+        let began = Some(Instant::now());
+        let inner = Inner { earlier: earlier.collect(), began, ..Inner::default() };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -90,6 +96,7 @@ impl Peers {
     /// A connection showed its peer. Beyond [`MAX_PEERS`] it is not kept for the next run.
     pub(crate) fn note(&self, place: Place, facts: &Arc<CertificateFacts>) {
         let mut inner = self.lock();
+        inner.earlier.remove(&place);
         if inner.open.len() < MAX_PEERS {
             inner.open.insert(place, Arc::clone(facts));
             inner.is_changed = true;
@@ -98,9 +105,12 @@ impl Peers {
 
     /// The peer of a connection that was there before this run.
     pub(crate) fn take_up(&self, place: Place) -> Option<Arc<CertificateFacts>> {
-        let facts = self.lock().earlier.remove(&place)?;
-        self.note(place, &facts);
-        Some(facts)
+        self.take_up_at(place, Instant::now())
+    }
+
+    /// Another connection is where one of the earlier run was.
+    pub(crate) fn supersede(&self, place: Place) {
+        self.lock().earlier.remove(&place);
     }
 
     /// A connection has ended.
@@ -108,6 +118,18 @@ impl Peers {
         let mut inner = self.lock();
         let was_known = inner.open.remove(&place).is_some();
         inner.is_changed |= was_known;
+    }
+
+    fn take_up_at(&self, place: Place, now: Instant) -> Option<Arc<CertificateFacts>> {
+        let mut inner = self.lock();
+        let is_late = inner.began.is_none_or(|began| now.duration_since(began) > TAKEN_UP_WITHIN);
+        if is_late {
+            inner.earlier = HashMap::new();
+        }
+        let facts = inner.earlier.remove(&place)?;
+        drop(inner);
+        self.note(place, &facts);
+        Some(facts)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -136,6 +158,8 @@ impl Peer {
 const VERSION: u32 = 1;
 /// `TCP_TIMEWAIT_LEN` of the kernel: for so long no two ports are used again.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
+/// Longer than servers keep a silent connection by default (nginx: 75 s).
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(120);
 /// Connections whose peer is kept: some 4 MB.
 const MAX_PEERS: usize = 16_384;
 
@@ -183,5 +207,20 @@ mod tests {
             assert!(Peers::read(bytes, later(61)).take_up(place(1)).is_none());
             assert!(Peers::read(bytes, later(-1)).take_up(place(1)).is_none());
         }
+    }
+
+    #[test]
+    fn what_was_used_anew_or_silent_for_too_long_is_not_taken_up() {
+        let at = Timestamp::UNIX_EPOCH;
+        let first = Peers::default();
+        first.note(place(1), &facts("a"));
+        first.note(place(2), &facts("b"));
+        let kept = first.write(at).expect("changed");
+        let second = Peers::read(Some(&kept), at);
+        second.supersede(place(1));
+        assert!(second.take_up(place(1)).is_none());
+        let late = Instant::now() + TAKEN_UP_WITHIN + Duration::from_secs(1);
+        assert!(second.take_up_at(place(2), late).is_none());
+        assert!(second.take_up(place(2)).is_none(), "it is given up for good");
     }
 }
