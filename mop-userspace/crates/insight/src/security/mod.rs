@@ -1,6 +1,7 @@
 //! What observed calls mean to security: what a caller controls, in every form in which it may be
 //! read, the rules and indicators that it is held against, and findings as events for MISP.
 
+pub mod detectors;
 pub mod finding;
 pub mod intelligence;
 pub mod misp;

@@ -1,0 +1,5 @@
+use super::Subject;
+
+pub(super) fn suspicion(_: &Subject<'_>) -> Option<u8> {
+    None
+}
