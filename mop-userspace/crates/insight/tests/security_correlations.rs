@@ -4,8 +4,8 @@
 use mop_insight::{
     data::digest::{Digest, Key, Subject},
     security::rules::{
-        Correlator, EXACT_VALUES, EventMap, FieldName, LintProblem, Occurrence, RuleSet, Scratch,
-        check, parse_documents,
+        Correlator, EXACT_VALUES, EventMap, FieldName, LintProblem, Occurrence, Reading, RuleSet,
+        Scratch, check, parse_documents,
     },
 };
 
@@ -45,13 +45,15 @@ impl Bench {
             }
         }
         let Self { rules, correlator, scratch, key } = self;
+        let mut reading = Reading::default();
+        let event = reading.read_written(&event);
         let mut matched = Vec::new();
-        rules.evaluate(&event, scratch, &mut |found| matched.push(found.number));
+        rules.evaluate(event, scratch, &mut |found| matched.push(found.number));
         let mut told = None;
         for rule in matched {
             let mut digest = |value: &[u8]| key.digest(Subject::Path, value);
             let at_ns = 1_000_000 * SECOND + seconds * SECOND;
-            rules.occurrences(rule, &event, at_ns, &mut digest, &mut |correlation, occurrence| {
+            rules.occurrences(rule, event, at_ns, &mut digest, &mut |correlation, occurrence| {
                 let reached = correlator.observe(correlation, &occurrence);
                 told = reached.map(|reached| reached.count).or(told);
             });
@@ -162,11 +164,14 @@ fn an_occurrence_of_nothing_is_taken() {
     event.push(FieldName::new("url.path").resolve().unwrap(), "/a");
     let mut calls = 0;
     let mut digest = |_: &[u8]| group;
-    bench.rules.occurrences(0, &event, 0, &mut digest, &mut |_, _| calls += 1);
+    let mut reading = Reading::default();
+    let read = reading.read_written(&event);
+    bench.rules.occurrences(0, read, 0, &mut digest, &mut |_, _| calls += 1);
     assert_eq!(calls, 0, "a call without the value counts");
     event.push(FieldName::new("url.query").resolve().unwrap(), "q");
     let correlator = &mut bench.correlator;
-    bench.rules.occurrences(0, &event, 0, &mut digest, &mut |correlation, occurrence| {
+    let read = reading.read_written(&event);
+    bench.rules.occurrences(0, read, 0, &mut digest, &mut |correlation, occurrence| {
         for rule in [0, usize::MAX] {
             let odd = Occurrence { rule, value: None, at_ns: u64::MAX, ..occurrence };
             assert_eq!(correlator.observe(correlation, &odd), None);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use mop_insight::security::rules::{
-    Atom, Document, Event as _, EventMap, FieldName, Part, Predicate, RuleSet, Scratch,
+    Atom, Document, Event, EventMap, FieldName, Part, Predicate, Reading, RuleSet, Scratch,
     parse_documents,
 };
 use proptest::prelude::*;
@@ -64,10 +64,8 @@ fn event() -> impl Strategy<Value = EventMap> {
     })
 }
 
-fn values(event: &EventMap, field: &FieldName) -> Vec<Vec<u8>> {
-    let mut values = Vec::new();
-    event.values(&field.resolve().unwrap(), &mut |value| values.push(value.to_vec()));
-    values
+fn values(event: &Event, field: &FieldName) -> Vec<Vec<u8>> {
+    event.values_of(&field.resolve().unwrap()).map(<[u8]>::to_vec).collect()
 }
 
 /// By trying everything.
@@ -85,7 +83,7 @@ fn is_pattern(parts: &[Part], value: &[u8], is_cased: bool) -> bool {
     }
 }
 
-fn plain(event: &EventMap, atom: &Atom) -> bool {
+fn plain(event: &Event, atom: &Atom) -> bool {
     values(event, &atom.field).iter().any(|value| match &atom.predicate {
         Predicate::Exists => true,
         Predicate::Text { pattern, is_cased } => is_pattern(pattern.parts(), value, *is_cased),
@@ -106,8 +104,9 @@ proptest! {
         let documents = parse_documents("f.yml", &rules.join("---\n")).unwrap();
         let set = RuleSet::compile(&documents).unwrap();
         // One scratch, so that what a call leaves behind would be noticed.
-        let mut scratch = Scratch::default();
+        let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
         for event in &events {
+            let event = reading.read_written(event);
             let mut matched = Vec::new();
             set.evaluate(event, &mut scratch, &mut |found| matched.push(found.number));
             let expected: Vec<usize> = documents
@@ -144,7 +143,8 @@ proptest! {
         match parse_documents("f.yml", &text) {
             Ok(documents) => {
                 let set = RuleSet::compile(&documents).unwrap();
-                set.evaluate(&EventMap::default(), &mut Scratch::default(), &mut |_| {});
+                let empty = Event::default();
+                set.evaluate(&empty, &mut Scratch::default(), &mut |_| {});
             }
             Err(error) => prop_assert!(!error.to_string().contains('\n')),
         }

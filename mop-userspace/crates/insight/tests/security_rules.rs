@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use mop_insight::security::rules::{
-    Document, EventMap, FieldName, Lint, LintProblem, MAX_EVENT_BYTES, RuleSet, Scratch, check,
-    parse_documents,
+    Document, EventMap, FieldName, Lint, LintProblem, MAX_EVENT_BYTES, Reading, RuleSet, Scratch,
+    check, parse_documents,
 };
 
 fn event(values: &[(&str, &str)]) -> EventMap {
@@ -26,6 +26,8 @@ fn rule(detection: &str) -> Vec<Document> {
 
 fn matches(rules: &RuleSet, event: &EventMap) -> Vec<usize> {
     let mut matched = Vec::new();
+    let mut reading = Reading::default();
+    let event = reading.read_written(event);
     rules.evaluate(event, &mut Scratch::default(), &mut |found| matched.push(found.number));
     matched
 }
@@ -344,24 +346,28 @@ fn a_call_that_is_too_large_is_looked_at_in_part_and_that_is_counted() {
          condition: s",
     );
     let rules = RuleSet::compile(&documents).unwrap();
-    let mut scratch = Scratch::default();
+    let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
     for (value, expected) in [
         (format!("needle{}", "y".repeat(2 * MAX_EVENT_BYTES)), 1),
         (format!("{}needle", "y".repeat(2 * MAX_EVENT_BYTES)), 0),
         ("x".repeat(2 * MAX_EVENT_BYTES), 0),
     ] {
         let mut matched = 0;
-        rules.evaluate(&event(&[("url.path", &value)]), &mut scratch, &mut |_| matched += 1);
+        let event = reading.read_written(&event(&[("url.path", &value)]));
+        rules.evaluate(event, &mut scratch, &mut |_| matched += 1);
         assert_eq!(matched, expected);
-        assert!(scratch.unscanned_bytes() >= MAX_EVENT_BYTES);
+        assert!(event.unscanned_bytes() >= MAX_EVENT_BYTES);
     }
     let mut matched = 0;
-    rules.evaluate(&event(&[("url.path", "a needle")]), &mut scratch, &mut |found| {
+    let event = reading.read_written(&event(&[("url.path", "a needle")]));
+    rules.evaluate(event, &mut scratch, &mut |found| {
         matched += 1;
         assert_eq!(found.rule.head.title, "t");
     });
-    assert_eq!((matched, scratch.unscanned_bytes()), (1, 0));
-    let mut fields = Vec::new();
-    rules.matched_fields(0, &scratch, &mut |field| fields.push(field.name()));
-    assert_eq!(fields, ["url.path"]);
+    assert_eq!((matched, event.unscanned_bytes()), (1, 0));
+    let mut values = Vec::new();
+    rules.matched_values(0, event, &mut scratch, &mut |value| {
+        values.push(event.get(value).unwrap().bytes);
+    });
+    assert_eq!(values, [b"a needle"]);
 }

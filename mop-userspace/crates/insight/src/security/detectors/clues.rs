@@ -27,6 +27,12 @@ impl Clues {
         self.0 & of.0 == of.0
     }
 
+    /// Whether it has no character but these, and letters.
+    #[must_use]
+    pub const fn is_within(self, of: Self) -> bool {
+        self.0 & !of.0 == 0
+    }
+
     /// Exactly these characters of ASCII; every control is one, every digit is one, and letters are
     /// none. For constants.
     #[must_use]

@@ -158,6 +158,18 @@ pub fn visit(
     visit.visited
 }
 
+/// Gives each name and value of a query, as [`visit`] does.
+pub fn query_pairs(query: &[u8], give: &mut dyn FnMut(Part<'_>)) {
+    let visited = Visited {
+        parts: 0,
+        is_cut: false,
+        request_body: BodyRead::Absent,
+        response_body: BodyRead::Absent,
+    };
+    let mut visit = Visit { of: Message::Request, limits: Limits::default(), visited, give };
+    visit.query(query);
+}
+
 /// A visit in progress.
 struct Visit<'g> {
     of: Message,
@@ -220,7 +232,11 @@ impl Visit<'_> {
             }
         }
         self.part(Place::Query, None, query.as_bytes());
-        form::pairs(query.as_bytes(), &mut |name, value| {
+        self.query(query.as_bytes());
+    }
+
+    fn query(&mut self, query: &[u8]) {
+        form::pairs(query, &mut |name, value| {
             self.named(Place::QueryName, Place::QueryValue, name, value);
         });
     }

@@ -80,6 +80,9 @@ impl Step {
 }
 
 impl Steps {
+    /// No step: the value as it was sent.
+    pub const NONE: Self = Self(0);
+
     /// Whether a step was taken.
     #[must_use]
     pub fn contains(self, step: Step) -> bool {

@@ -70,6 +70,15 @@ pub enum Expression<A> {
     Not(Box<Self>),
 }
 
+/// What an expression may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Possible {
+    /// It may hold.
+    pub yes: bool,
+    /// It may not hold.
+    pub no: bool,
+}
+
 impl<A> Expression<A> {
     /// Whether it holds, given which atoms do.
     pub fn holds(&self, atom: &mut impl FnMut(&A) -> bool) -> bool {
@@ -78,6 +87,52 @@ impl<A> Expression<A> {
             Self::Any(any) => any.iter().any(|expression| expression.holds(atom)),
             Self::Atom(of) => atom(of),
             Self::Not(expression) => !expression.holds(atom),
+        }
+    }
+
+    /// Whether it may hold, and whether it may not, where of some atoms nothing is known yet.
+    pub fn may_hold(&self, atom: &mut impl FnMut(&A) -> Option<bool>) -> Possible {
+        match self {
+            Self::All(all) => {
+                let mut possible = Possible { yes: true, no: false };
+                for expression in all {
+                    let one = expression.may_hold(atom);
+                    possible = Possible { yes: possible.yes && one.yes, no: possible.no || one.no };
+                }
+                possible
+            }
+            Self::Any(any) => {
+                let mut possible = Possible { yes: false, no: true };
+                for expression in any {
+                    let one = expression.may_hold(atom);
+                    possible = Possible { yes: possible.yes || one.yes, no: possible.no && one.no };
+                }
+                possible
+            }
+            Self::Atom(of) => match atom(of) {
+                Some(holds) => Possible { yes: holds, no: !holds },
+                None => Possible { yes: true, no: true },
+            },
+            Self::Not(expression) => {
+                let Possible { yes, no } = expression.may_hold(atom);
+                Possible { yes: no, no: yes }
+            }
+        }
+    }
+
+    /// Puts what has such atoms behind what has none, where the order is of no matter.
+    pub fn put_off(&mut self, is_late: &impl Fn(&A) -> bool) {
+        match self {
+            Self::All(several) | Self::Any(several) => {
+                several.iter_mut().for_each(|expression| expression.put_off(is_late));
+                several.sort_by_cached_key(|expression| {
+                    let mut has_late = false;
+                    expression.for_each_atom(&mut |atom| has_late |= is_late(atom));
+                    has_late
+                });
+            }
+            Self::Not(expression) => expression.put_off(is_late),
+            Self::Atom(_) => {}
         }
     }
 

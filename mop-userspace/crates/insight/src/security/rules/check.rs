@@ -9,6 +9,7 @@ use super::{
     correlator::Correlator,
     document::Document,
     example::{Example, Examples, Run},
+    reading::Reading,
     rule_set::RuleSet,
     scan::Scratch,
 };
@@ -57,7 +58,7 @@ pub enum LintProblem {
 pub fn check(documents: &[Document]) -> Result<Vec<Lint>, CompileError> {
     let rules = RuleSet::compile(documents)?;
     let mut lints = Vec::new();
-    let mut scratch = Scratch::default();
+    let mut tester = Tester::default();
     let mut names = HashMap::new();
     for (number, document) in documents.iter().enumerate() {
         let head = document.head();
@@ -96,7 +97,7 @@ pub fn check(documents: &[Document]) -> Result<Vec<Lint>, CompileError> {
                 tell(LintProblem::NoExample(kind));
             }
             for (place, example) in examples.iter().enumerate() {
-                if happens(&rules, tested, example, &mut scratch) != expected {
+                if tester.happens(&rules, tested, example) != expected {
                     tell(LintProblem::Example { kind, number: place + 1 });
                 }
             }
@@ -111,32 +112,41 @@ enum Tested {
     Rule(usize),
 }
 
-/// Whether the events of an example make a rule match.
-fn happens(rules: &RuleSet, tested: Tested, example: &Example, scratch: &mut Scratch) -> bool {
-    // Nothing of an example is secret, so its digests need no secret key.
-    let key = Key::new([0; 32]);
-    let mut correlator = Correlator::new(MAX_EXAMPLE_KEYS);
-    let mut has_happened = false;
-    let mut now_ns = EXAMPLE_START_NS;
-    let Example(runs) = example;
-    for Run { event, repeat, every_ns } in runs {
-        for number in 1..=*repeat {
-            let event = event.numbered(number);
-            let mut matched = Vec::new();
-            rules.evaluate(&event, scratch, &mut |found| matched.push(found.number));
-            for rule in matched {
-                has_happened |= tested == Tested::Rule(rule);
-                let mut digest = |value: &[u8]| key.digest(Subject::Path, value);
-                rules.occurrences(rule, &event, now_ns, &mut digest, &mut |correlation, of| {
-                    let reached = correlator.observe(correlation, &of);
-                    has_happened |=
-                        reached.is_some_and(|of| tested == Tested::Correlation(of.correlation));
-                });
+/// Runs examples.
+#[derive(Default)]
+struct Tester {
+    reading: Reading,
+    scratch: Scratch,
+}
+
+impl Tester {
+    /// Whether the events of an example make a rule match.
+    fn happens(&mut self, rules: &RuleSet, tested: Tested, example: &Example) -> bool {
+        // Nothing of an example is secret, so its digests need no secret key.
+        let key = Key::new([0; 32]);
+        let mut correlator = Correlator::new(MAX_EXAMPLE_KEYS);
+        let mut has_happened = false;
+        let mut now_ns = EXAMPLE_START_NS;
+        let Example(runs) = example;
+        for Run { event, repeat, every_ns } in runs {
+            for number in 1..=*repeat {
+                let event = self.reading.read_written(&event.numbered(number));
+                let mut matched = Vec::new();
+                rules.evaluate(event, &mut self.scratch, &mut |found| matched.push(found.number));
+                for rule in matched {
+                    has_happened |= tested == Tested::Rule(rule);
+                    let mut digest = |value: &[u8]| key.digest(Subject::Path, value);
+                    rules.occurrences(rule, event, now_ns, &mut digest, &mut |correlation, of| {
+                        let reached = correlator.observe(correlation, &of);
+                        has_happened |=
+                            reached.is_some_and(|of| tested == Tested::Correlation(of.correlation));
+                    });
+                }
+                now_ns = now_ns.saturating_add(*every_ns);
             }
-            now_ns = now_ns.saturating_add(*every_ns);
         }
+        has_happened
     }
-    has_happened
 }
 
 /// An example has at most so many repetitions, each with its own group.

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use regex::bytes::RegexSetBuilder;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use regex::bytes::{Regex, RegexBuilder};
 use thiserror::Error;
 
 use super::{
     atom::{Atom, Expression, Predicate},
-    field::{Field, FieldName},
+    field::{Field, FieldName, Side},
+    field_set::{self, FIELDS, FieldSet},
     pattern::Simple,
-    scan::{AtomId, FieldPlan, Matcher, Use},
+    scan::{AtomId, AtomPlan, FieldPlan, Late, Matcher, Use},
 };
 
 /// Why documents come to no set.
@@ -19,9 +20,9 @@ pub enum CompileError {
     /// The literals cannot be compiled.
     #[error("the literals of all rules cannot be compiled: {0}")]
     Literals(String),
-    /// The regular expressions of a field cannot be compiled.
-    #[error("the regular expressions of {field} cannot be compiled together: {reason}")]
-    Regexes {
+    /// A regular expression cannot be compiled.
+    #[error("a regular expression of {field} cannot be compiled: {reason}")]
+    Regex {
         /// The field.
         field: String,
         /// Why.
@@ -40,20 +41,14 @@ pub enum CompileError {
 pub(super) struct Compiler {
     /// Atoms that are known, by field and by what they test.
     known: HashMap<(Field, String), AtomId>,
-    /// For each atom, the place of its field.
-    fields: Vec<usize>,
+    atoms: Vec<AtomPlan>,
     /// Fields by their places.
     places: BTreeMap<Field, usize>,
-    drafts: Vec<Draft>,
+    plans: Vec<FieldPlan>,
     /// Literals in small letters, each with what it decides.
     literals: HashMap<Vec<u8>, Vec<Use>>,
     literal_bytes: usize,
-}
-
-/// A field, and the regular expressions that are not compiled yet.
-struct Draft {
-    plan: FieldPlan,
-    regexes: Vec<(String, AtomId)>,
+    fault: Option<CompileError>,
 }
 
 impl Compiler {
@@ -65,13 +60,22 @@ impl Compiler {
         // All names first, so that a rule that is not usable leaves no atoms behind.
         match unknown_field(expression) {
             Some(name) => Err(name),
-            None => expression.try_map(&mut |atom| self.atom(atom)),
+            None => {
+                let mut expression = expression.try_map(&mut |atom| self.atom(atom))?;
+                expression.put_off(&|atom| {
+                    self.atoms.get(atom.0).is_some_and(|plan| plan.late.is_some())
+                });
+                Ok(expression)
+            }
         }
     }
 
     /// Everything together.
     pub(super) fn finish(self) -> Result<Matcher, CompileError> {
-        let Self { known: _, fields, places: _, drafts, literals, literal_bytes } = self;
+        let Self { known: _, atoms, places, plans, literals, literal_bytes, fault } = self;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         if literal_bytes > MAX_LITERAL_BYTES {
             return Err(CompileError::TooManyLiterals);
         }
@@ -79,18 +83,44 @@ impl Compiler {
         literals.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let (texts, uses): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
         let automaton = (!texts.is_empty()).then(|| {
+            // One table a state is several times as fast as what is chosen for many literals.
+            let kind = (literal_bytes <= MAX_TABLE_BYTES).then_some(AhoCorasickKind::DFA);
             AhoCorasick::builder()
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::Standard)
+                .kind(kind)
                 .build(&texts)
                 .map_err(|error| CompileError::Literals(error.to_string()))
         });
-        let plans = drafts.into_iter().map(Draft::finish).collect::<Result<Vec<_>, _>>()?;
+        let mut plan_of_field = [None; FIELDS];
+        let mut plans_of_headers = [HashMap::new(), HashMap::new()];
+        let mut tested = FieldSet::default();
+        let [of_request, of_response] = &mut plans_of_headers;
+        for (field, place) in places {
+            let number = field_set::bit(&field).and_then(|bit| usize::try_from(bit).ok());
+            match (&field, number.and_then(|number| plan_of_field.get_mut(number))) {
+                (Field::Header(side, name), _) => {
+                    let plans = match side {
+                        Side::Request => &mut *of_request,
+                        Side::Response => &mut *of_response,
+                    };
+                    plans.insert(name.as_bytes().into(), place);
+                }
+                (_, Some(plan)) => *plan = Some(place),
+                (_, None) => {}
+            }
+            if plans.get(place).is_some_and(FieldPlan::has_tests) {
+                tested = tested.or(FieldSet::of(&[field]));
+            }
+        }
         Ok(Matcher {
             literals: automaton.transpose()?,
             uses: uses.into_iter().map(Vec::into_boxed_slice).collect(),
             plans: plans.into(),
-            fields: fields.into(),
+            plan_of_field,
+            plans_of_headers,
+            tested,
+            atoms: atoms.into(),
         })
     }
 
@@ -101,73 +131,85 @@ impl Compiler {
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
-        let id = AtomId(self.fields.len());
+        let id = AtomId(self.atoms.len());
+        let late = self.late(&field, predicate)?;
         let place = self.place(field);
-        self.fields.push(place);
+        let is_late = late.is_some();
+        self.atoms.push(AtomPlan { plan: place, late });
         self.known.insert(key, id);
-        let Some(draft) = self.drafts.get_mut(place) else { return Ok(id) };
+        let Some(plan) = self.plans.get_mut(place).filter(|_| !is_late) else { return Ok(id) };
         match predicate {
             Predicate::Compares(comparison, bound) => {
-                draft.plan.comparisons.push((*comparison, *bound, id));
+                plan.comparisons.push((*comparison, *bound, id));
             }
-            Predicate::Exists => draft.plan.exists.push(id),
-            Predicate::Matches(regex) => draft.regexes.push((regex.clone(), id)),
-            Predicate::Network(network) => draft.plan.networks.push((*network, id)),
-            Predicate::Refers { to, anchor, is_cased } => {
-                draft.plan.references.push((resolved(to)?, *anchor, *is_cased, id));
-            }
+            Predicate::Exists => plan.exists.push(id),
+            Predicate::Network(network) => plan.networks.push((*network, id)),
             Predicate::Text { pattern, is_cased } => match pattern.as_simple() {
-                Some(Simple::Any) => draft.plan.exists.push(id),
-                Some(Simple::Empty) => draft.plan.empty.push(id),
+                Some(Simple::Any) | None => plan.exists.push(id),
+                Some(Simple::Empty) => plan.empty.push(id),
                 Some(Simple::Literal { literal, is_at_start, is_at_end }) => {
-                    draft.plan.has_literals = true;
                     self.literal_bytes = self.literal_bytes.saturating_add(literal.len());
                     let exact = is_cased.then(|| literal.into());
                     let usage = Use { plan: place, atom: id, is_at_start, is_at_end, exact };
                     self.literals.entry(literal.to_ascii_lowercase()).or_default().push(usage);
                 }
-                None => draft.regexes.push((pattern.to_regex(*is_cased), id)),
             },
+            Predicate::Matches(_) | Predicate::Refers { .. } => {}
         }
         Ok(id)
     }
 
+    /// What is put off: what costs more than a look.
+    fn late(&mut self, field: &Field, predicate: &Predicate) -> Result<Option<Late>, String> {
+        let regex = match predicate {
+            Predicate::Refers { to, anchor, is_cased } => {
+                let late = Late::Refers { to: resolved(to)?, anchor: *anchor, is_cased: *is_cased };
+                return Ok(Some(late));
+            }
+            Predicate::Matches(regex) => regex.clone(),
+            Predicate::Text { pattern, is_cased } if pattern.as_simple().is_none() => {
+                pattern.to_regex(*is_cased)
+            }
+            Predicate::Compares(..)
+            | Predicate::Exists
+            | Predicate::Network(_)
+            | Predicate::Text { .. } => return Ok(None),
+        };
+        Ok(self.regex(field, &regex).map(Late::Matches))
+    }
+
+    fn regex(&mut self, field: &Field, regex: &str) -> Option<Regex> {
+        let built = RegexBuilder::new(regex)
+            .size_limit(MAX_REGEX_BYTES)
+            .dfa_size_limit(MAX_REGEX_CACHE_BYTES)
+            .build();
+        if let Err(error) = &built {
+            let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
+            self.fault.get_or_insert(CompileError::Regex { field: field.name(), reason });
+        }
+        built.ok()
+    }
+
     fn place(&mut self, field: Field) -> usize {
-        let next = self.drafts.len();
+        let next = self.plans.len();
         let place = *self.places.entry(field.clone()).or_insert(next);
         if place == next {
-            let plan = FieldPlan {
+            self.plans.push(FieldPlan {
                 field,
-                has_literals: false,
                 exists: Vec::new(),
                 empty: Vec::new(),
-                regexes: None,
                 comparisons: Vec::new(),
                 networks: Vec::new(),
-                references: Vec::new(),
-            };
-            self.drafts.push(Draft { plan, regexes: Vec::new() });
+            });
         }
         place
     }
 }
 
-impl Draft {
-    fn finish(self) -> Result<FieldPlan, CompileError> {
-        let Self { mut plan, regexes } = self;
-        if !regexes.is_empty() {
-            let (texts, atoms): (Vec<_>, Vec<_>) = regexes.into_iter().unzip();
-            let set = RegexSetBuilder::new(texts)
-                .size_limit(MAX_REGEX_SET_BYTES)
-                .dfa_size_limit(MAX_REGEX_CACHE_BYTES)
-                .build()
-                .map_err(|error| CompileError::Regexes {
-                    field: plan.field.name(),
-                    reason: error.to_string().lines().last().unwrap_or_default().to_owned(),
-                })?;
-            plan.regexes = Some((set, atoms));
-        }
-        Ok(plan)
+impl FieldPlan {
+    fn has_tests(&self) -> bool {
+        let Self { field: _, exists, empty, comparisons, networks } = self;
+        !(exists.is_empty() && empty.is_empty() && comparisons.is_empty() && networks.is_empty())
     }
 }
 
@@ -202,8 +244,11 @@ pub const MAX_RULES: usize = 4096;
 /// Bounds the automaton, which has some tens of bytes for each of these.
 pub const MAX_LITERAL_BYTES: usize = 2 << 20;
 
-/// Programs of one field's regular expressions.
-const MAX_REGEX_SET_BYTES: usize = 32 << 20;
+/// Literals for which a table of all states is made: each of their bytes may take a state of a kilobyte.
+const MAX_TABLE_BYTES: usize = 32 << 10;
 
-/// States that matching keeps, per field and thread.
-const MAX_REGEX_CACHE_BYTES: usize = 4 << 20;
+/// The program of one regular expression.
+const MAX_REGEX_BYTES: usize = 4 << 20;
+
+/// States that matching keeps, per regular expression and thread.
+const MAX_REGEX_CACHE_BYTES: usize = 1 << 20;

@@ -1,28 +1,202 @@
-//! What rules look at: the values of a call, by field.
+//! What rules look at: the values of a call, each once, in every form, with the fields that it is of.
+
+use zeroize::Zeroize as _;
 
 use super::{
     error::{Fault, Problem},
-    field::{Field, FieldName},
+    field::{Field, FieldName, Side},
+    field_set::FieldSet,
     node::Node,
 };
+use crate::security::normalise::{part::Place, step::Steps};
 
-/// A call, as rules see it: normalised values by field.
-///
-/// A field may have many values, such as a text as it was sent and each of its decoded forms. A test
-/// of a field holds when it holds for any of them.
-pub trait Event {
-    /// Gives each value of a field.
-    fn values<'e>(&'e self, field: &Field, each: &mut dyn FnMut(&'e [u8]));
+/// The values of a call. Has no `Debug`: what was received is never printed. What it held is wiped
+/// from memory when another call is taken in, and when it is dropped.
+#[derive(Default)]
+pub struct Event {
+    /// All values, one after the other.
+    bytes: Vec<u8>,
+    /// Their names.
+    names: Vec<u8>,
+    values: Vec<Stored>,
+    unscanned_bytes: usize,
+}
+
+/// A value of an event. Has no `Debug`.
+#[derive(Clone, Copy)]
+pub struct Value<'e> {
+    /// Its bytes, in one form.
+    pub bytes: &'e [u8],
+    /// The fields that it is of.
+    pub fields: FieldSet,
+    /// The message whose header field it is the value of.
+    pub header: Option<Side>,
+    /// The name that it goes by; of header fields in small letters. Empty when there is none.
+    pub name: &'e [u8],
+    /// Where it stands in a message; none for what is known of a call beside its messages.
+    pub place: Option<Place>,
+    /// How the form was made.
+    pub steps: Steps,
+    /// Nothing of it was cut off; of what is cut, the end is not known.
+    pub is_whole: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Stored {
+    start: u32,
+    end: u32,
+    name_start: u32,
+    name_end: u32,
+    fields: FieldSet,
+    header: Option<Side>,
+    place: Option<Place>,
+    steps: Steps,
+    is_whole: bool,
 }
 
 /// A small event that is written out, as the tests of rules are.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct EventMap(Vec<(Field, Vec<u8>)>);
+pub struct EventMap(pub(super) Vec<(Field, Vec<u8>)>);
+
+impl Event {
+    /// Wipes what it holds.
+    pub fn clear(&mut self) {
+        self.bytes.as_mut_slice().zeroize();
+        self.bytes.clear();
+        self.names.as_mut_slice().zeroize();
+        self.names.clear();
+        self.values.clear();
+        self.unscanned_bytes = 0;
+    }
+
+    /// Adds a value, as far as there is room for it: one that is cut, or left out, is counted.
+    pub fn push(&mut self, value: Value<'_>) {
+        let Value { bytes, fields, header, name, place, steps, is_whole } = value;
+        let room =
+            MAX_EVENT_BYTES.saturating_sub(self.bytes.len() + self.values.len() * VALUE_COST);
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.unscanned_bytes = self.unscanned_bytes.saturating_add(bytes.len() - taken.len());
+        if taken.is_empty() && !bytes.is_empty() || room < VALUE_COST {
+            return;
+        }
+        let is_whole = is_whole && taken.len() == bytes.len();
+        let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
+        let place_of = |buffer: &mut Vec<u8>, bytes: &[u8]| {
+            let start = buffer.len();
+            buffer.extend_from_slice(bytes);
+            // Both are below a few megabytes.
+            let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            (number(start), number(buffer.len()))
+        };
+        let (start, end) = place_of(&mut self.bytes, taken);
+        let (name_start, name_end) = place_of(&mut self.names, name);
+        if header.is_some()
+            && let Some(name) = self.names.get_mut(name_start as usize..)
+        {
+            name.make_ascii_lowercase();
+        }
+        self.values.push(Stored {
+            start,
+            end,
+            name_start,
+            name_end,
+            fields,
+            header,
+            place,
+            steps,
+            is_whole,
+        });
+    }
+
+    /// Each value, in their order.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        self.values.iter().map(|stored| self.value(stored))
+    }
+
+    /// A value by its number.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<Value<'_>> {
+        self.values.get(number).map(|stored| self.value(stored))
+    }
+
+    /// Each value of a field.
+    pub fn values_of<'e>(&'e self, field: &'e Field) -> impl Iterator<Item = &'e [u8]> {
+        self.values().filter(|value| value.is_of(field)).map(|value| value.bytes)
+    }
+
+    /// Bytes of the call that were not taken in, since it had more than [`MAX_EVENT_BYTES`].
+    #[must_use]
+    pub fn unscanned_bytes(&self) -> usize {
+        self.unscanned_bytes
+    }
+
+    /// The bytes of all values, one after the other.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where each value ends among [`Self::bytes`].
+    pub(super) fn end_of(&self, number: usize) -> usize {
+        self.values.get(number).map_or(usize::MAX, |stored| stored.end as usize)
+    }
+
+    /// Where each value begins among [`Self::bytes`].
+    pub(super) fn start_of(&self, number: usize) -> usize {
+        self.values.get(number).map_or(usize::MAX, |stored| stored.start as usize)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn value(&self, stored: &Stored) -> Value<'_> {
+        let Stored { start, end, name_start, name_end, fields, header, place, steps, is_whole } =
+            *stored;
+        Value {
+            bytes: self.bytes.get(start as usize..end as usize).unwrap_or_default(),
+            fields,
+            header,
+            name: self.names.get(name_start as usize..name_end as usize).unwrap_or_default(),
+            place,
+            steps,
+            is_whole,
+        }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl<'e> Value<'e> {
+    /// What is known of a call beside its messages.
+    #[must_use]
+    pub const fn fact(fields: FieldSet, bytes: &'e [u8]) -> Self {
+        let steps = Steps::NONE;
+        Self { bytes, fields, header: None, name: &[], place: None, steps, is_whole: true }
+    }
+
+    /// Whether it is of a field.
+    #[must_use]
+    pub fn is_of(&self, field: &Field) -> bool {
+        match field {
+            Field::Header(side, name) => self.header == Some(*side) && self.name == name.as_bytes(),
+            field => self.fields.has(field),
+        }
+    }
+}
 
 impl EventMap {
     /// Adds a value.
     pub fn push(&mut self, field: Field, value: impl Into<Vec<u8>>) {
         self.0.push((field, value.into()));
+    }
+
+    /// Its fields and values, as they were written.
+    pub fn entries(&self) -> impl Iterator<Item = (&Field, &[u8])> {
+        self.0.iter().map(|(field, value)| (field, value.as_slice()))
     }
 
     /// Reads a mapping of fields to a value or a list of values.
@@ -55,22 +229,22 @@ impl EventMap {
     }
 }
 
-impl Event for EventMap {
-    fn values<'e>(&'e self, field: &Field, each: &mut dyn FnMut(&'e [u8])) {
-        for (known, value) in &self.0 {
-            if known == field || *field == Field::Anywhere {
-                each(value);
-            }
-        }
-    }
-}
-
 /// Its fields only.
 impl std::fmt::Debug for EventMap {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_set().entries(self.0.iter().map(|(field, _)| field)).finish()
     }
 }
+
+/// Bytes of all values of a call together, each form of a value counted: a body of 256 KiB in four
+/// forms. At the measured speed of automata this is a few milliseconds.
+pub const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// What a value costs beside its bytes, so that many empty ones are bounded as well.
+const VALUE_COST: usize = 16;
+
+/// Names are compared with those of header fields, and told where they are short.
+const MAX_NAME_BYTES: usize = 128;
 
 /// Values of a field of a written event.
 const MAX_EVENT_VALUES: usize = 64;

@@ -1,6 +1,7 @@
 //! The `mop` block of a document: what Sigma has no place for.
 
 use super::{
+    builtin::Builtin,
     error::{Fault, Problem},
     field::FieldName,
     head::Level,
@@ -146,6 +147,9 @@ impl Extension {
             return Some(format!("it needs version {major}.{minor} of the engine"));
         }
         let builtin = self.builtin.as_ref()?;
+        if Builtin::of_name(builtin).is_some() {
+            return None;
+        }
         Some(format!("the engine has no matcher {builtin}"))
     }
 }

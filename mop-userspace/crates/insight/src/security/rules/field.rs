@@ -32,6 +32,8 @@ pub enum Field {
     Headers(Side),
     /// Host that was called.
     Host,
+    /// All that the caller controls of the request: path, query, fields and body, names and values.
+    Input,
     /// JA3 of the client.
     Ja3,
     /// JA4 of the client.
@@ -42,6 +44,8 @@ pub enum Field {
     Operation,
     /// Path without query.
     Path,
+    /// Values of the parameters in the path of the operation: identifiers of what is asked for.
+    PathParameters,
     /// Query without `?`.
     Query,
     /// Names of the query's parameters.
@@ -176,11 +180,13 @@ const NAMES: &[(&str, Field)] = &[
     ("http.request.headers", Field::Headers(Side::Request)),
     ("http.response.headers", Field::Headers(Side::Response)),
     ("server.address", Field::Host),
+    ("http.request.input", Field::Input),
     ("tls.client.ja3", Field::Ja3),
     ("tls.client.ja4", Field::Ja4),
     ("http.request.method", Field::Method),
     ("opin.operation.id", Field::Operation),
     ("url.path", Field::Path),
+    ("opin.path.parameters", Field::PathParameters),
     ("url.query", Field::Query),
     ("url.query.names", Field::QueryNames),
     ("url.query.values", Field::QueryValues),

@@ -21,6 +21,7 @@
 //! The format is described for its writers in `rules/security/README.md`.
 
 mod atom;
+mod builtin;
 mod check;
 mod compile;
 mod condition;
@@ -35,17 +36,20 @@ mod event;
 mod example;
 mod extension;
 mod field;
+mod field_set;
 mod filter;
 mod head;
 mod item;
 mod node;
 mod pattern;
+mod reading;
 mod reference;
 mod rule_set;
 mod scan;
 mod window;
 
-pub use atom::{Atom, Comparison, Expression, Predicate};
+pub use atom::{Atom, Comparison, Expression, Possible, Predicate};
+pub use builtin::Builtin;
 pub use check::{Lint, LintProblem, check};
 pub use compile::{CompileError, MAX_LITERAL_BYTES, MAX_RULES};
 pub use condition::{
@@ -60,13 +64,15 @@ pub use document::{
     parse as parse_documents,
 };
 pub use error::{Fault, Problem, RuleFileError};
-pub use event::{Event, EventMap};
+pub use event::{Event, EventMap, MAX_EVENT_BYTES, Value};
 pub use example::{Example, Examples, Run};
 pub use extension::{Decode, Extension, Maturity, Misp};
 pub use field::{Body, Field, FieldName, Side};
+pub use field_set::FieldSet;
 pub use filter::{Filter, Filtered};
 pub use head::{Head, Level, LogSource, Status};
 pub use pattern::{Part, Pattern};
+pub use reading::{MAX_RESPONSE_BYTES, Reading};
 pub use reference::Anchor;
 pub use rule_set::{Match, Rule, RuleSet, Unusable};
-pub use scan::{MAX_EVENT_BYTES, Scratch};
+pub use scan::Scratch;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{
     atom::Expression,
+    builtin::Builtin,
     compile::{CompileError, Compiler, MAX_RULES, unknown_field},
     correlation::{Correlation, CorrelationKind, MAX_GROUP_FIELDS},
     correlator::Occurrence,
@@ -63,6 +64,8 @@ struct CompiledRule {
     /// Number of the document.
     document: usize,
     expression: Expression<AtomId>,
+    /// Decides as well, where there is one.
+    builtin: Option<Builtin>,
     /// Correlations that count it, each with its place there.
     counted_by: Vec<(usize, usize)>,
 }
@@ -111,7 +114,7 @@ impl RuleSet {
             }
         }
         let matcher = compiler.finish()?;
-        let mut rules_of_atom = vec![Vec::new(); matcher.fields.len()];
+        let mut rules_of_atom = vec![Vec::new(); matcher.atoms.len()];
         let mut always = Vec::new();
         for (number, rule) in rules.iter().enumerate() {
             rule.expression.for_each_atom(&mut |atom| {
@@ -121,7 +124,8 @@ impl RuleSet {
                     rules.push(number);
                 }
             });
-            if rule.expression.holds(&mut |_| false) {
+            let known = |atom: &AtomId| (!matcher.is_late(*atom)).then_some(false);
+            if rule.expression.may_hold(&mut { known }).yes {
                 always.push(number);
             }
         }
@@ -136,17 +140,17 @@ impl RuleSet {
     }
 
     /// Gives each rule that a call matches, in their order.
-    pub fn evaluate<'r, E: Event + ?Sized>(
+    pub fn evaluate<'r>(
         &'r self,
-        event: &E,
+        event: &Event,
         scratch: &mut Scratch,
         each_match: &mut dyn FnMut(Match<'r>),
     ) {
-        scratch.prepare(self.matcher.fields.len(), self.rules.len());
+        scratch.prepare(self.matcher.atoms.len(), self.rules.len());
         self.matcher.scan(event, scratch);
         let mut candidates = std::mem::take(&mut scratch.candidates);
         let mut is_candidate = std::mem::take(&mut scratch.is_candidate);
-        let touched = scratch.held().iter().filter_map(|atom| self.rules_of_atom.get(atom.0));
+        let touched = scratch.held().iter().filter_map(|(atom, _)| self.rules_of_atom.get(atom.0));
         for rule in touched.flatten().chain(&self.always) {
             if let Some(is_candidate) = is_candidate.get_mut(*rule)
                 && !std::mem::replace(is_candidate, true)
@@ -156,9 +160,18 @@ impl RuleSet {
         }
         candidates.sort_unstable();
         for number in &candidates {
-            if let Some(CompiledRule { rule, expression, .. }) = self.rules.get(*number)
-                && expression.holds(&mut |atom| scratch.has(*atom))
-            {
+            let Some(compiled) = self.rules.get(*number) else { continue };
+            let CompiledRule { rule, expression, builtin, .. } = compiled;
+            let test = &mut |atom: &AtomId| self.matcher.test(*atom, event, scratch);
+            if !expression.holds(test) {
+                continue;
+            }
+            let paranoia = rule.extension.paranoia();
+            let decides = builtin.is_none_or(|builtin| {
+                let found = scratch.detections.find(builtin, event);
+                found.is_some_and(|found| found.paranoia <= paranoia)
+            });
+            if decides {
                 each_match(Match { rule, number: *number });
             }
         }
@@ -166,24 +179,36 @@ impl RuleSet {
         scratch.is_candidate = is_candidate;
     }
 
-    /// Gives each field in which a test of a rule held for the call that was evaluated last, as often
-    /// as tests did.
-    pub fn matched_fields(&self, rule: usize, scratch: &Scratch, each: &mut dyn FnMut(&Field)) {
-        let Some(rule) = self.rules.get(rule) else { return };
-        rule.expression.for_each_atom(&mut |atom| {
-            let plan = self.matcher.fields.get(atom.0).and_then(|at| self.matcher.plans.get(*at));
-            if let Some(plan) = plan.filter(|_| scratch.has(*atom)) {
-                each(&plan.field);
+    /// Gives the number of each value that made a test of a rule hold, for the event that was
+    /// evaluated last, as often as tests did. What its builtin found comes first.
+    pub fn matched_values(
+        &self,
+        rule: usize,
+        event: &Event,
+        scratch: &mut Scratch,
+        each: &mut dyn FnMut(usize),
+    ) {
+        let Some(CompiledRule { expression, builtin, .. }) = self.rules.get(rule) else { return };
+        if let Some(builtin) = builtin {
+            // Its condition only says where it looks.
+            if let Some(found) = scratch.detections.find(*builtin, event) {
+                each(found.value);
+            }
+            return;
+        }
+        expression.for_each_atom(&mut |atom| {
+            if let Some(value) = scratch.value_of(*atom) {
+                each(value);
             }
         });
     }
 
     /// Gives what a match counts for. `digest` must be keyed, since it meets addresses and ids; a
     /// call that lacks a field of the group, or the value that is counted, does not count.
-    pub fn occurrences<E: Event + ?Sized>(
+    pub fn occurrences(
         &self,
         rule: usize,
-        event: &E,
+        event: &Event,
         at_ns: u64,
         digest: &mut dyn FnMut(&[u8]) -> Digest,
         each: &mut dyn FnMut(&Correlation, Occurrence),
@@ -191,13 +216,7 @@ impl RuleSet {
         let counted_by = self.rules.get(rule).map_or(&[][..], |rule| &rule.counted_by);
         for (number, place) in counted_by {
             let Some(compiled) = self.correlations.get(*number) else { continue };
-            let mut first = |field: &Field| {
-                let mut found = None;
-                event.values(field, &mut |value| {
-                    found.get_or_insert(value);
-                });
-                found.map(&mut *digest)
-            };
+            let mut first = |field: &Field| event.values_of(field).next().map(&mut *digest);
             let mut parts = [[0; 16]; MAX_GROUP_FIELDS];
             let mut is_whole = true;
             for (field, part) in compiled.group_by.iter().zip(&mut parts) {
@@ -258,7 +277,8 @@ impl RuleSet {
 
     /// Whether a rule matches a call of which nothing is known.
     pub(super) fn is_always(&self, rule: usize) -> bool {
-        self.always.contains(&rule)
+        let rule = self.rules.get(rule);
+        rule.is_some_and(|rule| rule.builtin.is_none() && rule.expression.holds(&mut |_| false))
     }
 }
 
@@ -286,7 +306,8 @@ fn compiled_rule(
         .fold(detection.expression.clone(), |expression, filter| filter.narrowed(expression));
     let expression = compiler.expression(&expression).map_err(|name| no_field(&name))?;
     let rule = Rule { head: head.clone(), extension: extension.clone() };
-    Ok(CompiledRule { rule, document, expression, counted_by: Vec::new() })
+    let builtin = rule.extension.builtin.as_deref().and_then(Builtin::of_name);
+    Ok(CompiledRule { rule, document, expression, builtin, counted_by: Vec::new() })
 }
 
 /// Also notes in the rules that they are counted.

@@ -1,15 +1,20 @@
 //! One pass over the values of a call: which atoms hold.
+//!
+//! Literals of all rules are found by one automaton in one run over all values; what is cheap is
+//! tested with each value. Regular expressions and references are tested only once a rule needs
+//! them, which few do: see [`Matcher::test`].
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use aho_corasick::AhoCorasick;
 use ipnet::IpNet;
-use regex::bytes::RegexSet;
+use regex::bytes::Regex;
 
 use super::{
     atom::{Comparison, is_in_network},
     event::Event,
-    field::Field,
+    field::{Field, Side},
+    field_set::{FIELDS, FieldSet},
     reference::Anchor,
 };
 
@@ -24,8 +29,26 @@ pub(super) struct Matcher {
     /// For each literal, what it decides.
     pub(super) uses: Box<[Box<[Use]>]>,
     pub(super) plans: Box<[FieldPlan]>,
-    /// For each atom, the place of its field among the plans.
-    pub(super) fields: Box<[usize]>,
+    /// The plan of each field by its number.
+    pub(super) plan_of_field: [Option<usize>; FIELDS],
+    /// Those of header fields by their names.
+    pub(super) plans_of_headers: [HashMap<Box<[u8]>, usize>; 2],
+    /// Fields that have a plan with cheap tests.
+    pub(super) tested: FieldSet,
+    /// For each atom, the place of its field among the plans, and what is put off.
+    pub(super) atoms: Box<[AtomPlan]>,
+}
+
+/// An atom.
+pub(super) struct AtomPlan {
+    pub(super) plan: usize,
+    pub(super) late: Option<Late>,
+}
+
+/// A test that is put off until a rule needs it.
+pub(super) enum Late {
+    Matches(Regex),
+    Refers { to: Field, anchor: Anchor, is_cased: bool },
 }
 
 /// A literal that decides an atom.
@@ -41,205 +64,229 @@ pub(super) struct Use {
 /// What is done with the values of a field.
 pub(super) struct FieldPlan {
     pub(super) field: Field,
-    pub(super) has_literals: bool,
     /// Hold for any value.
     pub(super) exists: Vec<AtomId>,
     /// Hold for an empty value.
     pub(super) empty: Vec<AtomId>,
-    pub(super) regexes: Option<(RegexSet, Vec<AtomId>)>,
     pub(super) comparisons: Vec<(Comparison, f64, AtomId)>,
     pub(super) networks: Vec<(IpNet, AtomId)>,
-    pub(super) references: Vec<(Field, Anchor, bool, AtomId)>,
 }
 
 /// What is written down while a call is looked at; reused from call to call. Holds no value.
 #[derive(Default)]
 pub struct Scratch {
-    /// For each atom, whether it holds.
-    hits: Vec<bool>,
-    /// Those that hold.
-    held: Vec<AtomId>,
+    /// For each atom, what is known of it.
+    states: Vec<State>,
+    /// Those of which something is known.
+    touched: Vec<AtomId>,
+    /// Those that hold, with the number of the first value that made them.
+    held: Vec<(AtomId, u32)>,
+    /// For each value, the plan of its header field.
+    header_plans: Vec<Option<usize>>,
     /// For each rule, whether it is to be decided.
     pub(super) is_candidate: Vec<bool>,
     /// Rules that are to be decided.
     pub(super) candidates: Vec<usize>,
-    /// Bytes that may still be looked at.
-    budget: usize,
-    unscanned_bytes: usize,
+    pub(super) detections: super::builtin::Detections,
+}
+
+/// What is known of an atom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// It does not hold; or, when it is put off, nothing is known.
+    #[default]
+    Unknown,
+    Held,
+    /// It was put off, tested, and does not hold.
+    Failed,
 }
 
 impl Matcher {
-    /// Looks at all values of the fields that rules test.
-    pub(super) fn scan<E: Event + ?Sized>(&self, event: &E, scratch: &mut Scratch) {
-        for (place, plan) in self.plans.iter().enumerate() {
-            event.values(&plan.field, &mut |value| {
-                if let Some(value) = scratch.within_budget(value) {
-                    self.scan_value(place, plan, value, scratch);
-                }
-            });
-            for (to, anchor, is_cased, atom) in &plan.references {
-                let mut values = 0;
-                event.values(&plan.field, &mut |value| {
-                    values += 1;
-                    let mut parts = 0;
-                    if values > MAX_REFERENCE_VALUES || scratch.has(*atom) {
-                        return;
-                    }
-                    event.values(to, &mut |part| {
-                        parts += 1;
-                        if parts <= MAX_REFERENCE_VALUES && anchor.holds(value, part, *is_cased) {
-                            scratch.hit(*atom);
-                        }
-                    });
-                });
+    /// Looks at all values.
+    pub(super) fn scan(&self, event: &Event, scratch: &mut Scratch) {
+        scratch.header_plans.clear();
+        for (number, value) in event.values().enumerate() {
+            let header_plan = value.header.and_then(|side| self.header_plan(side, value.name));
+            scratch.header_plans.push(header_plan);
+            let of_fields = value.fields.and(self.tested).numbers();
+            let plans = of_fields
+                .filter_map(|field| self.plan_of_field.get(field).copied().flatten())
+                .chain(header_plan)
+                .filter_map(|plan| self.plans.get(plan));
+            for plan in plans {
+                test_value(plan, value.bytes, number, scratch);
             }
         }
+        self.find_literals(event, scratch);
     }
 
-    fn scan_value(
-        &self,
-        place: usize,
-        plan: &FieldPlan,
-        value: Scanned<'_>,
-        scratch: &mut Scratch,
-    ) {
-        let Scanned { bytes, is_whole } = value;
-        scratch.hit_all(&plan.exists);
-        if bytes.is_empty() && is_whole {
-            scratch.hit_all(&plan.empty);
+    /// Whether an atom holds; one that was put off is tested now.
+    pub(super) fn test(&self, atom: AtomId, event: &Event, scratch: &mut Scratch) -> bool {
+        match scratch.states.get(atom.0).copied().unwrap_or_default() {
+            State::Held => return true,
+            State::Failed => return false,
+            State::Unknown => {}
         }
-        if let Some(literals) = self.literals.as_ref().filter(|_| plan.has_literals)
-            && let Ok(found) = literals.try_find_overlapping_iter(bytes)
-        {
-            for found in found {
-                let uses = self.uses.get(found.pattern().as_usize()).map_or(&[][..], |uses| uses);
-                for usage in uses.iter().filter(|usage| usage.plan == place) {
-                    let holds = (!usage.is_at_start || found.start() == 0)
-                        && (!usage.is_at_end || is_whole && found.end() == bytes.len())
-                        && usage
-                            .exact
-                            .as_ref()
-                            .is_none_or(|exact| bytes.get(found.range()) == Some(exact));
-                    if holds {
-                        scratch.hit(usage.atom);
-                    }
-                }
+        let Some(AtomPlan { plan, late: Some(late) }) = self.atoms.get(atom.0) else {
+            return false;
+        };
+        let Some(FieldPlan { field, .. }) = self.plans.get(*plan) else { return false };
+        let mut of_field = event.values().enumerate().filter(|(_, value)| value.is_of(field));
+        let found = match late {
+            // Of a value that is cut, the end is not known, and what looks at it would be wrong.
+            Late::Matches(regex) => {
+                of_field.find(|(_, value)| value.is_whole && regex.is_match(value.bytes))
             }
+            Late::Refers { to, anchor, is_cased } => {
+                of_field.take(MAX_REFERENCE_VALUES).find(|(_, value)| {
+                    let mut parts = event.values_of(to).take(MAX_REFERENCE_VALUES);
+                    parts.any(|part| anchor.holds(value.bytes, part, *is_cased))
+                })
+            }
+        };
+        match found {
+            Some((number, _)) => scratch.hit(atom, number),
+            None => scratch.note(atom, State::Failed),
         }
-        // Of a value that is cut, the end is not known, and what looks at the end would be wrong.
-        if !is_whole {
+        found.is_some()
+    }
+
+    /// Whether nothing is known of an atom before it is tested.
+    pub(super) fn is_late(&self, atom: AtomId) -> bool {
+        self.atoms.get(atom.0).is_some_and(|plan| plan.late.is_some())
+    }
+
+    fn header_plan(&self, side: Side, name: &[u8]) -> Option<usize> {
+        let [request, response] = &self.plans_of_headers;
+        let plans = match side {
+            Side::Request => request,
+            Side::Response => response,
+        };
+        if plans.is_empty() { None } else { plans.get(name).copied() }
+    }
+
+    fn find_literals(&self, event: &Event, scratch: &mut Scratch) {
+        let Some(Ok(found)) = self
+            .literals
+            .as_ref()
+            .map(|literals| literals.try_find_overlapping_iter(event.bytes()))
+        else {
             return;
-        }
-        if let Some((set, atoms)) = &plan.regexes {
-            for matching in &set.matches(bytes) {
-                if let Some(atom) = atoms.get(matching) {
-                    scratch.hit(*atom);
+        };
+        // Finds come by their ends, and values one after the other.
+        let mut number = 0;
+        for found in found {
+            while event.end_of(number) < found.end() && number < event.len() {
+                number += 1;
+            }
+            let start = event.start_of(number);
+            let Some(value) = event.get(number).filter(|_| found.start() >= start) else {
+                continue;
+            };
+            let uses = self.uses.get(found.pattern().as_usize()).map_or(&[][..], |uses| uses);
+            for usage in uses {
+                let Some(plan) = self.plans.get(usage.plan) else { continue };
+                let is_of_plan = value.fields.has(&plan.field)
+                    || scratch.header_plans.get(number).copied().flatten() == Some(usage.plan);
+                let holds = is_of_plan
+                    && (!usage.is_at_start || found.start() == start)
+                    && (!usage.is_at_end || value.is_whole && found.end() == event.end_of(number))
+                    && usage.exact.as_ref().is_none_or(|exact| {
+                        let range = found.start() - start..found.end() - start;
+                        value.bytes.get(range) == Some(exact)
+                    });
+                if holds {
+                    scratch.hit(usage.atom, number);
                 }
-            }
-        }
-        for (comparison, bound, atom) in &plan.comparisons {
-            if comparison.holds(bytes, *bound) {
-                scratch.hit(*atom);
-            }
-        }
-        for (network, atom) in &plan.networks {
-            if is_in_network(bytes, network) {
-                scratch.hit(*atom);
             }
         }
     }
 }
 
-/// A value, or as much of it as the budget allows.
-#[derive(Clone, Copy)]
-struct Scanned<'e> {
-    bytes: &'e [u8],
-    is_whole: bool,
+fn test_value(plan: &FieldPlan, bytes: &[u8], number: usize, scratch: &mut Scratch) {
+    for atom in &plan.exists {
+        scratch.hit(*atom, number);
+    }
+    if bytes.is_empty() {
+        for atom in &plan.empty {
+            scratch.hit(*atom, number);
+        }
+    }
+    for (comparison, bound, atom) in &plan.comparisons {
+        if comparison.holds(bytes, *bound) {
+            scratch.hit(*atom, number);
+        }
+    }
+    for (network, atom) in &plan.networks {
+        if is_in_network(bytes, network) {
+            scratch.hit(*atom, number);
+        }
+    }
 }
 
 impl Scratch {
-    /// Bytes of the last call that were not looked at, since it had more than [`MAX_EVENT_BYTES`].
-    #[must_use]
-    pub fn unscanned_bytes(&self) -> usize {
-        self.unscanned_bytes
-    }
-
     /// Forgets the last call, and takes the size of a set.
     pub(super) fn prepare(&mut self, atoms: usize, rules: usize) {
-        if self.hits.len() == atoms && self.is_candidate.len() == rules {
-            for atom in self.held.drain(..) {
-                if let Some(hit) = self.hits.get_mut(atom.0) {
-                    *hit = false;
+        if self.states.len() == atoms && self.is_candidate.len() == rules {
+            for atom in self.touched.drain(..) {
+                if let Some(state) = self.states.get_mut(atom.0) {
+                    *state = State::Unknown;
                 }
             }
+            self.held.clear();
             for rule in self.candidates.drain(..) {
                 if let Some(is_candidate) = self.is_candidate.get_mut(rule) {
                     *is_candidate = false;
                 }
             }
+            self.detections.forget();
         } else {
             *self = Self {
-                hits: vec![false; atoms],
+                states: vec![State::Unknown; atoms],
                 is_candidate: vec![false; rules],
                 ..Self::default()
             };
         }
-        self.budget = MAX_EVENT_BYTES;
-        self.unscanned_bytes = 0;
     }
 
-    /// Whether an atom holds.
+    /// Whether an atom holds, as far as it was tested.
     pub(super) fn has(&self, atom: AtomId) -> bool {
-        self.hits.get(atom.0).copied().unwrap_or_default()
+        self.states.get(atom.0) == Some(&State::Held)
     }
 
-    /// Atoms that hold.
-    pub(super) fn held(&self) -> &[AtomId] {
+    /// Atoms that hold, and the number of the first value that made each.
+    pub(super) fn held(&self) -> &[(AtomId, u32)] {
         &self.held
     }
 
-    fn hit(&mut self, atom: AtomId) {
-        if let Some(hit) = self.hits.get_mut(atom.0)
-            && !std::mem::replace(hit, true)
-        {
-            self.held.push(atom);
+    /// The first value that made an atom hold.
+    pub(super) fn value_of(&self, atom: AtomId) -> Option<usize> {
+        let found = self.held.iter().find(|(held, _)| *held == atom);
+        found.and_then(|(_, number)| usize::try_from(*number).ok())
+    }
+
+    fn hit(&mut self, atom: AtomId, number: usize) {
+        if !self.has(atom) {
+            self.note(atom, State::Held);
+            self.held.push((atom, u32::try_from(number).unwrap_or(u32::MAX)));
         }
     }
 
-    fn hit_all(&mut self, atoms: &[AtomId]) {
-        for atom in atoms {
-            self.hit(*atom);
+    fn note(&mut self, atom: AtomId, known: State) {
+        if let Some(state) = self.states.get_mut(atom.0) {
+            *state = known;
+            self.touched.push(atom);
         }
-    }
-
-    fn within_budget<'e>(&mut self, value: &'e [u8]) -> Option<Scanned<'e>> {
-        let left = self.budget.checked_sub(VALUE_COST);
-        let Some(left) = left else {
-            self.unscanned_bytes = self.unscanned_bytes.saturating_add(value.len());
-            return None;
-        };
-        let taken = value.len().min(left);
-        self.budget = left - taken;
-        let unscanned = value.len() - taken;
-        self.unscanned_bytes = self.unscanned_bytes.saturating_add(unscanned);
-        Some(Scanned { bytes: value.get(..taken)?, is_whole: unscanned == 0 })
     }
 }
 
 /// Sizes only.
 impl fmt::Debug for Scratch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (atoms, rules) = (self.hits.len(), self.is_candidate.len());
+        let (atoms, rules) = (self.states.len(), self.is_candidate.len());
         formatter.debug_struct("Scratch").field("atoms", &atoms).field("rules", &rules).finish()
     }
 }
-
-/// Bytes of all values of a call together, each form and field of a value counted: a body of 256 KiB in
-/// four forms. At the measured speed of automata this is a few milliseconds.
-pub const MAX_EVENT_BYTES: usize = 1 << 20;
-
-/// What a value costs beside its bytes, so that many empty ones are bounded as well.
-const VALUE_COST: usize = 16;
 
 /// Values of each of two fields that are compared with each other.
 const MAX_REFERENCE_VALUES: usize = 32;

@@ -1,0 +1,221 @@
+//! Matchers of the engine that rules name by `builtin`: what no pattern can tell.
+
+use super::{
+    event::{Event, Value},
+    field::{Body, Field, Side},
+};
+use crate::security::{
+    detectors::{Clues, Detector, Subject},
+    normalise::part::Place,
+    personal::{self, Class, secrets},
+};
+
+/// A matcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Builtin {
+    /// An attack in what the caller controls.
+    Attack(Detector),
+    /// What a response tells of the process that made it.
+    Leak,
+    /// Personal data in the body of an answer of 400 and more.
+    PersonalDataInError,
+    /// Personal data in path or query.
+    PersonalDataInUrl,
+    /// A private key, in any message; a token in the body of an answer of 400 and more.
+    Secret,
+    /// A token in path or query.
+    SecretInUrl,
+}
+
+/// What matchers found in a call: each at most once, whatever the number of rules that ask.
+#[derive(Debug, Default)]
+pub(super) struct Detections {
+    /// By place in [`Detector::ALL`].
+    attacks: Option<[Option<Detection>; DETECTORS]>,
+    leak: Option<Option<Detection>>,
+    personal: Option<Personal>,
+    secret: Option<Option<Detection>>,
+}
+
+/// A find: the value, and from which level of paranoia on it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Detection {
+    pub(super) paranoia: u8,
+    pub(super) value: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Personal {
+    in_error: Option<Detection>,
+    in_url: Option<Detection>,
+    secret_in_url: Option<Detection>,
+}
+
+impl Builtin {
+    /// The matcher of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let of_data = OF_DATA.iter().find(|(known, _)| *known == name).map(|(_, it)| *it);
+        of_data.or_else(|| Detector::of_name(name).map(Self::Attack))
+    }
+
+    /// All names, in their order.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Detector::ALL.iter().map(|it| it.name()).chain(OF_DATA.iter().map(|(name, _)| *name))
+    }
+}
+
+impl Detections {
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What a matcher finds.
+    pub(super) fn find(&mut self, builtin: Builtin, event: &Event) -> Option<Detection> {
+        match builtin {
+            Builtin::Attack(detector) => {
+                let attacks = self.attacks.get_or_insert_with(|| attacks(event));
+                attacks.get(detector as usize).copied().flatten()
+            }
+            Builtin::Leak => *self.leak.get_or_insert_with(|| leak(event)),
+            Builtin::Secret => *self.secret.get_or_insert_with(|| secret(event)),
+            Builtin::PersonalDataInError => self.personal(event).in_error,
+            Builtin::PersonalDataInUrl => self.personal(event).in_url,
+            Builtin::SecretInUrl => self.personal(event).secret_in_url,
+        }
+    }
+
+    fn personal(&mut self, event: &Event) -> Personal {
+        *self.personal.get_or_insert_with(|| Personal::of(event))
+    }
+}
+
+/// Every detector over every input, in one pass.
+fn attacks(event: &Event) -> [Option<Detection>; DETECTORS] {
+    let mut attacks = [None; DETECTORS];
+    for (number, value) in event.values().enumerate() {
+        let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
+        let clues = Clues::of(value.bytes);
+        if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
+            continue;
+        }
+        let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
+        let subject = Subject { bytes: value.bytes, place, name, steps: value.steps, clues };
+        for (detector, found) in Detector::ALL.iter().zip(&mut attacks) {
+            if let Some(paranoia) = detector.suspicion(&subject)
+                && found.is_none_or(|known: Detection| paranoia < known.paranoia)
+            {
+                *found = Some(Detection { paranoia, value: number });
+            }
+        }
+    }
+    attacks
+}
+
+fn leak(event: &Event) -> Option<Detection> {
+    let mut values = event.values().enumerate();
+    let found = values.find(|(_, value)| match value.header {
+        Some(Side::Response) => {
+            std::str::from_utf8(value.name).is_ok_and(|name| secrets::is_banner(name, value.bytes))
+        }
+        _ if value.fields.has(&RESPONSE_BODY) => {
+            let mut leaks = false;
+            // Names and versions of products stand in ordinary texts as well.
+            secrets::leaks(value.bytes, &mut |found| {
+                leaks |= found.leak != secrets::Leak::Banner;
+            });
+            leaks
+        }
+        _ => false,
+    });
+    found.map(|(value, found)| {
+        // Most servers tell their version; it is known, and seldom changed.
+        let paranoia = if found.header.is_some() { 2 } else { 1 };
+        Detection { paranoia, value }
+    })
+}
+
+impl Personal {
+    fn of(event: &Event) -> Self {
+        let mut personal = Self::default();
+        let is_error = is_error(event);
+        for (number, value) in event.values().enumerate() {
+            let is_url =
+                matches!(value.place, Some(Place::Path | Place::PathSegment | Place::QueryValue));
+            if !is_url && !(is_error && value.fields.has(&RESPONSE_BODY)) {
+                continue;
+            }
+            scan(value, &mut |class| {
+                let place = match (class, is_url) {
+                    (Class::PrivateKey, _) | (Class::JsonWebToken | Class::BearerToken, false) => {
+                        return;
+                    }
+                    (Class::JsonWebToken | Class::BearerToken, true) => &mut personal.secret_in_url,
+                    // A company is no person, and its number stands in paths by contract.
+                    (Class::Cnpj, _) => return,
+                    (_, true) => &mut personal.in_url,
+                    (_, false) => &mut personal.in_error,
+                };
+                place.get_or_insert(Detection { paranoia: 1, value: number });
+            });
+        }
+        personal
+    }
+}
+
+fn secret(event: &Event) -> Option<Detection> {
+    let is_error = is_error(event);
+    let found = event.values().enumerate().find(|(_, value)| {
+        let is_error = is_error && value.fields.has(&RESPONSE_BODY);
+        let mut is_secret = false;
+        scan(*value, &mut |class| {
+            let is_token = matches!(class, Class::JsonWebToken | Class::BearerToken);
+            is_secret |= class == Class::PrivateKey || is_token && is_error;
+        });
+        is_secret
+    });
+    found.map(|(value, _)| Detection { paranoia: 1, value })
+}
+
+fn scan(value: Value<'_>, each: &mut dyn FnMut(Class)) {
+    let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
+    personal::scan(value.bytes, name, &mut |found| each(found.class));
+}
+
+fn is_error(event: &Event) -> bool {
+    event.values_of(&Field::Status).any(|status| matches!(status, [b'4' | b'5', ..]))
+}
+
+const RESPONSE_BODY: Field = Field::Body(Side::Response, Body::Content);
+
+/// What identifiers, dates, numbers and words are of: no attack is, unless it is long.
+const PLAIN: Clues = Clues::these(b"-0");
+
+/// Serialised objects and scripts in base64 are longer.
+const MAX_PLAIN_BYTES: usize = 40;
+
+const DETECTORS: usize = Detector::ALL.len();
+
+const OF_DATA: &[(&str, Builtin)] = &[
+    ("leak", Builtin::Leak),
+    ("personal_data_in_error", Builtin::PersonalDataInError),
+    ("personal_data_in_url", Builtin::PersonalDataInUrl),
+    ("secret", Builtin::Secret),
+    ("secret_in_url", Builtin::SecretInUrl),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_leads_to_its_matcher() {
+        for name in Builtin::names() {
+            assert!(Builtin::of_name(name).is_some(), "{name}");
+        }
+        assert_eq!(Builtin::of_name("sql"), None);
+        for (place, detector) in Detector::ALL.iter().enumerate() {
+            assert_eq!(*detector as usize, place, "attacks are found by the places of detectors");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! From a call to its event: each part of both messages, in each form in which it may be read.
+
+use mop_wire::Exchange;
+
+use super::{
+    event::{Event, EventMap, Value},
+    field::{Body, Field, Side},
+    field_set::FieldSet,
+};
+use crate::security::normalise::{
+    chain::Chain,
+    part::{self, Limits, Message, Part, Place},
+    step::Steps,
+};
+
+/// Makes events of calls, one after the other; buffers are kept.
+#[derive(Default)]
+pub struct Reading {
+    chain: Chain,
+    parts: part::Scratch,
+    event: Event,
+}
+
+impl Reading {
+    /// Takes a call in. `facts` are what is known beside its messages; a body of the response is
+    /// looked at up to [`MAX_RESPONSE_BYTES`].
+    pub fn read(&mut self, exchange: &Exchange, facts: &[(Field, &[u8])]) -> &Event {
+        let Self { chain, parts, event } = self;
+        event.clear();
+        chain.begin_exchange();
+        for (field, value) in facts {
+            event.push(Value::fact(FieldSet::of(std::slice::from_ref(field)), value));
+        }
+        if let Some(request) = &exchange.request {
+            event.push(Value::fact(URL, request.target.as_bytes()));
+        }
+        part::visit(exchange, Limits::default(), parts, &mut |part| {
+            read_part(chain, event, part);
+        });
+        event
+    }
+
+    /// Takes a written event in: its values are treated as they would be where their fields stand.
+    pub fn read_written(&mut self, written: &EventMap) -> &Event {
+        let Self { chain, parts: _, event } = self;
+        event.clear();
+        chain.begin_exchange();
+        for (field, value) in written.entries() {
+            match WrittenAs::of(field) {
+                WrittenAs::Fact => event.push(Value::fact(
+                    FieldSet::of(std::slice::from_ref(field)).or(ANYWHERE),
+                    value,
+                )),
+                WrittenAs::Part { place, name, of } => {
+                    read_part(chain, event, Part { place, name, value, of });
+                }
+                WrittenAs::Query => {
+                    let of = Message::Request;
+                    read_part(chain, event, Part { place: Place::Query, name: None, value, of });
+                    part::query_pairs(value, &mut |part| read_part(chain, event, part));
+                }
+            }
+        }
+        event
+    }
+
+    /// The event that was read last.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
+/// Adds each form of a part.
+fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
+    let Part { place, name, value, of } = part;
+    let sorted = sorted(part);
+    let add = |event: &mut Event, bytes: &[u8], steps, is_whole| {
+        let name = name.unwrap_or_default().as_bytes();
+        let Sorted { fields, header, .. } = sorted;
+        let place = Some(place);
+        event.push(Value { bytes, fields, header, name, place, steps, is_whole });
+    };
+    match sorted.forms {
+        Forms::None => {}
+        Forms::Sent => {
+            let most = if of == Message::Response { MAX_RESPONSE_BYTES } else { value.len() };
+            add(event, value.get(..most).unwrap_or(value), Steps::NONE, value.len() <= most);
+        }
+        Forms::All => {
+            chain.views(value, place.kind(), &mut |view| add(event, view.bytes, view.steps, true));
+        }
+        Forms::Decoded => {
+            chain.views(value, place.kind(), &mut |view| {
+                if !view.steps.is_empty() {
+                    add(event, view.bytes, view.steps, true);
+                }
+            });
+        }
+    }
+}
+
+/// What a part is of, and which of its forms are looked at.
+#[derive(Clone, Copy)]
+struct Sorted {
+    fields: FieldSet,
+    header: Option<Side>,
+    forms: Forms,
+}
+
+#[derive(Clone, Copy)]
+enum Forms {
+    /// It is part of what is looked at elsewhere.
+    None,
+    /// As it was sent.
+    Sent,
+    /// As it was sent, decoded and folded.
+    All,
+    /// Decoded and folded only, since the form that was sent stands in another part.
+    Decoded,
+}
+
+fn sorted(part: Part<'_>) -> Sorted {
+    let Part { place, name, value, of } = part;
+    let request = |fields: &[Field], forms| Sorted {
+        fields: FieldSet::of(fields).or(INPUT),
+        header: None,
+        forms,
+    };
+    let values = Field::Body(Side::Request, Body::Values);
+    let names = Field::Body(Side::Request, Body::Names);
+    let forms_of_name = if is_plain_name(value) { Forms::Sent } else { Forms::All };
+    match place {
+        Place::Body => Sorted { fields: RESPONSE_BODY, header: None, forms: Forms::Sent },
+        Place::Status => Sorted { fields: STATUS, header: None, forms: Forms::Sent },
+        Place::Method => Sorted { fields: METHOD, header: None, forms: Forms::Sent },
+        Place::Path => request(&[Field::Path], Forms::All),
+        Place::PathSegment => request(&[], Forms::Decoded),
+        // Its names and values are looked at one by one.
+        Place::Query => Sorted { fields: QUERY, header: None, forms: Forms::Sent },
+        Place::QueryName => request(&[Field::QueryNames], forms_of_name),
+        Place::QueryValue => request(&[Field::QueryValues], Forms::All),
+        Place::CookieName if is_plain_name(value) => request(&[], Forms::None),
+        Place::CookieName | Place::CookieValue => request(&[], Forms::All),
+        Place::HeaderName if is_plain_name(value) => request(&[], Forms::None),
+        Place::HeaderName if of == Message::Response => request(&[], Forms::None),
+        Place::HeaderName => request(&[], Forms::All),
+        Place::HeaderValue => header(name.unwrap_or_default(), value, of),
+        Place::FormName | Place::JsonName | Place::MultipartName => {
+            request(&[names], forms_of_name)
+        }
+        Place::JsonNumber => Sorted { fields: BODY_VALUES, header: None, forms: Forms::Sent },
+        Place::FormValue
+        | Place::JsonString
+        | Place::MultipartFileName
+        | Place::MultipartValue
+        | Place::XmlAttribute
+        | Place::XmlText => request(&[values], Forms::All),
+        Place::Text | Place::XmlMarkup => {
+            request(&[values, Field::Body(Side::Request, Body::Content)], Forms::All)
+        }
+    }
+}
+
+fn header(name: &str, value: &[u8], of: Message) -> Sorted {
+    let side = match of {
+        Message::Request => Side::Request,
+        Message::Response => {
+            let fields = RESPONSE_HEADERS;
+            return Sorted { fields, header: Some(Side::Response), forms: Forms::Sent };
+        }
+    };
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    let fields = REQUEST_HEADERS.or(if is("user-agent") {
+        USER_AGENT
+    } else if is("referer") {
+        REFERER
+    } else if is("host") {
+        HOST
+    } else if is("cookie") {
+        COOKIE
+    } else {
+        FieldSet::default()
+    });
+    // Cookies are looked at one by one; a token is base64 of claims that nobody interprets, and
+    // those of the profile are looked at elsewhere.
+    if is("cookie") || is("authorization") && is_bearer_of_token(value) {
+        return Sorted { fields, header: Some(side), forms: Forms::Sent };
+    }
+    Sorted { fields: fields.or(INPUT), header: Some(side), forms: Forms::All }
+}
+
+/// Whether a value is `Bearer` and a token of the characters of RFC 6750, section 2.1.
+fn is_bearer_of_token(value: &[u8]) -> bool {
+    let is_scheme = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    is_scheme && value.iter().skip(7).all(is_of_token)
+}
+
+/// Letters, digits, `-`, `_` and single dots, and short: no detector and no decoder finds anything in it,
+/// but for names that start with two underscores.
+fn is_plain_name(name: &[u8]) -> bool {
+    name.len() <= MAX_PLAIN_NAME_BYTES
+        && !name.starts_with(b"__")
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// What the value of a field of a written event is.
+enum WrittenAs<'f> {
+    Fact,
+    Part { place: Place, name: Option<&'f str>, of: Message },
+    Query,
+}
+
+impl<'f> WrittenAs<'f> {
+    fn of(field: &'f Field) -> Self {
+        let part = |place| Self::Part { place, name: None, of: Message::Request };
+        let named =
+            |name| Self::Part { place: Place::HeaderValue, name: Some(name), of: Message::Request };
+        match field {
+            Field::Body(Side::Request, Body::Content) => part(Place::Text),
+            Field::Body(Side::Request, Body::Names) => part(Place::JsonName),
+            Field::Body(Side::Request, Body::Values) => part(Place::JsonString),
+            Field::Body(Side::Response, _) => {
+                Self::Part { place: Place::Body, name: None, of: Message::Response }
+            }
+            Field::Cookie => named("cookie"),
+            Field::Header(Side::Request, name) => named(name),
+            Field::Header(Side::Response, name) => {
+                Self::Part { place: Place::HeaderValue, name: Some(name), of: Message::Response }
+            }
+            Field::Headers(Side::Request) => named("x-any"),
+            Field::Headers(Side::Response) => {
+                Self::Part { place: Place::HeaderValue, name: Some("x-any"), of: Message::Response }
+            }
+            Field::Host => named("host"),
+            Field::Input => part(Place::QueryValue),
+            Field::Method => part(Place::Method),
+            Field::Path => part(Place::Path),
+            Field::Query => Self::Query,
+            Field::QueryNames => part(Place::QueryName),
+            Field::QueryValues => part(Place::QueryValue),
+            Field::Referer => named("referer"),
+            Field::Status => Self::Part { place: Place::Status, name: None, of: Message::Response },
+            Field::UserAgent => named("user-agent"),
+            Field::Anywhere
+            | Field::ClientAddress
+            | Field::ClientCertificate
+            | Field::ClientSubject
+            | Field::ClientOrganisation
+            | Field::Consent
+            | Field::DurationMs
+            | Field::Ja3
+            | Field::Ja4
+            | Field::Operation
+            | Field::PathParameters
+            | Field::Route
+            | Field::ServerOrganisation
+            | Field::ServerPort
+            | Field::Size(_)
+            | Field::TlsCipher
+            | Field::TlsServerName
+            | Field::TlsVersion
+            | Field::Url => Self::Fact,
+        }
+    }
+}
+
+/// Bytes of the body of a response: what leaks stands near the front, and a page of policies has
+/// megabytes.
+pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// The longest name of a member in a contract has 60.
+const MAX_PLAIN_NAME_BYTES: usize = 64;
+
+const ANYWHERE: FieldSet = FieldSet::of(&[Field::Anywhere]);
+const INPUT: FieldSet = FieldSet::of(&[Field::Input, Field::Anywhere]);
+const URL: FieldSet = FieldSet::of(&[Field::Url]);
+const QUERY: FieldSet = FieldSet::of(&[Field::Query, Field::Anywhere]);
+const METHOD: FieldSet = FieldSet::of(&[Field::Method, Field::Anywhere]);
+const STATUS: FieldSet = FieldSet::of(&[Field::Status, Field::Anywhere]);
+const USER_AGENT: FieldSet = FieldSet::of(&[Field::UserAgent]);
+const REFERER: FieldSet = FieldSet::of(&[Field::Referer]);
+const HOST: FieldSet = FieldSet::of(&[Field::Host]);
+const COOKIE: FieldSet = FieldSet::of(&[Field::Cookie]);
+const BODY_VALUES: FieldSet =
+    FieldSet::of(&[Field::Body(Side::Request, Body::Values), Field::Anywhere]);
+const REQUEST_HEADERS: FieldSet = FieldSet::of(&[Field::Headers(Side::Request), Field::Anywhere]);
+const RESPONSE_HEADERS: FieldSet = FieldSet::of(&[Field::Headers(Side::Response), Field::Anywhere]);
+const RESPONSE_BODY: FieldSet =
+    FieldSet::of(&[Field::Body(Side::Response, Body::Content), Field::Anywhere]);
