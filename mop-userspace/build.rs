@@ -3,13 +3,16 @@
 use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let rules = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../rules/opin").canonicalize()?;
-    println!("cargo::rerun-if-changed={}", rules.display());
+    let rules = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../rules").canonicalize()?;
+    for folder in ["opin", "security"] {
+        println!("cargo::rerun-if-changed={}", rules.join(folder).display());
+    }
     let mut code = String::new();
     for (name, folder, ending) in [
-        ("CONTRACTS", "contracts", "jsonl"),
-        ("OVERLAYS", "overlays", "yaml"),
-        ("RULES", "rules", "yaml"),
+        ("CONTRACTS", "opin/contracts", "jsonl"),
+        ("OVERLAYS", "opin/overlays", "yaml"),
+        ("RULES", "opin/rules", "yaml"),
+        ("DETECTIONS", "security", "yml"),
     ] {
         let mut paths = Vec::new();
         for entry in fs::read_dir(rules.join(folder))? {

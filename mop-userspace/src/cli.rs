@@ -17,6 +17,7 @@ use crate::{
     outbox_commands::OutboxArguments,
     privileges::RehearsalArguments,
     quality::QualityArguments,
+    security::SecurityArguments,
     validate::ValidateArguments,
 };
 
@@ -78,6 +79,8 @@ pub(crate) struct ObserveArguments {
     pub(crate) report: ReportArguments,
     #[command(flatten)]
     pub(crate) quality: QualityArguments,
+    #[command(flatten)]
+    pub(crate) security: SecurityArguments,
     /// Do everything in one process, with all its rights, instead of handing the work to a second
     /// one that has none.
     #[arg(long)]
@@ -129,6 +132,8 @@ pub(crate) struct ReplayArguments {
     pub(crate) report: ReportArguments,
     #[command(flatten)]
     pub(crate) quality: QualityArguments,
+    #[command(flatten)]
+    pub(crate) security: SecurityArguments,
     #[command(flatten)]
     pub(crate) forwarding: ForwardingArguments,
 }

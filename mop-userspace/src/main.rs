@@ -31,6 +31,7 @@ mod record;
 mod recorder;
 mod replay;
 mod rulebook;
+mod security;
 mod selection;
 mod signals;
 mod sinks;

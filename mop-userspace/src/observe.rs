@@ -13,6 +13,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
 use mop_common::Counters;
+use mop_insight::data::call::Extractor;
 use mop_wire::Options;
 use sha2::{Digest as _, Sha256};
 
@@ -24,7 +25,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
-    data::{self, Deadline, HookSocket, Module, NodeSamples, State},
+    data::{self, DataConfiguration, Deadline, HookSocket, Module, NodeSamples, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
@@ -34,6 +35,7 @@ use crate::{
     privileges::{self, Layers, Needs, Probing, Role, Running},
     quality::{Inspector, QualityArguments},
     rulebook::Rules,
+    security,
     selection::Selection,
     signals::StopRequest,
     spool::{spooling, unix_ms},
@@ -46,8 +48,11 @@ use crate::{
 /// Observes until told to stop.
 pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> {
     let configuration = arguments.forwarding.load()?;
-    arguments.over(&configuration.observe, &configuration.quality);
-    arguments.kernel.certificates = configuration.data.is_some();
+    let Configuration { observe: settings, quality, .. } = &configuration;
+    let mut security = configuration.security.clone();
+    arguments.over(settings, quality, &mut security);
+    arguments.kernel.certificates = configuration.data.is_some() || security.enabled;
+    let configuration = Configuration { security, ..configuration.clone() };
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;
     let needs = Needs::of(&arguments, &configuration);
@@ -74,22 +79,37 @@ fn observe(
     vitals.add_families(move || vec![family.clone()]);
     let run = run_id(&configuration.node.name());
     let stop = StopRequest::listen()?;
-    let mut rules = Rules::load(&arguments.quality)?;
+    let mut rules = Rules::load(&arguments.quality, &configuration.security)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
         Forwarding::start(configuration, Arc::clone(&dropped), &vitals)?.unzip();
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
     let data = configuration.data.as_ref().filter(|_| !format.is_silent());
+    let state = State::beside(configuration.outbox.folder.as_deref());
+    let mut calls = None;
     let data = data
         .map(|data| {
-            let state = State::beside(configuration.outbox.folder.as_deref());
+            let state = state.clone();
             let node = NodeSamples::live(configuration, &vitals);
             let module = Module::open(data, state, node, Timestamp::now())?.of_run(&run);
             let module = module.counting(Forwarding::made(forwarding.as_ref()));
+            calls = Some(module.extractor());
             let running = data::Running::start(module, output.outlet_that_waits(), &vitals)?;
             Ok::<_, Failure>((data, running))
         })
         .transpose()?;
+    let security = (configuration.security.enabled && !format.is_silent()).then(|| {
+        let settings = match &calls {
+            Some(settings) => Arc::clone(settings),
+            None => calls.insert(DataConfiguration::default().extractor(state.key()?)?).clone(),
+        };
+        let addresses = configuration.data.as_ref().map(DataConfiguration::addresses);
+        let addresses = addresses.transpose()?.unwrap_or_default();
+        let key = settings.key.clone();
+        let module = security::Module::new(&configuration.security, key, addresses);
+        security::Running::start(module, output.outlet_that_waits(), &vitals)
+    });
+    let security = security.transpose()?;
     let deadline = match &data {
         Some(_) => Deadline::start(configuration, &vitals)?,
         None => None,
@@ -108,7 +128,9 @@ fn observe(
             format!("{run}/{worker}"),
             forwarding.as_ref(),
         ),
+        extractor: calls.clone().map(Extractor::new),
         data: data.as_ref().map(|(_, running)| running.port()),
+        security: security.as_ref().zip(rules.books()).map(|(running, books)| running.port(books)),
     };
     let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
     let mut routes = axum::Router::new();
@@ -191,6 +213,7 @@ fn observe(
         hook.stop();
     }
     let data = data.map_or(Ok(()), |(_, running)| running.stop());
+    let security = security.map_or(Ok(()), security::Running::stop);
     if let Some(deadline) = deadline {
         deadline.stop();
     }
@@ -201,6 +224,7 @@ fn observe(
     }
     // Whatever became of the module, what others reported is kept first.
     data?;
+    security?;
     let code = finish(arguments.report.output, &Summary::new(totals))?;
     if stopped.is_prober_lost {
         return Err(Failure::runtime("the prober is gone: nothing is observed any more"));

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead, flags};
-use mop_insight::data::call::Ends;
+use mop_insight::data::call::{Ends, Extractor, Observed};
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     output::Outlet,
     quality::{Inspector, InspectorCounts},
     record::{ExchangeRecord, Payload, started},
+    security,
     selection::Selection,
     summary::ExchangeCounts,
     vitals::WorkerVitals,
@@ -58,8 +59,12 @@ pub(crate) struct Reporter {
     pub(crate) counts: ExchangeCounts,
     /// `None`: calls are not judged.
     pub(crate) inspector: Option<Inspector>,
+    /// Makes calls for what follows; `None`: nobody wants any.
+    pub(crate) extractor: Option<Extractor>,
     /// `None`: the metrics platform gets no reports.
     pub(crate) data: Option<Port>,
+    /// `None`: nothing is looked for in calls.
+    pub(crate) security: Option<security::Port>,
 }
 
 impl<S: ProcessSource> Pipeline<S> {
@@ -234,7 +239,7 @@ impl Reporter {
     ) {
         self.counts.count(exchange);
         let is_wanted = self.selection.wants(exchange);
-        if !is_wanted && self.data.is_none() {
+        if !is_wanted && self.extractor.is_none() {
             return;
         }
         let id = format!("{}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
@@ -258,14 +263,37 @@ impl Reporter {
         self.deliver(&record, exchange);
     }
 
-    /// Has the data module take an exchange in.
+    /// Has the modules that look at calls take an exchange in.
     pub(crate) fn account(&mut self, id: &str, exchange: &Exchange, seen: Circumstances<'_>) {
-        let Some(data) = &mut self.data else { return };
-        let (start, outlet) = (started(exchange, self.clock), self.outlet.as_mut());
-        // A panic costs the event, not the connection.
-        if catch_unwind(AssertUnwindSafe(|| data.observe(id, start, exchange, seen, outlet)))
-            .is_err()
-        {
+        let Self { extractor: Some(extractor), data, security, outlet, .. } = self else { return };
+        let observed = Observed {
+            exchange: id,
+            start: started(exchange, self.clock),
+            ends: seen.ends,
+            process: seen.process,
+            peer_certificate: seen.peer_certificate,
+            own_certificate: None,
+            connection_end_ns: seen.connection_end_ns,
+        };
+        // A panic costs what would be said of the call, not the connection.
+        let accounted = catch_unwind(AssertUnwindSafe(|| {
+            // Attacks are aimed at any path; reports are made of the ecosystem's calls only.
+            let call = match security {
+                Some(_) => extractor.extract_any(exchange, &observed),
+                None => extractor.extract(exchange, &observed),
+            };
+            let Ok(call) = call else { return };
+            if let Some(security) = security {
+                security.observe(exchange, &call, &observed, outlet.as_mut());
+            }
+            if let Some(data) = data.as_mut().filter(|_| call.is_of_use) {
+                data.take(call, outlet.as_mut());
+            }
+        }));
+        if accounted.is_err() {
+            if let Some(security) = &mut self.security {
+                security.reset();
+            }
             self.counts.panics += 1;
         }
     }
@@ -312,6 +340,9 @@ impl Reporter {
     pub(crate) fn finish_inspection(&mut self) {
         if let Some(data) = &mut self.data {
             data.finish(self.outlet.as_mut());
+        }
+        if let Some(security) = &mut self.security {
+            security.finish(self.outlet.as_mut());
         }
         if let Some(inspector) = &mut self.inspector {
             inspector.finish(self.outlet.as_mut());

@@ -9,7 +9,7 @@ mod files;
 mod rules;
 mod watcher;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use mop_contract::{
@@ -18,6 +18,8 @@ use mop_contract::{
     pack,
     rules::RuleSet,
 };
+
+use mop_insight::security::rules as detections;
 
 use crate::failure::Failure;
 
@@ -28,8 +30,9 @@ pub(crate) use watcher::RuleBooks;
 /// Where contracts and rules come from.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct RuleArguments {
-    /// Folder that replaces the built-in rules: `contracts/` (packs, YAML or JSON), `overlays/` and
-    /// `rules/`. Read again when a file in it changes, or at SIGHUP.
+    /// Folder that replaces the built-in rules: `contracts/` (packs, YAML or JSON), `overlays/`,
+    /// `rules/` and, for detections, `security/`; without the last the built-in ones stay. Read again
+    /// when a file in it changes, or at SIGHUP.
     #[arg(long, value_name = "FOLDER", env = "MOP_RULES")]
     pub(crate) rules: Option<PathBuf>,
     /// A contract pack, an OpenAPI document, or a folder of them, to be judged by before all
@@ -40,6 +43,10 @@ pub(crate) struct RuleArguments {
     /// gateway adds later; may be given several times.
     #[arg(long, value_name = "RULE")]
     pub(crate) without_rule: Vec<String>,
+    /// A file of Sigma rules and filters, or a folder of them, beside the other detections; may be
+    /// given several times. Read again as `--rules` is.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) detections: Vec<PathBuf>,
 }
 
 /// One generation of contracts and rules.
@@ -48,6 +55,8 @@ pub(crate) struct RuleBook {
     pub(crate) rules: RuleSet,
     /// The documents as they were published, in the order of the contract.
     pub(crate) documents: Vec<Loaded>,
+    /// What is looked for in calls.
+    pub(crate) detections: Arc<detections::RuleSet>,
 }
 
 /// A document and what was corrected in it.
@@ -65,6 +74,7 @@ pub(crate) struct Sources {
     pub(crate) documents: Vec<Text>,
     pub(crate) overlays: Vec<Overlay>,
     rules: RuleSet,
+    detections: Vec<Text>,
 }
 
 impl RuleBook {
@@ -82,18 +92,26 @@ impl Sources {
             texts.extend(documents(path)?);
         }
         let (overlays, rules);
+        let mut detections = Vec::new();
         match &arguments.rules {
             Some(folder) => {
                 files::check_folder(folder)?;
                 texts.extend(files::documents_in(&folder.join("contracts"))?);
                 overlays = files::yaml_in(&folder.join("overlays"))?;
                 rules = files::yaml_in(&folder.join("rules"))?;
+                let folder = folder.join("security");
+                detections =
+                    if folder.exists() { files::yaml_in(&folder)? } else { embedded::detections() };
             }
             None => {
                 texts.extend(embedded::contracts());
                 overlays = embedded::overlays();
                 rules = embedded::rules();
+                detections.extend(embedded::detections());
             }
+        }
+        for path in &arguments.detections {
+            detections.extend(files::yaml(path)?);
         }
         let overlays = overlays
             .iter()
@@ -108,11 +126,12 @@ impl Sources {
             }
         }
         rules.retain(|rule| !arguments.without_rule.contains(&rule.id));
-        Ok(Self { documents: texts, overlays, rules })
+        Ok(Self { documents: texts, overlays, rules, detections })
     }
 
     fn compile(self) -> Result<RuleBook, Failure> {
-        let Self { documents, overlays, rules } = self;
+        let Self { documents, overlays, rules, detections } = self;
+        let detections = compiled(&detections)?;
         let mut builder = ContractBuilder::default();
         let mut loaded = Vec::new();
         for text in &documents {
@@ -128,8 +147,25 @@ impl Sources {
                 });
             })?;
         }
-        Ok(RuleBook { contract: builder.build(), rules, documents: loaded })
+        Ok(RuleBook { contract: builder.build(), rules, documents: loaded, detections })
     }
+}
+
+/// The documents of detection rules, file by file.
+pub(crate) fn detection_documents(
+    texts: &[Text],
+) -> Result<Vec<(String, Vec<detections::Document>)>, Failure> {
+    let parsed = texts.iter().map(|text| {
+        let documents = detections::parse_documents(&text.file, &text.text);
+        documents.map(|documents| (text.file.clone(), documents)).map_err(Failure::configuration)
+    });
+    parsed.collect()
+}
+
+fn compiled(texts: &[Text]) -> Result<Arc<detections::RuleSet>, Failure> {
+    let documents: Vec<detections::Document> =
+        detection_documents(texts)?.into_iter().flat_map(|(_, documents)| documents).collect();
+    detections::RuleSet::compile(&documents).map(Arc::new).map_err(Failure::configuration)
 }
 
 /// Hands over the documents of a pack, or the one of an OpenAPI file, one by one.

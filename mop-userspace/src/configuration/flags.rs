@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::{ArgMatches, parser::ValueSource};
 
 use super::{ObserveConfiguration, QualityConfiguration};
-use crate::cli::ObserveArguments;
+use crate::{cli::ObserveArguments, security::SecurityConfiguration};
 
 /// Names of the flags that stand on the command line, or come from an environment variable of
 /// their own.
@@ -31,7 +31,12 @@ impl Given {
 
 impl ObserveArguments {
     /// These arguments over a configuration.
-    pub(crate) fn over(&mut self, observe: &ObserveConfiguration, quality: &QualityConfiguration) {
+    pub(crate) fn over(
+        &mut self,
+        observe: &ObserveConfiguration,
+        quality: &QualityConfiguration,
+        security: &mut SecurityConfiguration,
+    ) {
         let ObserveConfiguration { ring_mib, workers, output, path_prefix, all } = observe;
         let given = std::mem::take(&mut self.given);
         let otherwise = |flag: &str| !given.has(flag);
@@ -70,6 +75,10 @@ impl ObserveArguments {
         if otherwise(WITHOUT_RULE) {
             from.without_rule.clone_from(without_rule);
         }
+        if otherwise(DETECTIONS) {
+            from.detections.clone_from(&security.detections);
+        }
+        security.over(&self.security);
         self.given = given;
     }
 }
@@ -86,6 +95,7 @@ const REPORT_CLEAN: &str = "report_clean";
 const RULES: &str = "rules";
 const CONTRACTS: &str = "contracts";
 const WITHOUT_RULE: &str = "without_rule";
+const DETECTIONS: &str = "detections";
 
 #[cfg(test)]
 mod tests {
@@ -111,6 +121,7 @@ mod tests {
             RULES,
             CONTRACTS,
             WITHOUT_RULE,
+            DETECTIONS,
         ] {
             assert!(known.contains(&flag), "{flag}");
         }
@@ -120,7 +131,12 @@ mod tests {
     fn without_a_configuration_the_defaults_of_the_flags_hold() {
         let before = observe(&["mop", "observe"]);
         let mut after = observe(&["mop", "observe"]);
-        after.over(&ObserveConfiguration::default(), &QualityConfiguration::default());
+        let mut security = SecurityConfiguration::default();
+        after.over(
+            &ObserveConfiguration::default(),
+            &QualityConfiguration::default(),
+            &mut security,
+        );
         assert_eq!(format!("{before:?}"), format!("{after:?}"));
     }
 
@@ -135,7 +151,7 @@ mod tests {
         let quality = QualityConfiguration { enabled: false, ..QualityConfiguration::default() };
         let mut arguments =
             observe(&["mop", "observe", "--workers", "1", "--path-prefix", "/here/"]);
-        arguments.over(&configured, &quality);
+        arguments.over(&configured, &quality, &mut SecurityConfiguration::default());
         assert_eq!(arguments.kernel.ring_mib, 2);
         assert_eq!(arguments.workers, 1, "as given, although it is the default");
         assert!(!arguments.report.all, "a prefix was asked for");

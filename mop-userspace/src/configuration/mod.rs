@@ -48,6 +48,7 @@ pub(crate) struct Configuration {
     pub(crate) outbox: OutboxConfiguration,
     /// The reports of the metrics platform; none without this section.
     pub(crate) data: Option<crate::data::DataConfiguration>,
+    pub(crate) security: crate::security::SecurityConfiguration,
     pub(crate) admin: crate::admin::AdminConfiguration,
     pub(crate) sinks: SinksConfiguration,
     pub(crate) hub: crate::hub::HubConfiguration,
@@ -86,6 +87,7 @@ impl Configuration {
         self.observe.check(&mut problems);
         self.quality.check(&mut problems);
         self.outbox.check(&mut problems);
+        self.security.check(&mut problems);
         self.hub.check(&mut problems);
         self.sinks.check(&mut problems);
         if let Some(data) = &self.data {

@@ -91,7 +91,7 @@ fn open(arguments: &ConfigurationArguments) -> Result<Funnel, Failure> {
         ));
     };
     let state = State::beside(Some(outbox));
-    let (_, rules) = configuration::rules()?;
+    let rules = configuration::rules()?;
     Ok(restored(&state, &rules, data.funnel(), &state.known_key()?))
 }
 

@@ -163,18 +163,15 @@ impl DataConfiguration {
         self.alarms.check(problems);
     }
 
-    /// What workers work with.
-    pub(super) fn extractor(
-        &self,
-        key: Key,
-        endpoints: Arc<PcmEndpoints>,
-    ) -> Arc<ExtractorSettings> {
+    /// What workers make calls with.
+    pub(crate) fn extractor(&self, key: Key) -> Result<Arc<ExtractorSettings>, Failure> {
+        let endpoints = Arc::new(PcmEndpoints::published().map_err(Failure::runtime)?);
         let forwarded = self.forwarded_certificate.as_ref().map(|it| ForwardedCertificate {
             header: it.header.clone(),
             format: it.format,
             from: ranges(&it.from).unwrap_or_default(),
         });
-        Arc::new(ExtractorSettings {
+        Ok(Arc::new(ExtractorSettings {
             key,
             endpoints,
             forwarded,
@@ -184,7 +181,7 @@ impl DataConfiguration {
                 addresses: ranges(&self.exclude.addresses).unwrap_or_default(),
             },
             shortest_time_out_ms: SHORTEST_TIME_OUT_MS,
-        })
+        }))
     }
 
     /// What the analyst works with.
@@ -193,7 +190,7 @@ impl DataConfiguration {
     }
 
     /// Who is who, by what is configured and by the directory's list as it is now.
-    pub(super) fn addresses(&self) -> Result<Arc<Addresses>, Failure> {
+    pub(crate) fn addresses(&self) -> Result<Arc<Addresses>, Failure> {
         let directory = match &self.participants_file {
             Some(file) => {
                 let unusable = |what: &dyn std::fmt::Display| {
@@ -253,11 +250,9 @@ impl DataConfiguration {
     }
 }
 
-/// The endpoints that the platform takes, and the rules of its funnels.
-pub(super) fn rules() -> Result<(Arc<PcmEndpoints>, Arc<FunnelRules>), Failure> {
-    let endpoints = PcmEndpoints::published().map_err(Failure::runtime)?;
-    let funnel = FunnelRules::published().map_err(Failure::runtime)?;
-    Ok((Arc::new(endpoints), Arc::new(funnel)))
+/// The rules of the platform's funnels.
+pub(super) fn rules() -> Result<Arc<FunnelRules>, Failure> {
+    FunnelRules::published().map(Arc::new).map_err(Failure::runtime)
 }
 
 fn ranges(texts: &[String]) -> Option<Vec<AddressRange>> {

@@ -63,7 +63,7 @@ impl Module {
         node: NodeSamples,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let (endpoints, rules) = configuration::rules()?;
+        let rules = configuration::rules()?;
         let key = state.key()?;
         let directory = DirectoryWatch::new(configuration);
         let settings: AnalystSettings = configuration.analyst(key.clone())?;
@@ -75,7 +75,7 @@ impl Module {
         }
         let funnel = restored(&state, &rules, configuration.funnel(), &key);
         let figures = Figures::open(configuration, &state)?;
-        let extractor = configuration.extractor(key, endpoints);
+        let extractor = configuration.extractor(key)?;
         let peers = Arc::new(Peers::read(state.peers().as_deref(), now));
         let alarms = AlarmKeeper::open(&configuration.alarms, node, &state)?;
         Ok(Self {

@@ -6,19 +6,16 @@ use std::sync::{
 };
 
 use crossbeam_channel::Sender;
-use jiff::Timestamp;
 use mop_insight::data::{
-    call::{Ends, Extractor, Observed, Passed},
+    call::{Call, Ends},
     identity::certificate::CertificateFacts,
 };
-use mop_wire::Exchange;
 
 use super::{Module, thread::Message};
 use crate::output::Outlet;
 
-/// Makes calls of exchanges and hands them on.
+/// Hands calls on.
 pub(crate) struct Port {
-    extractor: Extractor,
     way: Way,
 }
 
@@ -43,41 +40,17 @@ pub(crate) struct Circumstances<'a> {
 
 impl Port {
     /// To a thread.
-    pub(super) fn new(
-        extractor: Extractor,
-        calls: Sender<Message>,
-        dropped: Arc<AtomicU64>,
-    ) -> Self {
-        Self { extractor, way: Way::Thread(calls, dropped) }
+    pub(super) fn new(calls: Sender<Message>, dropped: Arc<AtomicU64>) -> Self {
+        Self { way: Way::Thread(calls, dropped) }
     }
 
     /// With the module itself.
     pub(crate) fn here(module: Module) -> Self {
-        Self { extractor: Extractor::new(module.extractor()), way: Way::Here(Box::new(module)) }
+        Self { way: Way::Here(Box::new(module)) }
     }
 
-    /// Takes an exchange in, if it is of use.
-    pub(crate) fn observe(
-        &mut self,
-        id: &str,
-        start: Timestamp,
-        exchange: &Exchange,
-        seen: Circumstances<'_>,
-        outlet: Option<&mut Outlet>,
-    ) {
-        let observed = Observed {
-            exchange: id,
-            start,
-            ends: seen.ends,
-            process: seen.process,
-            peer_certificate: seen.peer_certificate,
-            own_certificate: None,
-            connection_end_ns: seen.connection_end_ns,
-        };
-        let call = match self.extractor.extract(exchange, &observed) {
-            Ok(call) => call,
-            Err(Passed::RequestUnseen | Passed::Unregulated) => return,
-        };
+    /// Takes a call in.
+    pub(crate) fn take(&mut self, call: Call, outlet: Option<&mut Outlet>) {
         match &mut self.way {
             Way::Thread(calls, dropped) => {
                 // Capture must not wait for it.

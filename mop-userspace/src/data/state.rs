@@ -35,7 +35,7 @@ impl State {
     }
 
     /// The key of this participant, made when there is none yet.
-    pub(super) fn key(&self) -> Result<Key, Failure> {
+    pub(crate) fn key(&self) -> Result<Key, Failure> {
         let Some(folder) = &self.folder else { return fresh_key().map(Key::new) };
         let path = folder.join(KEY);
         let failed = |error: io::Error| {

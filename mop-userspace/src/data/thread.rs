@@ -13,7 +13,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use jiff::Timestamp;
 use mop_insight::data::{
-    call::{Call, Extractor, ExtractorSettings},
+    call::Call,
     funnel::{FunnelRules, HookRefusal, HookStep},
 };
 use tokio::sync::oneshot;
@@ -43,7 +43,6 @@ pub(crate) enum Message {
 /// The running module.
 pub(crate) struct Running {
     messages: Sender<Message>,
-    extractor: Arc<ExtractorSettings>,
     rules: Arc<FunnelRules>,
     peers: Arc<Peers>,
     dropped: Arc<AtomicU64>,
@@ -64,7 +63,7 @@ impl Running {
         vitals: &Vitals,
     ) -> Result<Self, Failure> {
         let (messages, incoming) = bounded(QUEUE);
-        let (extractor, rules) = (module.extractor(), Arc::clone(&module.rules));
+        let rules = Arc::clone(&module.rules);
         let peers = Arc::clone(&module.peers);
         let own = Arc::<DataVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
@@ -78,16 +77,12 @@ impl Running {
         let thread = spawn("mop-data", move || {
             work(&mut module, &mut outlet, &incoming, &own, &failed);
         })?;
-        Ok(Self { messages, extractor, rules, peers, dropped, thread })
+        Ok(Self { messages, rules, peers, dropped, thread })
     }
 
     /// A worker's way into it.
     pub(crate) fn port(&self) -> Port {
-        Port::new(
-            Extractor::new(Arc::clone(&self.extractor)),
-            self.messages.clone(),
-            Arc::clone(&self.dropped),
-        )
+        Port::new(self.messages.clone(), Arc::clone(&self.dropped))
     }
 
     /// What workers know of the other ends of connections.

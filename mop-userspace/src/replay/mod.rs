@@ -12,18 +12,20 @@ use std::{
 };
 
 use jiff::Timestamp;
+use mop_insight::data::call::Extractor;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     cli::ReplayArguments,
     clock::Clock,
-    data::{Module, NodeSamples, Port, State},
+    data::{DataConfiguration, Module, NodeSamples, Port, State},
     failure::Failure,
     forwarding::Forwarding,
     observe::{self, RUN_ID_BYTES},
     output::{Dropped, Format, Output},
     pipeline::Reporter,
     rulebook::Rules,
+    security,
     selection::Selection,
     spool::spooling,
     summary::{ExchangeCounts, Summary},
@@ -51,7 +53,9 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::runtime(format!("cannot open {}: {error}", path.display())))?;
     let (run, mut file) = identify(BufReader::with_capacity(READ_BYTES, file))
         .map_err(|error| Failure::runtime(format!("cannot read {}: {error}", path.display())))?;
-    let rules = Rules::load(&arguments.quality)?;
+    let mut looked_for = configuration.security.clone();
+    looked_for.over(&arguments.security);
+    let rules = Rules::load(&arguments.quality, &looked_for)?;
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
         Forwarding::start(&configuration, Arc::clone(&dropped), &Vitals::new())?.unzip();
@@ -60,6 +64,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         forwarding.wait_for_fields(FIELDS_LIMIT);
     }
     let output = Output::start(format, spool, Arc::clone(&dropped))?;
+    let mut calls = None;
     let data = configuration
         .data
         .as_ref()
@@ -69,9 +74,24 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             let node = NodeSamples::of_file(&configuration);
             let module = Module::open(data, State::beside(None), node, Timestamp::UNIX_EPOCH)?;
             let module = module.of_run(&run);
+            calls = Some(module.extractor());
             Ok::<_, Failure>(module.counting(Forwarding::made(forwarding.as_ref())))
         })
         .transpose()?;
+    let security = match rules.books().filter(|_| looked_for.enabled) {
+        Some(books) => {
+            let settings = match calls.take() {
+                Some(settings) => settings,
+                None => DataConfiguration::default().extractor(State::beside(None).key()?)?,
+            };
+            let addresses = configuration.data.as_ref().map(DataConfiguration::addresses);
+            let addresses = addresses.transpose()?.unwrap_or_default();
+            let module = security::Module::of_file(&looked_for, settings.key.clone(), addresses);
+            calls = Some(settings);
+            Some(security::Port::here(books, module))
+        }
+        None => None,
+    };
     let reporter = Reporter {
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
@@ -86,7 +106,9 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             run,
             forwarding.as_ref(),
         ),
+        extractor: calls.map(Extractor::new),
         data: data.map(Port::here),
+        security,
     };
     let read = read(&mut file, &arguments.report, reporter);
     // What was read before an error is reported all the same.

@@ -21,6 +21,11 @@ pub(super) fn rules() -> Vec<Text> {
     texts(data::RULES)
 }
 
+/// Detection rules.
+pub(super) fn detections() -> Vec<Text> {
+    texts(data::DETECTIONS)
+}
+
 fn texts(files: &[(&'static str, &'static str)]) -> Vec<Text> {
     files
         .iter()

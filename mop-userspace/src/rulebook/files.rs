@@ -40,13 +40,18 @@ pub(super) fn yaml_in(folder: &Path) -> Result<Vec<Text>, Failure> {
     if folder.exists() { files_in(folder, &["yaml", "yml"]) } else { Ok(Vec::new()) }
 }
 
+/// The YAML of a file, or of all files of a folder.
+pub(super) fn yaml(path: &Path) -> Result<Vec<Text>, Failure> {
+    if path.is_dir() { files_in(path, &["yaml", "yml"]) } else { Ok(vec![read(path)?]) }
+}
+
 /// That there is such a folder.
 pub(super) fn check_folder(folder: &Path) -> Result<(), Failure> {
     if folder.is_dir() {
         return Ok(());
     }
     Err(Failure::configuration(format!(
-        "{} is no folder; `--rules` wants one with contracts/, overlays/ and rules/",
+        "{} is no folder; `--rules` wants one with contracts/, overlays/, rules/ and security/",
         folder.display()
     )))
 }

@@ -15,25 +15,31 @@ use crate::{
     failure::Failure,
     observe::spawn,
     quality::{Inspector, QualityArguments},
+    security::SecurityConfiguration,
 };
 
 /// Rules in use, and the thread that watches their files.
 pub(crate) struct Rules {
-    /// `None`: calls are not judged.
+    /// `None`: calls are neither judged nor inspected.
     books: Option<Arc<RuleBooks>>,
+    is_judged: bool,
     stop: Arc<AtomicBool>,
     watcher: Option<JoinHandle<()>>,
 }
 
 impl Rules {
     /// Reads and compiles the rules.
-    pub(crate) fn load(arguments: &QualityArguments) -> Result<Self, Failure> {
-        let books = if arguments.no_quality {
+    pub(crate) fn load(
+        arguments: &QualityArguments,
+        security: &SecurityConfiguration,
+    ) -> Result<Self, Failure> {
+        let is_judged = !arguments.no_quality;
+        let books = if !is_judged && !security.enabled {
             None
         } else {
             Some(Arc::new(RuleBooks::new(RuleBook::load(&arguments.rules)?)))
         };
-        Ok(Self { books, stop: Arc::default(), watcher: None })
+        Ok(Self { books, is_judged, stop: Arc::default(), watcher: None })
     }
 
     /// Reads them again from now on whenever their files change, and at SIGHUP.
@@ -50,7 +56,7 @@ impl Rules {
         Ok(())
     }
 
-    /// The rules in use; `None`: calls are not judged.
+    /// The rules in use; `None`: calls are neither judged nor inspected.
     pub(crate) fn books(&self) -> Option<Arc<RuleBooks>> {
         self.books.clone()
     }
@@ -62,7 +68,7 @@ impl Rules {
         report_clean: u32,
         worker: String,
     ) -> Option<Inspector> {
-        let books = Arc::clone(self.books.as_ref()?);
+        let books = Arc::clone(self.books.as_ref().filter(|_| self.is_judged)?);
         Some(Inspector::new(books, arguments, report_clean, worker))
     }
 

@@ -48,9 +48,12 @@ impl RuleBooks {
         match RuleBook::load(arguments) {
             Ok(book) => {
                 let operations = book.contract.operations().len();
+                let detections = book.detections.rules().count();
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
                 self.generation.fetch_add(1, Ordering::Release);
-                eprintln!("Rules were read again: {operations} operations.");
+                eprintln!(
+                    "Rules were read again: {operations} operations, {detections} detections."
+                );
             }
             Err(failure) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +70,8 @@ pub(super) fn watch(
     asked: &AtomicBool,
     stop: &AtomicBool,
 ) {
-    let paths: Vec<PathBuf> = arguments.rules.iter().chain(&arguments.contracts).cloned().collect();
+    let RuleArguments { rules, contracts, without_rule: _, detections } = arguments;
+    let paths: Vec<PathBuf> = rules.iter().chain(contracts).chain(detections).cloned().collect();
     let mut seen = files::fingerprint(&paths);
     let mut pending = false;
     while !stop.load(Ordering::Acquire) {

@@ -18,6 +18,7 @@ use crate::{
     },
     output::{Dropped, Format, Output, Spooling},
     rulebook::Rules,
+    security::SecurityConfiguration,
     selection::Selection,
     sinks::{
         forwarder::Bells,
@@ -63,7 +64,8 @@ impl Opened {
         let spool = Spool::open(&configuration, Bells::default(), vitals).expect("an outbox");
         let feed = spool.feed("reader").expect("a feed");
         let output = Output::start(format, Some(spool), dropped).expect("a writer");
-        let rules = Rules::load(&arguments.quality).expect("rules");
+        let rules =
+            Rules::load(&arguments.quality, &SecurityConfiguration::default()).expect("rules");
         let mut inspector = rules.inspector(&arguments.quality, 1, "door".to_owned());
         if let Some(inspector) = &mut inspector {
             inspector.official = Some(OfficialMessages::new(Arc::clone(&source)));
@@ -76,7 +78,9 @@ impl Opened {
             run: "2a".to_owned(),
             counts: ExchangeCounts::default(),
             inspector,
+            extractor: None,
             data: None,
+            security: None,
         };
         let (door, worker) = Door::start(reporter, Some(source)).expect("a thread");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

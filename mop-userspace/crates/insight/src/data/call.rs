@@ -93,6 +93,8 @@ pub struct Call {
     pub exclusion: Option<Exclusion>,
     /// How much of it was seen.
     pub seen: Completeness,
+    /// Reports are made of it: it is regulated, or a step of the authorization flow.
+    pub is_of_use: bool,
 }
 
 /// Received text that is worked with and never printed: identifiers in paths may be of persons.

@@ -34,6 +34,8 @@ pub enum Subject {
     // Their places are part of digests that are kept: new ones stand at the end.
     /// Identifier of a consent, as the name under which it is looked up.
     Consent,
+    /// Any value by which detections group calls.
+    Observed,
 }
 
 /// 128 bits that stand for a value.

@@ -81,6 +81,20 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// A class of the OWASP API Security Top 10 2023.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Owasp {
@@ -223,6 +237,26 @@ impl FindingFacts {
 }
 
 impl Owasp {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Api1,
+        Self::Api2,
+        Self::Api3,
+        Self::Api4,
+        Self::Api5,
+        Self::Api6,
+        Self::Api7,
+        Self::Api8,
+        Self::Api9,
+        Self::Api10,
+    ];
+
+    /// The class of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -3,9 +3,11 @@
 
 pub mod detectors;
 pub mod finding;
+pub mod inspector;
 pub mod intelligence;
 pub mod misp;
 pub mod normalise;
 pub mod personal;
 pub mod rules;
 pub mod uuid;
+pub mod watch;

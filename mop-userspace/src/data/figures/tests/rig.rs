@@ -4,6 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use clap::Parser as _;
 use jiff::Timestamp;
+use mop_insight::data::{
+    call::{Ends, Extractor, Observed},
+    digest::Key,
+};
 use mop_outbox::Feed;
 use mop_wire::{
     Anomalies, Body, Completeness, Ending, Exchange, Headers, Request, Response, Role, Seen,
@@ -14,7 +18,7 @@ use serde_json::Value;
 use crate::{
     cli::{Arguments, Command},
     configuration::Configuration,
-    data::{Circumstances, Port, State},
+    data::{DataConfiguration, Port, State},
     ledger::CaptureAccount,
     output::{Dropped, Format, Outlet, Output, Spooling},
     sinks::forwarder::Bells,
@@ -84,12 +88,14 @@ impl Outbox {
 /// Makes exchanges, each on a connection of its own.
 pub(super) struct Caller {
     pub(super) port: Port,
+    extractor: Extractor,
     number: u64,
 }
 
 impl Caller {
     pub(super) fn new(port: Port) -> Self {
-        Self { port, number: 0 }
+        let settings = DataConfiguration::default().extractor(Key::new([1; 32]));
+        Self { port, extractor: Extractor::new(settings.expect("published lists")), number: 0 }
     }
 
     pub(super) fn call(
@@ -139,6 +145,17 @@ impl Caller {
             },
         };
         let id = format!("e{}", self.number);
-        self.port.observe(&id, at, &exchange, Circumstances::default(), outlet);
+        let observed = Observed {
+            exchange: &id,
+            start: at,
+            ends: Ends::default(),
+            process: None,
+            peer_certificate: None,
+            own_certificate: None,
+            connection_end_ns: None,
+        };
+        if let Ok(call) = self.extractor.extract(&exchange, &observed) {
+            self.port.take(call, outlet);
+        }
     }
 }

@@ -19,7 +19,8 @@ pub struct Addresses {
 
 impl Addresses {
     /// The parties of a call, and why one is not known: of the client, then of the server.
-    pub(super) fn parties(&self, call: &Call) -> (Parties, [Option<Gap>; 2]) {
+    #[must_use]
+    pub fn parties(&self, call: &Call) -> (Parties, [Option<Gap>; 2]) {
         let mut parties = Parties::default();
         let client_gap = self.client(call, &mut parties);
         let server_gap = self.server(call, &mut parties);

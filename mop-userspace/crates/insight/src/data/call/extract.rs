@@ -90,6 +90,28 @@ impl Extractor {
         exchange: &Exchange,
         observed: &Observed<'_>,
     ) -> Result<Call, Passed> {
+        self.read(exchange, observed, false)
+    }
+
+    /// Makes a call of any exchange whose request was seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Passed::RequestUnseen`].
+    pub fn extract_any(
+        &mut self,
+        exchange: &Exchange,
+        observed: &Observed<'_>,
+    ) -> Result<Call, Passed> {
+        self.read(exchange, observed, true)
+    }
+
+    fn read(
+        &mut self,
+        exchange: &Exchange,
+        observed: &Observed<'_>,
+        is_any: bool,
+    ) -> Result<Call, Passed> {
         let request = exchange.request.as_ref().ok_or(Passed::RequestUnseen)?;
         let settings = Arc::clone(&self.settings);
         let key = &settings.key;
@@ -107,7 +129,8 @@ impl Extractor {
             }
             _ => None,
         };
-        if !is_regulated && flow.is_none() {
+        let is_of_use = is_regulated || flow.is_some();
+        if !is_of_use && !is_any {
             return Err(Passed::Unregulated);
         }
         let act = match &found {
@@ -186,6 +209,7 @@ impl Extractor {
                     + completeness.response.missing_bytes,
                 is_body_unread: self.bodies.is_unread,
             },
+            is_of_use,
             path: found.as_ref().map_or(regulated, |found| found.path).into(),
             endpoint: found.map(|found| found.endpoint),
         })

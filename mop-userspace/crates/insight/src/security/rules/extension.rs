@@ -1,5 +1,7 @@
 //! The `mop` block of a document: what Sigma has no place for.
 
+use crate::security::finding::Reason;
+
 use super::{
     builtin::Builtin,
     error::{Fault, Problem},
@@ -32,6 +34,8 @@ pub struct Extension {
     pub misp: Option<Misp>,
     /// Fields that no evidence shows.
     pub mask: Vec<FieldName>,
+    /// Why its findings matter and what to do, for people.
+    pub reason: Option<Reason>,
 }
 
 /// How sure a rule is.
@@ -84,7 +88,7 @@ impl Extension {
     pub(super) fn parse(node: &Node<'_>) -> Result<Self, Fault> {
         node.only(&[
             "engine", "maturity", "paranoia", "owasp", "fapi", "decode", "builtin", "score",
-            "misp", "mask",
+            "misp", "mask", "reason",
         ])?;
         let text = |key| node.get(key).map(|below| below.text(MAX_TEXT_BYTES)).transpose();
         let score = node.get("score").map(|below| {
@@ -117,6 +121,7 @@ impl Extension {
                 .iter()
                 .map(|name| FieldName::new(name))
                 .collect(),
+            reason: node.get("reason").map(|below| reason(&below)).transpose()?,
         })
     }
 
@@ -167,6 +172,18 @@ impl Misp {
     }
 }
 
+/// Both languages, each on one line.
+fn reason(node: &Node<'_>) -> Result<Reason, Fault> {
+    node.only(&["en", "pt"])?;
+    let text = |key| node.required(key)?.text(MAX_REASON_BYTES).map(|text| one_line(&text));
+    Ok(Reason { en: text("en")?, pt: text("pt")? })
+}
+
+/// The same with each stretch of white space as one space.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A version with `>=` before it.
 fn engine(node: &Node<'_>) -> Result<(u32, u32), Fault> {
     let text = node.text(MAX_TEXT_BYTES)?;
@@ -200,6 +217,9 @@ const DECODING_WORDS: &str = "base64, gzip, html, js, null, path, unicode, url";
 
 /// Names and tags.
 const MAX_TEXT_BYTES: usize = 256;
+
+/// Two sentences.
+const MAX_REASON_BYTES: usize = 1024;
 
 /// Fields of a rule.
 const MAX_MASKED: usize = 64;

@@ -22,6 +22,8 @@ pub enum Field {
     ClientOrganisation,
     /// Id of the consent.
     Consent,
+    /// How a regulated path stands to the contracts: `operation`, or why it is none of theirs.
+    ContractMatch,
     /// The `Cookie` field.
     Cookie,
     /// Duration in milliseconds.
@@ -175,6 +177,7 @@ const NAMES: &[(&str, Field)] = &[
     ("tls.client.subject", Field::ClientSubject),
     ("opin.client.organisation_id", Field::ClientOrganisation),
     ("opin.consent.id", Field::Consent),
+    ("opin.contract.match", Field::ContractMatch),
     ("http.request.cookie", Field::Cookie),
     ("http.duration_ms", Field::DurationMs),
     ("http.request.headers", Field::Headers(Side::Request)),

@@ -102,8 +102,9 @@ pub(super) const fn bit(field: &Field) -> Option<u32> {
         Field::TlsVersion => 36,
         Field::Url => 37,
         Field::UserAgent => 38,
+        Field::ContractMatch => 39,
     })
 }
 
 /// Numbers of fields are below.
-pub(super) const FIELDS: usize = 39;
+pub(super) const FIELDS: usize = 40;

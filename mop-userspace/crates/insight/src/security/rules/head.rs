@@ -99,6 +99,12 @@ impl Head {
         self.id.as_ref().or(self.name.as_ref()).unwrap_or(&self.title)
     }
 
+    /// The name that findings give: the name, or else the id, or else the title.
+    #[must_use]
+    pub fn told_as(&self) -> &str {
+        self.name.as_ref().or(self.id.as_ref()).unwrap_or(&self.title)
+    }
+
     /// Whether another document means this one by a text.
     #[must_use]
     pub fn is_meant_by(&self, reference: &str) -> bool {

@@ -249,6 +249,7 @@ impl<'f> WrittenAs<'f> {
             | Field::ClientSubject
             | Field::ClientOrganisation
             | Field::Consent
+            | Field::ContractMatch
             | Field::DurationMs
             | Field::Ja3
             | Field::Ja4

@@ -12,6 +12,7 @@ use super::{
     event::Event,
     extension::Extension,
     field::{Field, FieldName},
+    field_set::FieldSet,
     filter::Filter,
     head::{Head, Status},
     scan::{AtomId, Matcher, Scratch},
@@ -241,6 +242,33 @@ impl RuleSet {
                 },
             );
         }
+    }
+
+    /// The fields that rules look at, those that correlations group by among them; of header fields
+    /// that are named, [`Field::Headers`].
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        let of_plans = self.matcher.plans.iter().map(|plan| &plan.field);
+        let of_correlations =
+            self.correlations.iter().flat_map(|it| it.group_by.iter().chain(&it.value));
+        of_plans.chain(of_correlations).fold(FieldSet::default(), |set, field| {
+            set.or(FieldSet::of(&[match field {
+                Field::Header(side, _) => Field::Headers(*side),
+                field => field.clone(),
+            }]))
+        })
+    }
+
+    /// A rule about one call, by its number.
+    #[must_use]
+    pub fn rule(&self, number: usize) -> Option<&Rule> {
+        self.rules.get(number).map(|compiled| &compiled.rule)
+    }
+
+    /// What a correlation counts, by its number.
+    #[must_use]
+    pub fn counted(&self, number: usize) -> Option<&Correlation> {
+        self.correlations.get(number).map(|compiled| &compiled.correlation)
     }
 
     /// All rules about one call, in the order of their numbers.

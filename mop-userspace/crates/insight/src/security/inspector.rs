@@ -1,0 +1,242 @@
+//! What one call shows by itself, in a worker, where its bytes are: rules that it matches, what it
+//! counts for, and indicators that it has to do with. Nothing of its values is in the result.
+
+use std::{fmt, sync::Arc};
+
+use mop_contract::{Contract, route::path_of};
+use mop_wire::{Exchange, Role};
+
+use super::{
+    finding,
+    normalise::part,
+    rules::{Event, Field, FieldSet, Occurrence, Reading, RuleSet, Scratch, Side, Value},
+};
+use crate::data::{
+    call::{Call, Observed},
+    digest::{Key, Subject},
+    endpoint::regulated_path,
+};
+
+/// Inspects calls one after the other; buffers are kept.
+pub struct Inspector {
+    rules: Arc<RuleSet>,
+    /// Fields that its rules look at.
+    wanted: FieldSet,
+    key: Key,
+    reading: Reading,
+    scratch: Scratch,
+}
+
+/// What a call shows by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Inspection {
+    /// Rules that it matches.
+    pub hits: Vec<Hit>,
+    /// What it counts for.
+    pub occurrences: Vec<Occurrence>,
+    /// Template of its operation, where a contract has it.
+    pub endpoint: Option<Arc<str>>,
+    /// Bytes of it that were not looked at.
+    pub unscanned_bytes: usize,
+}
+
+/// A rule that a call matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Its number in the set.
+    pub rule: usize,
+    /// Where in the messages.
+    pub places: Vec<finding::Place>,
+}
+
+impl Inspector {
+    /// With these rules. `key` is that of the digests by which calls are grouped.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, key: Key) -> Self {
+        let wanted = rules.fields();
+        Self { rules, wanted, key, reading: Reading::default(), scratch: Scratch::default() }
+    }
+
+    /// Other rules from now on.
+    pub fn replace_rules(&mut self, rules: Arc<RuleSet>) {
+        self.wanted = rules.fields();
+        self.scratch = Scratch::default();
+        self.rules = rules;
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Looks at a call. `contract` is what regulated paths are held against, where there is one.
+    pub fn inspect(
+        &mut self,
+        exchange: &Exchange,
+        call: &Call,
+        observed: &Observed<'_>,
+        contract: Option<&Contract>,
+    ) -> Inspection {
+        let Self { rules, wanted, key, reading, scratch } = self;
+        let (method, target) = match &exchange.request {
+            Some(request) => (request.method.as_str(), request.target.as_str()),
+            None => ("", ""),
+        };
+        let route = contract.map(|contract| contract.route(method, target));
+        let texts = Texts::of(call, observed);
+        let mut facts: Vec<(Field, &[u8])> = Vec::with_capacity(MOST_FACTS);
+        texts.each(&mut |field, text| facts.push((field, text)));
+        match &route {
+            Some(Ok((route, operation))) => {
+                facts.push((Field::ContractMatch, b"operation"));
+                facts.push((Field::Route, operation.template.as_bytes()));
+                if let Some(id) = operation.operation_id.as_deref() {
+                    facts.push((Field::Operation, id.as_bytes()));
+                }
+                let values = route.parameters.iter();
+                facts.extend(values.map(|(_, value)| (Field::PathParameters, value.as_bytes())));
+            }
+            Some(Err(why)) if regulated_path(path_of(target)).is_some() => {
+                facts.push((Field::ContractMatch, why.name().as_bytes()));
+            }
+            Some(Err(_)) | None => {}
+        }
+        facts.retain(|(field, _)| wanted.has(field));
+        let event = reading.read(exchange, &facts);
+        let mut matched = Vec::new();
+        rules.evaluate(event, scratch, &mut |found| matched.push(found.number));
+        let at_ns = u64::try_from(call.start.as_nanosecond()).unwrap_or_default();
+        let endpoint = match &route {
+            Some(Ok((_, operation))) => Some(Arc::clone(&operation.template)),
+            Some(Err(_)) | None => None,
+        };
+        let mut inspection = Inspection {
+            endpoint,
+            unscanned_bytes: event.unscanned_bytes(),
+            ..Inspection::default()
+        };
+        for rule in matched {
+            let mut digest = |value: &[u8]| key.digest(Subject::Observed, value);
+            rules.occurrences(rule, event, at_ns, &mut digest, &mut |_, occurrence| {
+                inspection.occurrences.push(occurrence);
+            });
+            let places = places(rules, rule, event, scratch);
+            inspection.hits.push(Hit { rule, places });
+        }
+        inspection
+    }
+}
+
+impl fmt::Debug for Inspector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Inspector")
+    }
+}
+
+/// What is known of a call beside its messages, as text.
+struct Texts<'a> {
+    client_address: Option<String>,
+    client_certificate: Option<String>,
+    client_organisation: Option<&'a str>,
+    consent: Option<&'a str>,
+    duration_ms: String,
+    server_port: Option<String>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(call: &'a Call, observed: &Observed<'_>) -> Self {
+        let (client, server) = match call.role {
+            Role::Server => (call.ends.remote, call.ends.local),
+            Role::Client => (call.ends.local, call.ends.remote),
+        };
+        let certificate = match call.role {
+            Role::Server => observed.peer_certificate,
+            Role::Client => observed.own_certificate,
+        };
+        let fingerprint = certificate.and_then(|certificate| certificate.fingerprint);
+        Self {
+            client_address: client.map(|client| client.ip().to_string()),
+            client_certificate: fingerprint.map(|bytes| hex(&bytes)),
+            client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
+            consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
+            duration_ms: call.duration_ms().to_string(),
+            server_port: server.map(|server| server.port().to_string()),
+        }
+    }
+
+    fn each<'t>(&'t self, give: &mut dyn FnMut(Field, &'t [u8])) {
+        for (field, text) in [
+            (Field::ClientAddress, self.client_address.as_deref()),
+            (Field::ClientCertificate, self.client_certificate.as_deref()),
+            (Field::ClientOrganisation, self.client_organisation),
+            (Field::Consent, self.consent),
+            (Field::DurationMs, Some(self.duration_ms.as_str())),
+            (Field::ServerPort, self.server_port.as_deref()),
+        ] {
+            if let Some(text) = text {
+                give(field, text.as_bytes());
+            }
+        }
+    }
+}
+
+/// Where a rule matched, each place once.
+fn places(
+    rules: &RuleSet,
+    rule: usize,
+    event: &Event,
+    scratch: &mut Scratch,
+) -> Vec<finding::Place> {
+    let mut places = Vec::new();
+    rules.matched_values(rule, event, scratch, &mut |number| {
+        let place = event.get(number).and_then(place_of);
+        if let Some(place) = place
+            && places.len() < finding::MAX_ITEMS
+            && !places.contains(&place)
+        {
+            places.push(place);
+        }
+    });
+    places
+}
+
+fn place_of(value: Value<'_>) -> Option<finding::Place> {
+    use part::Place;
+    let part = match value.place? {
+        Place::Method | Place::Status => return None,
+        Place::Body => finding::Part::ResponseBody,
+        Place::CookieName | Place::CookieValue => finding::Part::Cookie,
+        Place::HeaderName => finding::Part::RequestHeader,
+        Place::HeaderValue => match value.header {
+            Some(Side::Response) => finding::Part::ResponseHeader,
+            Some(Side::Request) | None => finding::Part::RequestHeader,
+        },
+        Place::FormName
+        | Place::FormValue
+        | Place::JsonName
+        | Place::JsonNumber
+        | Place::JsonString
+        | Place::MultipartFileName
+        | Place::MultipartName
+        | Place::MultipartValue
+        | Place::Text
+        | Place::XmlAttribute
+        | Place::XmlMarkup
+        | Place::XmlText => finding::Part::RequestBody,
+        Place::Path | Place::PathSegment => finding::Part::Path,
+        Place::Query | Place::QueryName | Place::QueryValue => finding::Part::Query,
+    };
+    let name = std::str::from_utf8(value.name).unwrap_or_default();
+    Some(match name {
+        "" => finding::Place::whole(part),
+        name => finding::Place::field(part, name),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Facts of a call: an operation has few parameters in its path.
+const MOST_FACTS: usize = 16;

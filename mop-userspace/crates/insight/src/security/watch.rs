@@ -1,0 +1,319 @@
+//! What calls show together, and what is told of it: the one place where inspections become
+//! findings.
+//!
+//! ```text
+//! worker: Inspector ──▶ Seen ──▶ Watch: once ──▶ correlations, points, first sight ──▶ fold ──▶ Finding
+//! ```
+//!
+//! One thread owns a watch. A call that several processes of a node show is looked at once, at the
+//! edge, as reports are. Time is the calls' own and what [`Watch::advance`] is told, whichever is
+//! later. Limits: correlations, points and folds each have a bounded number of keys; what had no
+//! room is counted.
+
+mod clients;
+mod fold;
+mod points;
+mod tell;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use mop_wire::Role;
+
+use self::{clients::Clients, fold::Folds, points::Points, tell::Told};
+use super::{
+    finding::Finding,
+    inspector::{Hit, Inspection},
+    rules::{Correlator, CorrelatorCounts, RuleSet},
+};
+use crate::data::{
+    call::{Call, Method},
+    digest::{Digest, Key, Subject},
+    once::{self, OnceWindow, Place, Settled, Sighting},
+    signal::Parties,
+};
+
+pub use self::{clients::ClientsCounts, fold::FoldCounts, points::PointsCounts};
+
+/// How a watch works.
+#[derive(Clone, Debug)]
+pub struct WatchSettings {
+    /// Key of digests.
+    pub key: Key,
+    /// Rules above this level of suspicion tell nothing.
+    pub paranoia: u8,
+    /// How long a sighting waits for one that contains it.
+    pub settle: SignedDuration,
+    /// Findings of one rule, client and endpoint that are told one by one in a window; all others
+    /// of it are told together when it ends.
+    pub told_singly: u64,
+    /// How long that window is.
+    pub fold_window: SignedDuration,
+    /// Points of one client within [`WatchSettings::points_window`] from which on it is told.
+    pub points: u32,
+    /// Time in which points are summed.
+    pub points_window: SignedDuration,
+    /// Groups of calls that correlations remember.
+    pub groups: usize,
+}
+
+/// A call and what it shows.
+#[derive(Debug)]
+pub struct Seen {
+    /// What is told of the call.
+    pub call: SeenCall,
+    /// What it shows by itself.
+    pub inspection: Inspection,
+    /// The rules that its numbers are of.
+    pub rules: Arc<RuleSet>,
+}
+
+/// What findings tell of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenCall {
+    /// By which sightings of one call are told from others.
+    pub sighting: Sighting,
+    /// First byte of the request.
+    pub start: Timestamp,
+    /// Last byte of the answer.
+    pub end: Timestamp,
+    /// Method, as it is told.
+    pub method: Option<&'static str>,
+    /// Template of the path: of the contract, or of the metrics platform.
+    pub endpoint: Option<String>,
+    /// Who called whom.
+    pub parties: Parties,
+    /// Stands for the client: its organisation, or certificate, or address.
+    pub client: Option<Digest>,
+}
+
+/// Makes findings of what calls show.
+pub struct Watch {
+    settings: WatchSettings,
+    once: OnceWindow<Box<Seen>>,
+    rules: Option<Arc<RuleSet>>,
+    correlator: Correlator,
+    points: Points,
+    clients: Clients,
+    folds: Folds,
+    now: Timestamp,
+    counts: WatchCounts,
+}
+
+/// What happened, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchCounts {
+    /// Calls that were taken in.
+    pub calls: u64,
+    /// Further sightings of calls.
+    pub hops: u64,
+    /// Matches of rules that were above the level of suspicion.
+    pub beyond_paranoia: u64,
+    /// Matches that could not be told, since a rule's own words make no record.
+    pub unspeakable: u64,
+    /// Bytes of calls that rules did not look at.
+    pub unscanned_bytes: u64,
+    /// Of correlations.
+    pub correlator: CorrelatorCounts,
+    /// Of points.
+    pub points: PointsCounts,
+    /// Of clients that are seen first.
+    pub clients: ClientsCounts,
+    /// Of findings that are told together.
+    pub folds: FoldCounts,
+}
+
+impl SeenCall {
+    /// What findings tell of a call. `template` is that of the contract, where there is one;
+    /// `certificate` the digest of the client's.
+    #[must_use]
+    pub fn new(
+        call: &Call,
+        parties: Parties,
+        template: Option<&str>,
+        certificate: Option<[u8; 32]>,
+        key: &Key,
+    ) -> Self {
+        let address = match call.role {
+            Role::Server => call.ends.remote,
+            Role::Client => call.ends.local,
+        };
+        let organisation = parties.client_organisation.as_ref();
+        let address = address.map(|address| address.ip().to_string());
+        let client = organisation
+            .map(String::as_bytes)
+            .or(certificate.as_ref().map(<[u8; 32]>::as_slice))
+            .or(address.as_ref().map(String::as_bytes))
+            .map(|client| key.digest(Subject::Observed, client));
+        let listed = || call.endpoint.as_ref().ok().map(|endpoint| endpoint.template.to_string());
+        Self {
+            sighting: Sighting::of(call, parties.server_organisation.clone()),
+            start: call.start,
+            end: call.end(),
+            method: told_method(call.method),
+            endpoint: template.map(str::to_owned).or_else(listed),
+            parties,
+            client,
+        }
+    }
+}
+
+impl Watch {
+    /// A watch that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: WatchSettings) -> Self {
+        Self {
+            once: OnceWindow::new(settings.settle, once::DEFAULT_LIMIT),
+            rules: None,
+            correlator: Correlator::new(settings.groups),
+            points: Points::new(settings.points, settings.points_window),
+            clients: Clients::default(),
+            folds: Folds::new(settings.told_singly, settings.fold_window),
+            now: Timestamp::UNIX_EPOCH,
+            counts: WatchCounts::default(),
+            settings,
+        }
+    }
+
+    /// Takes a call in.
+    pub fn observe(&mut self, seen: Seen, findings: &mut Vec<Finding>) {
+        self.advance(seen.call.end, findings);
+        self.counts.calls += 1;
+        let unscanned = u64::try_from(seen.inspection.unscanned_bytes).unwrap_or(u64::MAX);
+        self.counts.unscanned_bytes = self.counts.unscanned_bytes.saturating_add(unscanned);
+        let sighting = seen.call.sighting.clone();
+        let hurried = self.once.see(sighting, Box::new(seen), self.now);
+        hurried.into_iter().for_each(|settled| self.settled(settled, findings));
+    }
+
+    /// The time has come this far.
+    pub fn advance(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
+        self.now = self.now.max(now);
+        while let Some(settled) = self.once.take_due(self.now) {
+            self.settled(settled, findings);
+        }
+        self.folds.advance(self.now, findings);
+    }
+
+    /// Nothing comes any more: gives everything out.
+    pub fn finish(&mut self, findings: &mut Vec<Finding>) {
+        while let Some(settled) = self.once.take_first() {
+            self.settled(settled, findings);
+        }
+        self.folds.finish(findings);
+    }
+
+    /// What happened, since the start.
+    #[must_use]
+    pub fn counts(&self) -> WatchCounts {
+        WatchCounts {
+            correlator: self.correlator.counts(),
+            points: self.points.counts(),
+            clients: self.clients.counts(),
+            folds: self.folds.counts(),
+            ..self.counts.clone()
+        }
+    }
+
+    fn settled(&mut self, settled: Settled<Box<Seen>>, findings: &mut Vec<Finding>) {
+        let Settled { item, place } = settled;
+        match place {
+            Place::Hop { .. } => self.counts.hops += 1,
+            Place::Edge { .. } => self.conclude(*item, findings),
+        }
+    }
+
+    fn conclude(&mut self, seen: Seen, findings: &mut Vec<Finding>) {
+        let Seen { call, inspection, rules } = seen;
+        // Numbers of correlations are those of one set: what another one counted is forgotten.
+        if self.rules.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &rules)) {
+            if self.rules.is_some() {
+                self.correlator = Correlator::new(self.settings.groups);
+            }
+            self.rules = Some(Arc::clone(&rules));
+        }
+        if let Some(first) = self.clients.see(&call) {
+            self.tell(&call, Told::first_seen(first), findings);
+        }
+        let mut points = 0;
+        for Hit { rule, places } in inspection.hits {
+            let Some(rule) = rules.rule(rule) else { continue };
+            if rule.extension.paranoia() > self.settings.paranoia {
+                self.counts.beyond_paranoia += 1;
+                continue;
+            }
+            points += rule.extension.points(rule.head.level);
+            if let Some(told) = Told::of_rule(rule, places) {
+                self.tell(&call, told, findings);
+            }
+        }
+        for occurrence in inspection.occurrences {
+            let Some(counted) = rules.counted(occurrence.correlation) else { continue };
+            let Some(reached) = self.correlator.observe(counted, &occurrence) else { continue };
+            let Some(rule) = rules.correlation(reached.correlation) else { continue };
+            if rule.extension.paranoia() > self.settings.paranoia {
+                self.counts.beyond_paranoia += 1;
+                continue;
+            }
+            points += rule.extension.points(rule.head.level);
+            self.tell(&call, Told::of_correlation(rule, reached.count), findings);
+        }
+        let client = call.client.filter(|_| points > 0);
+        if let Some(client) = client
+            && let Some(sum) = self.points.add(client, points, call.start)
+        {
+            self.tell(&call, Told::points(sum), findings);
+        }
+    }
+
+    fn tell(&mut self, call: &SeenCall, told: Told, findings: &mut Vec<Finding>) {
+        match told.finding(call) {
+            Ok(finding) => self.folds.take(finding, call, self.now, findings),
+            Err(_) => self.counts.unspeakable += 1,
+        }
+    }
+}
+
+/// Nothing of what it remembers.
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Watch").field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+fn told_method(method: Method) -> Option<&'static str> {
+    Some(match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Patch => "PATCH",
+        Method::Other => return None,
+    })
+}
+
+impl WatchSettings {
+    /// Usual waits and limits.
+    #[must_use]
+    pub fn new(key: Key) -> Self {
+        Self {
+            key,
+            paranoia: 1,
+            settle: once::DEFAULT_SETTLE,
+            told_singly: DEFAULT_TOLD_SINGLY,
+            fold_window: SignedDuration::from_secs(60),
+            points: DEFAULT_POINTS,
+            points_window: SignedDuration::from_secs(5 * 60),
+            groups: DEFAULT_GROUPS,
+        }
+    }
+}
+
+/// Whoever looks at findings needs some examples, not ten thousand of one scan.
+pub const DEFAULT_TOLD_SINGLY: u64 = 20;
+
+/// Five attempts of a high level: one is a mistake or a probe, five are somebody at work.
+pub const DEFAULT_POINTS: u32 = 20;
+
+/// Groups of calls: at most some 100 MB when each has its counts.
+pub const DEFAULT_GROUPS: usize = 1 << 16;

@@ -1,0 +1,93 @@
+//! The section `[security]`, and the flags over it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use jiff::SignedDuration;
+use mop_insight::{
+    data::digest::Key,
+    security::watch::{DEFAULT_POINTS, DEFAULT_TOLD_SINGLY, WatchSettings},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::configuration::{Problem, duration};
+
+/// What is looked for in calls.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SecurityArguments {
+    /// Do not look for attacks and weaknesses.
+    #[arg(long)]
+    pub(crate) no_security: bool,
+    /// How suspicious to be, from 1, where ordinary traffic has no finding, to 4, where much of it
+    /// may. Without it: as the configuration says, or 1.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(crate) paranoia: Option<u8>,
+}
+
+/// Its section of the configuration.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SecurityConfiguration {
+    pub(crate) enabled: bool,
+    /// From 1 to 4.
+    pub(crate) paranoia: u8,
+    /// Files and folders of further detection rules and filters.
+    pub(crate) detections: Vec<PathBuf>,
+    /// Findings of one rule, client and endpoint that are told one by one in a minute; the rest is
+    /// told in one.
+    pub(crate) told_singly: u64,
+    /// Points of one client from which on it is told.
+    pub(crate) points: u32,
+    /// Time in which points are summed.
+    #[serde(with = "duration")]
+    pub(crate) points_window: Duration,
+}
+
+impl SecurityConfiguration {
+    /// Whether calls are looked at, and how suspiciously.
+    pub(crate) fn over(&mut self, arguments: &SecurityArguments) {
+        self.enabled &= !arguments.no_security;
+        self.paranoia = arguments.paranoia.unwrap_or(self.paranoia);
+    }
+
+    /// Says what is wrong with it.
+    pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
+        let mut wrong = |key: &str, text: &str| problems.push(Problem::new(key, text));
+        if !(1..=4).contains(&self.paranoia) {
+            wrong("security.paranoia", "a level from 1 to 4 is wanted");
+        }
+        if self.points == 0 {
+            wrong("security.points", "at least 1 is wanted");
+        }
+        if !(Duration::from_secs(10)..=MAX_POINTS_WINDOW).contains(&self.points_window) {
+            wrong("security.points_window", "from 10s to 24h are wanted");
+        }
+    }
+
+    pub(super) fn watch(&self, key: Key) -> WatchSettings {
+        let seconds = i64::try_from(self.points_window.as_secs()).unwrap_or(i64::MAX);
+        WatchSettings {
+            paranoia: self.paranoia,
+            told_singly: self.told_singly,
+            points: self.points,
+            points_window: SignedDuration::from_secs(seconds),
+            ..WatchSettings::new(key)
+        }
+    }
+}
+
+impl Default for SecurityConfiguration {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            paranoia: 1,
+            detections: Vec::new(),
+            told_singly: DEFAULT_TOLD_SINGLY,
+            points: DEFAULT_POINTS,
+            points_window: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// What is spread over longer is what correlations are for.
+const MAX_POINTS_WINDOW: Duration = Duration::from_secs(24 * 3600);

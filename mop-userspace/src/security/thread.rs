@@ -1,0 +1,173 @@
+//! The thread that owns the module while it observes.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use jiff::Timestamp;
+use mop_insight::{
+    data::{analyst::Addresses, digest::Key},
+    security::watch::Seen,
+};
+
+use super::{Module, Port, module::ModuleCounts};
+use crate::{
+    failure::Failure,
+    observe::spawn,
+    output::Outlet,
+    rulebook::RuleBooks,
+    vitals::{Family, Vitals},
+};
+
+/// What the thread is told.
+pub(super) enum Message {
+    /// A call that was inspected.
+    Seen(Box<Seen>),
+    /// Nothing comes any more.
+    Stop,
+}
+
+/// The running module.
+pub(crate) struct Running {
+    messages: Sender<Message>,
+    key: Key,
+    addresses: Arc<Addresses>,
+    dropped: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+/// Its numbers, as of a moment ago.
+#[derive(Debug, Default)]
+struct SecurityVitals {
+    counts: Mutex<ModuleCounts>,
+}
+
+impl Running {
+    /// Starts it.
+    pub(crate) fn start(
+        mut module: Module,
+        mut outlet: Outlet,
+        vitals: &Vitals,
+    ) -> Result<Self, Failure> {
+        let (messages, incoming) = bounded(QUEUE);
+        let (key, addresses) = (module.key(), module.addresses());
+        let own = Arc::<SecurityVitals>::default();
+        let dropped = Arc::<AtomicU64>::default();
+        let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
+        let failed = Arc::clone(&dropped);
+        vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
+        let thread = spawn("mop-security", move || {
+            work(&mut module, &mut outlet, &incoming, &own, &failed);
+        })?;
+        Ok(Self { messages, key, addresses, dropped, thread })
+    }
+
+    /// A worker's way into it.
+    pub(crate) fn port(&self, books: Arc<RuleBooks>) -> Port {
+        Port::new(
+            books,
+            self.key.clone(),
+            Arc::clone(&self.addresses),
+            self.messages.clone(),
+            Arc::clone(&self.dropped),
+        )
+    }
+
+    /// Ends it after all that was handed to it.
+    pub(crate) fn stop(self) -> Result<(), Failure> {
+        let _gone = self.messages.send(Message::Stop);
+        self.thread
+            .join()
+            .map_err(|_panic| Failure::runtime("the thread of the security module panicked"))
+    }
+}
+
+fn work(
+    module: &mut Module,
+    outlet: &mut Outlet,
+    incoming: &Receiver<Message>,
+    vitals: &SecurityVitals,
+    failed: &AtomicU64,
+) {
+    let mut advanced = Instant::now();
+    loop {
+        match incoming.recv_timeout(ADVANCE_EVERY) {
+            // A panic costs the call, not all that come after it.
+            Ok(Message::Seen(seen)) => {
+                let observed = catch_unwind(AssertUnwindSafe(|| {
+                    module.observe(*seen, Some(outlet));
+                }));
+                failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if advanced.elapsed() >= ADVANCE_EVERY {
+            advanced = Instant::now();
+            module.advance(Timestamp::now(), Some(outlet));
+            outlet.flush();
+            vitals.store(module.counts());
+        }
+    }
+    module.advance(Timestamp::now(), Some(outlet));
+    module.finish(Some(outlet));
+    outlet.flush();
+    vitals.store(module.counts());
+}
+
+impl SecurityVitals {
+    fn store(&self, counts: ModuleCounts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn families(&self, dropped: u64) -> Vec<Family> {
+        let ModuleCounts { watch, by_rule, by_severity } =
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        vec![
+            Family::counter("mop_security_calls", "Calls that were inspected").is(watch.calls),
+            Family::counter(
+                "mop_security_dropped_calls",
+                "Inspected calls that the module had no room for, or could not work on",
+            )
+            .is(dropped),
+            Family::counter("mop_security_hops", "Further sightings of calls").is(watch.hops),
+            Family::counter("mop_security_findings", "Findings that were told")
+                .by("severity", by_severity.iter().map(|(by, count)| (by.name(), *count))),
+            Family::counter("mop_security_rule_findings", "Findings that were told, by rule")
+                .by("rule", by_rule.into_iter()),
+            Family::counter(
+                "mop_security_folded_findings",
+                "Findings that were told in the number of another one",
+            )
+            .is(watch.folds.folded),
+            Family::counter(
+                "mop_security_untold_matches",
+                "Matches of rules that are above the level of suspicion, or whose words make no record",
+            )
+            .is(watch.beyond_paranoia + watch.unspeakable),
+            Family::counter(
+                "mop_security_unscanned_bytes",
+                "Bytes of calls that rules did not look at, since there were too many",
+            )
+            .is(watch.unscanned_bytes),
+            Family::counter(
+                "mop_security_evicted_groups",
+                "What correlations and points forgot before its time, since there was no room",
+            )
+            .is(watch.correlator.evicted + watch.points.evicted + watch.folds.evicted),
+            Family::gauge("mop_security_clients", "Organisations that are known as clients")
+                .is(watch.clients.known),
+        ]
+    }
+}
+
+/// A second of the busiest node.
+const QUEUE: usize = 16_384;
+const ADVANCE_EVERY: Duration = Duration::from_millis(250);
