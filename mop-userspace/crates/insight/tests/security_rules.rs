@@ -280,7 +280,7 @@ fn refusals_name_document_place_and_remedy() {
             "absence",
         ),
         (
-            "correlation: {type: value_sum, rules: [a], timespan: 1m, condition: {gte: 1}}",
+            "correlation: {type: value_avg, rules: [a], timespan: 1m, condition: {gte: 1}}",
             "correlation.type",
             "temporal_ordered",
         ),

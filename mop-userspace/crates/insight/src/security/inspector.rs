@@ -84,7 +84,7 @@ impl Inspector {
             None => ("", ""),
         };
         let route = contract.map(|contract| contract.route(method, target));
-        let texts = Texts::of(call, observed);
+        let texts = Texts::of(exchange, call, observed);
         let mut facts: Vec<(Field, &[u8])> = Vec::with_capacity(MOST_FACTS);
         texts.each(&mut |field, text| facts.push((field, text)));
         match &route {
@@ -142,10 +142,12 @@ struct Texts<'a> {
     consent: Option<&'a str>,
     duration_ms: String,
     server_port: Option<String>,
+    request_bytes: Option<String>,
+    response_bytes: Option<String>,
 }
 
 impl<'a> Texts<'a> {
-    fn of(call: &'a Call, observed: &Observed<'_>) -> Self {
+    fn of(exchange: &Exchange, call: &'a Call, observed: &Observed<'_>) -> Self {
         let (client, server) = match call.role {
             Role::Server => (call.ends.remote, call.ends.local),
             Role::Client => (call.ends.local, call.ends.remote),
@@ -162,17 +164,26 @@ impl<'a> Texts<'a> {
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
             duration_ms: call.duration_ms().to_string(),
             server_port: server.map(|server| server.port().to_string()),
+            request_bytes: exchange.request.as_ref().map(|it| it.body.length.to_string()),
+            response_bytes: exchange.response.as_ref().map(|it| it.body.length.to_string()),
         }
     }
 
     fn each<'t>(&'t self, give: &mut dyn FnMut(Field, &'t [u8])) {
+        let client = self
+            .client_organisation
+            .or(self.client_certificate.as_deref())
+            .or(self.client_address.as_deref());
         for (field, text) in [
+            (Field::Client, client),
             (Field::ClientAddress, self.client_address.as_deref()),
             (Field::ClientCertificate, self.client_certificate.as_deref()),
             (Field::ClientOrganisation, self.client_organisation),
             (Field::Consent, self.consent),
             (Field::DurationMs, Some(self.duration_ms.as_str())),
             (Field::ServerPort, self.server_port.as_deref()),
+            (Field::Size(Side::Request), self.request_bytes.as_deref()),
+            (Field::Size(Side::Response), self.response_bytes.as_deref()),
         ] {
             if let Some(text) = text {
                 give(field, text.as_bytes());

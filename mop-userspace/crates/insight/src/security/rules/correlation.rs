@@ -33,6 +33,8 @@ pub enum CorrelationKind {
     TemporalOrdered,
     /// Different values of a field.
     ValueCount(FieldName),
+    /// The sum of a field's values.
+    ValueSum(FieldName),
 }
 
 /// From which number on a correlation is reached.
@@ -67,11 +69,16 @@ impl Correlation {
                 condition.only(OPERATORS)?;
                 (CorrelationKind::EventCount, threshold(&condition)?)
             }
-            Kind::ValueCount => {
+            kind @ (Kind::ValueCount | Kind::ValueSum) => {
                 let condition = node.required("condition")?;
                 condition.only(&["field", "gte", "gt", "eq", "lt", "lte"])?;
                 let field = condition.required("field")?.text(MAX_TEXT_BYTES)?;
-                (CorrelationKind::ValueCount(FieldName::new(&field)), threshold(&condition)?)
+                let field = FieldName::new(&field);
+                let kind = match kind {
+                    Kind::ValueSum => CorrelationKind::ValueSum(field),
+                    _ => CorrelationKind::ValueCount(field),
+                };
+                (kind, threshold(&condition)?)
             }
             Kind::Temporal => {
                 let threshold = match &condition {
@@ -150,15 +157,17 @@ enum Kind {
     Temporal,
     TemporalOrdered,
     ValueCount,
+    ValueSum,
 }
 
 const KINDS: &[(&str, Kind)] = &[
     ("event_count", Kind::EventCount),
     ("value_count", Kind::ValueCount),
+    ("value_sum", Kind::ValueSum),
     ("temporal", Kind::Temporal),
     ("temporal_ordered", Kind::TemporalOrdered),
 ];
-const KIND_WORDS: &str = "event_count, value_count, temporal, temporal_ordered";
+const KIND_WORDS: &str = "event_count, value_count, value_sum, temporal, temporal_ordered";
 
 const OPERATORS: &[&str] = &["gte", "gt", "eq", "lt", "lte"];
 

@@ -6,7 +6,7 @@
 //! never makes the memory grow:
 //!
 //! - `keys <= limit`;
-//! - a key has at most 64 bytes of counts, 16 times, or [`super::EXACT_VALUES`] values.
+//! - a key has at most 128 bytes of counts, 16 times, or [`super::EXACT_VALUES`] values.
 
 use std::collections::HashMap;
 
@@ -49,6 +49,8 @@ pub struct Occurrence {
     pub group: Digest,
     /// The value that is counted, where values are.
     pub value: Option<Digest>,
+    /// How much it counts: one, or the value that is summed.
+    pub amount: u64,
     /// When it happened.
     pub at_ns: u64,
 }
@@ -60,7 +62,7 @@ pub struct Correlated {
     pub correlation: usize,
     /// The group.
     pub group: Digest,
-    /// What was counted: calls, values or rules.
+    /// What was counted: calls, values or rules; or the sum.
     pub count: u64,
 }
 
@@ -110,14 +112,14 @@ impl Correlator {
         correlation: &Correlation,
         occurrence: &Occurrence,
     ) -> Option<Correlated> {
-        let Occurrence { correlation: number, rule, group, value, at_ns } = *occurrence;
+        let Occurrence { correlation: number, rule, group, value, amount, at_ns } = *occurrence;
         self.counts.occurrences += 1;
         let timespan_ns = correlation.timespan_ns;
         let state = self.state(Key { correlation: number, group }, &correlation.kind, at_ns);
         state.over_ns = state.over_ns.max(at_ns.saturating_add(timespan_ns));
         let last = correlation.rules.len().saturating_sub(1);
         let count = match &mut state.counted {
-            Counted::Events(window) => window.add(at_ns, timespan_ns),
+            Counted::Events(window) => window.add(amount, at_ns, timespan_ns),
             Counted::Rules(times) => times.met(rule, at_ns, timespan_ns),
             Counted::Sequence(times) => times.followed(rule, last, at_ns, timespan_ns),
             Counted::Values(distinct) => {
@@ -165,7 +167,9 @@ impl Correlator {
 impl State {
     fn new(kind: &CorrelationKind) -> Self {
         let counted = match kind {
-            CorrelationKind::EventCount => Counted::Events(Window::default()),
+            CorrelationKind::EventCount | CorrelationKind::ValueSum(_) => {
+                Counted::Events(Window::default())
+            }
             CorrelationKind::Temporal => Counted::Rules(Box::default()),
             CorrelationKind::TemporalOrdered => Counted::Sequence(Box::default()),
             CorrelationKind::ValueCount(_) => Counted::Values(Distinct::new()),

@@ -12,6 +12,8 @@ pub enum Field {
     Anywhere,
     /// Body of a message.
     Body(Side, Body),
+    /// Who calls: the organisation, or the certificate, or the address, whichever is known first.
+    Client,
     /// Address of the client.
     ClientAddress,
     /// SHA-256 of the client's certificate.
@@ -172,6 +174,7 @@ const NAMES: &[(&str, Field)] = &[
     ("http.response.body.content", Field::Body(Side::Response, Body::Content)),
     ("http.response.body.names", Field::Body(Side::Response, Body::Names)),
     ("http.response.body.values", Field::Body(Side::Response, Body::Values)),
+    ("opin.client", Field::Client),
     ("client.address", Field::ClientAddress),
     ("tls.client.hash.sha256", Field::ClientCertificate),
     ("tls.client.subject", Field::ClientSubject),

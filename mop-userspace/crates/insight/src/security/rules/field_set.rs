@@ -103,8 +103,9 @@ pub(super) const fn bit(field: &Field) -> Option<u32> {
         Field::Url => 37,
         Field::UserAgent => 38,
         Field::ContractMatch => 39,
+        Field::Client => 40,
     })
 }
 
 /// Numbers of fields are below.
-pub(super) const FIELDS: usize = 40;
+pub(super) const FIELDS: usize = 41;

@@ -244,6 +244,7 @@ impl<'f> WrittenAs<'f> {
             Field::Status => Self::Part { place: Place::Status, name: None, of: Message::Response },
             Field::UserAgent => named("user-agent"),
             Field::Anywhere
+            | Field::Client
             | Field::ClientAddress
             | Field::ClientCertificate
             | Field::ClientSubject

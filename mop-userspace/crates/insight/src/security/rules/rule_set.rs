@@ -226,20 +226,24 @@ impl RuleSet {
                     None => is_whole = false,
                 }
             }
-            let value = compiled.value.as_ref().map(&mut first);
-            if !is_whole || value == Some(None) {
+            if !is_whole {
                 continue;
             }
+            let (value, amount) = match (&compiled.value, &compiled.correlation.kind) {
+                (Some(field), CorrelationKind::ValueSum(_)) => {
+                    let Some(amount) = event.values_of(field).find_map(whole_number) else { continue };
+                    (None, amount)
+                }
+                (Some(field), _) => match first(field) {
+                    Some(value) => (Some(value), 1),
+                    None => continue,
+                },
+                (None, _) => (None, 1),
+            };
             let group = digest(parts.as_flattened());
             each(
                 &compiled.correlation,
-                Occurrence {
-                    correlation: *number,
-                    rule: *place,
-                    group,
-                    value: value.flatten(),
-                    at_ns,
-                },
+                Occurrence { correlation: *number, rule: *place, group, value, amount, at_ns },
             );
         }
     }
@@ -359,7 +363,7 @@ fn compiled_correlation(
     let field = |name: &FieldName| name.resolve().map_err(no_field);
     let group_by = correlation.group_by.iter().map(field).collect::<Result<_, _>>()?;
     let value = match &correlation.kind {
-        CorrelationKind::ValueCount(name) => Some(field(name)?),
+        CorrelationKind::ValueCount(name) | CorrelationKind::ValueSum(name) => Some(field(name)?),
         CorrelationKind::EventCount
         | CorrelationKind::Temporal
         | CorrelationKind::TemporalOrdered => None,
@@ -379,6 +383,11 @@ fn unusable(head: &Head, extension: &Extension) -> Option<String> {
         Some(Status::Unsupported) => Some("its status is unsupported".to_owned()),
         Some(Status::Experimental | Status::Stable | Status::Test) | None => extension.unusable(),
     }
+}
+
+/// A whole number.
+fn whole_number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn no_field(name: &str) -> String {

@@ -7,15 +7,15 @@
 /// to count one event less a late one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
-    counts: [u32; SLOTS],
+    counts: [u64; SLOTS],
     /// Number of the newest slot since the epoch.
     newest: u64,
 }
 
 impl Window {
-    /// Takes an event in and gives the number of them. One that is older than the window is not
-    /// counted.
-    pub(super) fn add(&mut self, at_ns: u64, timespan_ns: u64) -> u64 {
+    /// Takes an event in, as so many, and gives the number of them. One that is older than the window
+    /// is not counted.
+    pub(super) fn add(&mut self, amount: u64, at_ns: u64, timespan_ns: u64) -> u64 {
         let slot = at_ns / (timespan_ns / SLOTS as u64).max(1);
         let passed = slot.saturating_sub(self.newest);
         for cleared in (self.newest + 1..=slot).take(SLOTS) {
@@ -28,9 +28,9 @@ impl Window {
         if self.newest - slot.min(self.newest) < SLOTS as u64
             && let Some(count) = self.counts.get_mut(place(slot))
         {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(amount);
         }
-        self.counts.iter().map(|count| u64::from(*count)).sum()
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 
@@ -38,7 +38,7 @@ fn place(slot: u64) -> usize {
     usize::try_from(slot % SLOTS as u64).unwrap_or_default()
 }
 
-/// The last sixteenth of the time may be missing; 64 bytes a key.
+/// The last sixteenth of the time may be missing; 128 bytes a key.
 const SLOTS: usize = 16;
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
             for step in steps {
                 now += step;
                 times.push(now);
-                let counted = window.add(now, timespan);
+                let counted = window.add(1, now, timespan);
                 let within = |time: u64| times.iter().filter(|at| now - **at < time).count() as u64;
                 prop_assert!(counted <= within(timespan));
                 prop_assert!(counted >= within(timespan - timespan / 16));
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn late_events_are_counted_where_they_belong() {
         let mut window = Window::default();
-        assert_eq!(window.add(100_000, 1_600), 1);
-        assert_eq!(window.add(99_000, 1_600), 2);
-        assert_eq!(window.add(1, 1_600), 2);
-        assert_eq!(window.add(100_900, 1_600), 2);
+        assert_eq!(window.add(1, 100_000, 1_600), 1);
+        assert_eq!(window.add(1, 99_000, 1_600), 2);
+        assert_eq!(window.add(1, 1, 1_600), 2);
+        assert_eq!(window.add(1, 100_900, 1_600), 2);
     }
 }
