@@ -10,6 +10,7 @@ use crate::{
     configuration::{Configuration, ConfigurationArguments, Given, commands::ConfigArguments},
     contracts::ContractsArguments,
     data::{FunnelArguments, PlatformReportArguments},
+    detections::RulesArguments,
     failure::Failure,
     forward::ForwardArguments,
     hub::HubArguments,
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Validate(ValidateArguments),
     /// List, check, compare and build contracts. Needs no privileges.
     Contracts(ContractsArguments),
+    /// List, explain, check and test detection rules. Needs no privileges.
+    Rules(RulesArguments),
     /// Find where a series of numbers is unlike itself. Needs no privileges.
     Anomalies(AnomaliesArguments),
     /// Show or check the configuration.

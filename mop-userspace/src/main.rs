@@ -10,6 +10,7 @@ mod configuration;
 mod connections;
 mod contracts;
 mod data;
+mod detections;
 mod discovery;
 mod doctor;
 mod drafts;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Contracts(arguments) => contracts::run(&arguments),
+        Command::Rules(arguments) => detections::run(&arguments),
         Command::Anomalies(arguments) => anomalies::run(&arguments),
         Command::Config(arguments) => configuration::commands::run(&arguments),
         Command::Forward(arguments) => forward::run(&arguments),

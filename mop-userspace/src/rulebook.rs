@@ -151,6 +151,18 @@ impl Sources {
     }
 }
 
+/// The texts of detection rules: of these files and folders, or the built-in ones.
+pub(crate) fn detection_texts(paths: &[PathBuf]) -> Result<Vec<Text>, Failure> {
+    if paths.is_empty() {
+        return Ok(embedded::detections());
+    }
+    let mut texts = Vec::new();
+    for path in paths {
+        texts.extend(files::yaml(path)?);
+    }
+    Ok(texts)
+}
+
 /// The documents of detection rules, file by file.
 pub(crate) fn detection_documents(
     texts: &[Text],

@@ -231,7 +231,9 @@ impl RuleSet {
             }
             let (value, amount) = match (&compiled.value, &compiled.correlation.kind) {
                 (Some(field), CorrelationKind::ValueSum(_)) => {
-                    let Some(amount) = event.values_of(field).find_map(whole_number) else { continue };
+                    let Some(amount) = event.values_of(field).find_map(whole_number) else {
+                        continue;
+                    };
                     (None, amount)
                 }
                 (Some(field), _) => match first(field) {
