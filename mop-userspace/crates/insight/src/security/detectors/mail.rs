@@ -65,8 +65,8 @@ fn is_of_imap(tag: &[u8], rest: &[u8]) -> bool {
         && tag.last().is_some_and(u8::is_ascii_digit);
     let [b' ', rest @ ..] = rest else { return false };
     let (command, _) = word(rest, b"");
-    let is_command =
-        command.iter().all(u8::is_ascii_uppercase) || command.iter().all(u8::is_ascii_lowercase);
+    // The others are words of a text when they are small.
+    let is_command = command.iter().all(u8::is_ascii_uppercase) || is_one_of(command, NO_WORDS);
     is_tag && is_command && is_one_of(command, IMAP)
 }
 
@@ -114,6 +114,10 @@ const IMAP: &[&[u8]] = &[
     b"subscribe",
     b"uid",
 ];
+
+/// Those of them that are no words.
+const NO_WORDS: &[&[u8]] =
+    &[b"capability", b"expunge", b"examine", b"logout", b"lsub", b"noop", b"starttls"];
 
 #[cfg(test)]
 mod tests {
