@@ -3,7 +3,7 @@
 use super::{
     super::normalise::part::Place,
     Clues, Subject,
-    reading::{is_one_of, lines, strip, word},
+    reading::{head, is_one_of, lines, strip, unspaced, word},
 };
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
@@ -12,28 +12,39 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     if !clues.any(LINE_END) || !clues.any(FIELD) {
         return None;
     }
-    lines(bytes).filter_map(|(_, line)| of_line(line, *place)).min()
+    lines(bytes).filter_map(|(before, line)| of_line(before, line, *place)).min()
 }
 
-fn of_line(line: &[u8], place: Place) -> Option<u8> {
+fn of_line(before: &[u8], line: &[u8], place: Place) -> Option<u8> {
     let is_free = is_free_text(place);
-    let line = line.trim_ascii_start();
+    let line = unspaced(line);
+    let is_body = matches!(line, [b'<', b'a'..=b'z' | b'A'..=b'Z' | b'!', ..])
+        && matches!(before.last(), Some(b'\r' | b'\n'));
+    if is_body && is_of_target(place) {
+        return Some(1);
+    }
     if let Some([b'0'..=b'9', ..]) = strip(line, b"http/") {
         return Some(if is_free { 2 } else { 1 });
     }
     let (method, rest) = word(line, b"");
     if METHODS.contains(&method) && rest.first() == Some(&b' ') {
-        let line = rest.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let line =
+            head(rest).split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
         let is_request = line.windows(6).any(|window| window == b" HTTP/");
         return is_request.then_some(if is_free { 2 } else { 1 });
     }
     let (name, rest) = word(line, b"-_");
-    let Some(value) = rest.trim_ascii_start().strip_prefix(b":") else { return None };
-    let value = value.trim_ascii_start();
+    let value = unspaced(rest).strip_prefix(b":")?;
+    let value = unspaced(value);
     let is_extension = strip(name, b"x-").is_some_and(|rest| !rest.is_empty());
     let is_cors = strip(name, b"access-control-").is_some();
     if is_one_of(name, FIELDS) || is_extension || is_cors {
         return Some(if is_free { 2 } else { 1 });
+    }
+    // A line of its own, behind what is no line of a text either.
+    let is_word = !before.iter().take(MAX_NAME).any(|byte| b" :,;".contains(byte));
+    if is_of_target(place) && is_word && !name.is_empty() && name.len() <= MAX_NAME {
+        return Some(1);
     }
     if is_one_of(name, WORDS) {
         // They may begin a line of a text as well.
@@ -46,6 +57,22 @@ fn of_line(line: &[u8], place: Place) -> Option<u8> {
     }
     let is_name = !name.is_empty() && name.len() <= MAX_NAME;
     (is_name && place == Place::HeaderValue).then_some(1)
+}
+
+/// Whether texts of several lines are rare there.
+fn is_of_target(place: Place) -> bool {
+    matches!(
+        place,
+        Place::CookieName
+            | Place::CookieValue
+            | Place::HeaderName
+            | Place::HeaderValue
+            | Place::Path
+            | Place::PathSegment
+            | Place::Query
+            | Place::QueryName
+            | Place::QueryValue
+    )
 }
 
 /// Whether whole messages are sent there.
@@ -189,7 +216,7 @@ mod tests {
             "a\r\n",
             "Obs.:\nsem franquia",
             "x-ray: ok",
-            "line\nx: y",
+            "a line\nx: y",
             "Ċ: č",
         ] {
             assert_eq!(level(value.as_bytes()), None, "{value:?}");

@@ -41,12 +41,12 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
 
 /// Behind a parenthesis that closes what the value did not open.
 fn closed(before: u8, after: &[u8]) -> Option<u8> {
-    let closes = after.iter().take_while(|byte| **byte == b')').count();
+    let closes = after.iter().take(MAX_CLOSES).take_while(|byte| **byte == b')').count();
     let after = after.get(closes..).unwrap_or_default();
     match after {
         [b'(', inside @ ..] => match inside {
             [] | [b'&' | b'|', ..] | [b'(', b'&' | b'|', ..] => Some(1),
-            [b'!', rest @ ..] if matches!(rest, [] | [b'(' | b')', ..]) => Some(1),
+            [b'!'] | [b'!', b'(' | b')', ..] => Some(1),
             _ => comparison(inside).map(|_| 1),
         },
         // The rest of the filter is behind the end of the text.
@@ -101,6 +101,9 @@ fn comparison(inside: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_attribute = attribute.first().is_some_and(u8::is_ascii_alphanumeric);
     is_attribute.then_some((attribute, value))
 }
+
+/// Parentheses that are closed at once; filters are hardly deeper.
+const MAX_CLOSES: usize = 8;
 
 const NEEDED: Clues = Clues::these(b"()");
 

@@ -3,7 +3,7 @@
 
 use super::{
     Clues, Subject,
-    reading::{is_one_of, lines, strip, word},
+    reading::{is_one_of, lines, strip, unspaced, word},
 };
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
@@ -15,20 +15,22 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
 }
 
 fn of_line(before: &[u8], line: &[u8]) -> Option<u8> {
-    let line = line.trim_ascii_start();
+    let line = unspaced(line);
     let (command, rest) = word(line, b"-");
-    if let Some(value) = rest.trim_ascii_start().strip_prefix(b":") {
+    if let Some(value) = unspaced(rest).strip_prefix(b":") {
         let value = end_of(value);
         let has_address = value.contains(&b'@');
+        let before = before.strip_suffix(b"\r").unwrap_or(before);
         // A text may quote a message; what is sent as one address or subject does not.
-        let is_one_line = before.len() <= MAX_ADDRESS && !before.iter().any(u8::is_ascii_control);
+        let is_one_line = before.len() <= MAX_ADDRESS
+            && !before.iter().any(|byte| byte.is_ascii_control() || *byte == b':');
         if is_one_of(command, &[b"bcc", b"mime-version"]) {
             return Some(1);
         }
         if is_one_of(command, &[b"cc", b"to", b"reply-to", b"from", b"subject"]) {
             let is_sure = (has_address || command.eq_ignore_ascii_case(b"subject"))
                 && is_one_line
-                && before.contains(&b'@');
+                && (before.contains(&b'@') || command.eq_ignore_ascii_case(b"cc"));
             return if is_sure { Some(1) } else { has_address.then_some(2) };
         }
         return (is_one_of(command, &[b"content-type", b"content-transfer-encoding"])
@@ -36,7 +38,7 @@ fn of_line(before: &[u8], line: &[u8]) -> Option<u8> {
             && before.contains(&b'@'))
         .then_some(1);
     }
-    let argument = rest.trim_ascii_start();
+    let argument = unspaced(rest);
     if (command.eq_ignore_ascii_case(b"rcpt") && strip(argument, b"to").is_some_and(is_colon))
         || (command.eq_ignore_ascii_case(b"mail") && strip(argument, b"from").is_some_and(is_colon))
     {
@@ -71,7 +73,7 @@ fn is_of_imap(tag: &[u8], rest: &[u8]) -> bool {
 }
 
 fn is_colon(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().first() == Some(&b':')
+    unspaced(bytes).first() == Some(&b':')
 }
 
 /// Up to the next line end, in any form.

@@ -9,9 +9,6 @@ use super::{
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, place, name: _, steps: _, clues } = subject;
-    if !clues.any(NEEDED) {
-        return None;
-    }
     let mut least = None;
     if clues.any(DOLLAR) {
         least = operators(bytes, *place);
@@ -54,7 +51,10 @@ fn operators(bytes: &[u8], place: Place) -> Option<u8> {
                 (Some(b'['), Some(b']')) => Some(1),
                 (Some(b'.'), None) if is_name => Some(1),
                 (Some(b'{' | b','), Some(b':')) => Some(1),
-                (None, Some(b':')) => Some(if is_quoted { 1 } else { 2 }),
+                (None, Some(b':')) => {
+                    let is_sure = is_quoted || operator.eq_ignore_ascii_case(b"where");
+                    Some(if is_sure { 1 } else { 2 })
+                }
                 (None, None) => Some(2),
                 _ => None,
             }
@@ -64,6 +64,9 @@ fn operators(bytes: &[u8], place: Place) -> Option<u8> {
 
 /// Code in the text of `$where`, or behind it.
 fn script(bytes: &[u8]) -> Option<u8> {
+    if !bytes.contains(&b'.') {
+        return broken(bytes).filter_map(told).min();
+    }
     let is_of_shell = occurrences(bytes, b"db.").any(|(before, rest)| {
         let (first, rest) = word(rest, b"_");
         let is_start =
@@ -84,7 +87,7 @@ fn script(bytes: &[u8]) -> Option<u8> {
     if is_of_shell || is_of_document || is_whole {
         return Some(1);
     }
-    broken(bytes).filter_map(|rest| told(rest)).min()
+    broken(bytes).filter_map(told).min()
 }
 
 /// What follows where a text or a number of the application may end.
@@ -124,6 +127,9 @@ fn told(rest: &[u8]) -> Option<u8> {
             || is_one_of(word(next, b"").0, &[b"true", b"this"]);
         return Some(if is_code { 1 } else { 2 });
     }
+    if is_statement && contains(code, b"while(") && contains(code, b"do{") {
+        return Some(1);
+    }
     if is_statement && is_one_of(first, &[b"var", b"let"]) && next.contains(&b'=') {
         return Some(2);
     }
@@ -137,7 +143,6 @@ fn told(rest: &[u8]) -> Option<u8> {
     (is_compared || has_later || (is_true && is_cut)).then_some(1)
 }
 
-const NEEDED: Clues = Clues::these(b"$'\";|.&}");
 const DOLLAR: Clues = Clues::these(b"$");
 const SCRIPT: Clues = Clues::these(b"(;|&}");
 
@@ -267,8 +272,7 @@ mod tests {
             ("'}); db.getCollection('x').drop(); ({'a':'", Place::QueryValue),
         ] {
             let level = level(value.as_bytes(), place);
-            // Variables that are declared first are only likely.
-            assert!(level == Some(1) || value.starts_with("0;var"), "{value:?} {level:?}");
+            assert_eq!(level, Some(1), "{value:?}");
         }
     }
 

@@ -15,9 +15,18 @@ pub(super) fn occurrences<'a>(
     bytes: &'a [u8],
     text: &[u8],
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-    (0..bytes.len()).filter_map(move |at| {
-        let (before, rest) = bytes.split_at_checked(at)?;
-        Some((before, strip(rest, text)?))
+    let first = text.first().copied().unwrap_or_default();
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let ahead = bytes.get(from..)?;
+            let at = from + ahead.iter().position(|byte| byte.to_ascii_lowercase() == first)?;
+            from = at + 1;
+            let (before, rest) = bytes.split_at_checked(at)?;
+            if let Some(after) = strip(rest, text) {
+                return Some((before, after));
+            }
+        }
     })
 }
 
@@ -35,6 +44,19 @@ pub(super) fn word<'a>(bytes: &'a [u8], marks: &[u8]) -> (&'a [u8], &'a [u8]) {
     let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || marks.contains(byte);
     let length = bytes.iter().take_while(|byte| is_of_word(byte)).count();
     bytes.split_at_checked(length).unwrap_or((bytes, &[]))
+}
+
+/// Without spaces and tabs at the start. Line ends stay, so that many of them cost no more than their
+/// number.
+pub(super) fn unspaced(bytes: &[u8]) -> &[u8] {
+    let length = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    bytes.get(length..).unwrap_or_default()
+}
+
+/// The start of what follows, as far as a test needs it; so that tests at each place of a value take
+/// linear time.
+pub(super) fn head(bytes: &[u8]) -> &[u8] {
+    bytes.get(..MAX_HEAD).unwrap_or(bytes)
 }
 
 /// Whether a word is one of these; they are in small letters.
@@ -60,6 +82,9 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         Some((before, line))
     })
 }
+
+/// Bytes that a test looks ahead; longer than what attacks have between their parts.
+const MAX_HEAD: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@
 //! D'Avila or Silva  in single quotes: text, name, or, name           nothing
 //! ```
 
+mod condition;
+mod statement;
 mod structure;
 mod token;
 mod word;
@@ -77,10 +79,10 @@ const SINGLE: Clues = Clues::these(b"'");
 const DOUBLE: Clues = Clues::these(b"\"");
 
 /// Tokens that are looked at together; nearly every value has fewer.
-const WINDOW: usize = 128;
+const WINDOW: usize = 64;
 
 /// Tokens that two windows share; no structure that is looked for is longer.
-const OVERLAP: usize = 40;
+const OVERLAP: usize = 36;
 
 #[cfg(test)]
 mod tests;

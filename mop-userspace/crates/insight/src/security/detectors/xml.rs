@@ -4,7 +4,7 @@
 use super::{
     super::normalise::part::Place,
     Clues, Subject,
-    reading::{after, contains, is_one_of, occurrences, strip, word},
+    reading::{after, contains, head, is_one_of, occurrences, strip, word},
 };
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
@@ -47,7 +47,7 @@ fn declaration(inside: &[u8]) -> Option<u8> {
 }
 
 fn document_type(rest: &[u8]) -> Option<u8> {
-    let rest = rest.trim_ascii_start();
+    let rest = head(rest.trim_ascii_start());
     let (name, rest) = word(rest, b"-_.:%;");
     let rest = rest.trim_ascii_start();
     let is_html = name.eq_ignore_ascii_case(b"html");

@@ -2,7 +2,7 @@
 
 use super::{
     Clues, Subject,
-    reading::{contains, is_one_of, occurrences, strip, word},
+    reading::{contains, head, is_one_of, occurrences, strip, word},
     sql,
 };
 
@@ -55,11 +55,14 @@ fn calls(bytes: &[u8]) -> bool {
             return is_predicate || (name == b"position" && is_compared);
         }
         if is_one_of(name, &[b"doc", b"document", b"collection"]) {
+            if strip(inside, b"concat(").is_some() {
+                return true;
+            }
             let is_text = matches!(inside.first(), Some(b'\'' | b'"'));
             return is_text
-                && (contains(inside, b"://")
-                    || contains(inside, b".xml")
-                    || contains(inside, b")/"));
+                && (contains(head(inside), b"://")
+                    || contains(head(inside), b".xml")
+                    || contains(head(inside), b")/"));
         }
         false
     })
@@ -70,7 +73,9 @@ fn is_joined(before: &[u8]) -> bool {
     let is_joined = |join: &[u8]| {
         let (start, end) = before.split_at_checked(before.len().saturating_sub(join.len()))?;
         let is_last = end.eq_ignore_ascii_case(join);
-        let is_quoted = matches!(start.trim_ascii_end().last(), Some(b'\'' | b'"'));
+        let start = start.trim_ascii_end();
+        let start = start.strip_suffix(b")").unwrap_or(start).trim_ascii_end();
+        let is_quoted = matches!(start.last(), Some(b'\'' | b'"'));
         Some(is_last && is_quoted)
     };
     [b"or".as_slice(), b"and"].into_iter().any(|join| is_joined(join) == Some(true))
@@ -95,9 +100,16 @@ fn is_left(bytes: &[u8]) -> bool {
                 is_quoted
                     && !matches!(next, b'*' | b'>')
                     && !next.is_ascii_whitespace()
-                    && !before.contains(&b'[')
+                    && !before.iter().rev().take(MAX_NAME).any(|byte| *byte == b'[')
             }
             [0, ..] => true,
+            [b'o' | b'a' | b'O' | b'A', ..] => {
+                let (join, rest) = word(after, b"");
+                is_quoted
+                    && is_one_of(join, &[b"or", b"and"])
+                    && head(rest).contains(&b'=')
+                    && !before.iter().rev().take(MAX_NAME).any(|byte| *byte == b'[')
+            }
             _ => false,
         }
     })
@@ -133,8 +145,10 @@ fn paths(bytes: &[u8]) -> bool {
         }
         match after {
             [b'*', rest @ ..] => {
-                matches!(rest.first(), None | Some(b'[' | b')' | b'|' | b']'))
-                    && !before.last().is_some_and(u8::is_ascii_alphanumeric)
+                let is_united = before.trim_ascii_end().last() == Some(&b'|');
+                is_united
+                    || matches!(rest.first(), None | Some(b'[' | b')' | b'|' | b']'))
+                        && !before.last().is_some_and(u8::is_ascii_alphanumeric)
             }
             [b'@', rest @ ..] => rest.first().is_some_and(|byte| *byte == b'*'),
             _ => {
@@ -217,6 +231,7 @@ const OF_CONDITIONS: &[&[u8]] = &[
     b"false",
     b"last",
     b"matches",
+    b"name",
     b"not",
     b"number",
     b"position",
