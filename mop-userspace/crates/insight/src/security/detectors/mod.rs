@@ -20,6 +20,7 @@ mod mail;
 mod markup;
 mod nosql;
 mod prototype;
+mod reading;
 mod request_forgery;
 mod sql;
 mod template;

@@ -1,5 +1,88 @@
-use super::Subject;
+//! SQL: a value is read as a database would that has it behind a number, in single quotes or in
+//! double quotes, and what its tokens make of the statement decides.
+//!
+//! ```text
+//! x' or 'a'='a      in single quotes: text, or, text = text          a condition that always holds
+//! D'Avila or Silva  in single quotes: text, name, or, name           nothing
+//! ```
 
-pub(super) fn suspicion(_: &Subject<'_>) -> Option<u8> {
-    None
+mod condition;
+mod statement;
+mod structure;
+mod token;
+mod word;
+
+use self::{
+    structure::{LIKELY, Reading, SURE, surest},
+    token::{Context, Kind, Token, Tokenizer},
+};
+use super::{super::normalise::part::Place, Clues, Subject};
+
+pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
+    let Subject { bytes, place, name: _, steps: _, clues } = subject;
+    if *place == Place::JsonNumber || !clues.any(NEEDED) {
+        return None;
+    }
+    let mut least = read(bytes, Context::Bare);
+    for (clue, quote) in [(SINGLE, b'\''), (DOUBLE, b'"')] {
+        if least != Some(SURE) && clues.any(clue) {
+            least = surest(least, read(bytes, Context::Within(quote)));
+        }
+    }
+    least
 }
+
+/// Reads the value in windows that overlap, so that filling before an attack does not hide it.
+fn read(bytes: &[u8], context: Context) -> Option<u8> {
+    let mut tokens = [Token { kind: Kind::End, text: &[] }; WINDOW];
+    let mut tokenizer = Tokenizer::new(bytes, context);
+    let (mut least, mut filled, mut is_start, mut has_keyword) = (None, 0, true, false);
+    loop {
+        let mut is_over = true;
+        while let Some(slot) = tokens.get_mut(filled) {
+            let Some(token) = tokenizer.next() else { break };
+            has_keyword |= matches!(token.kind, Kind::Union | Kind::Select | Kind::Logic);
+            *slot = token;
+            filled += 1;
+            is_over = filled < WINDOW;
+        }
+        let reading = Reading { tokens: tokens.get(..filled).unwrap_or_default(), context };
+        least = surest(least, reading.suspicion(is_start));
+        if is_over || least == Some(SURE) {
+            break;
+        }
+        is_start = false;
+        tokens.copy_within(WINDOW - OVERLAP.., 0);
+        filled = OVERLAP;
+    }
+    if tokenizer.has_conditional && has_keyword { surest(least, Some(LIKELY)) } else { least }
+}
+
+/// Whether a quote of the value ends a text, and a condition follows that always or never holds; other
+/// languages have these words as well.
+pub(super) fn has_condition(bytes: &[u8]) -> bool {
+    [b'\'', b'"'].into_iter().any(|quote| {
+        let context = Context::Within(quote);
+        let mut tokens = [Token { kind: Kind::End, text: &[] }; OVERLAP];
+        let mut filled = 0;
+        for (slot, token) in tokens.iter_mut().zip(Tokenizer::new(bytes, context)) {
+            *slot = token;
+            filled += 1;
+        }
+        Reading { tokens: tokens.get(..filled).unwrap_or_default(), context }.has_condition()
+    })
+}
+
+/// One of these is in every attack.
+const NEEDED: Clues = Clues::these(b"'\"`;()=<>#|&*!~@ \t\n\r\0");
+const SINGLE: Clues = Clues::these(b"'");
+const DOUBLE: Clues = Clues::these(b"\"");
+
+/// Tokens that are looked at together; nearly every value has fewer.
+const WINDOW: usize = 64;
+
+/// Tokens that two windows share; no structure that is looked for is longer.
+const OVERLAP: usize = 36;
+
+#[cfg(test)]
+mod tests;
