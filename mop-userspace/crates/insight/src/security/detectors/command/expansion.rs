@@ -2,8 +2,8 @@
 //! of commands, redirections and functions in the environment.
 
 use super::{
-    Clues, Command, Name, SHELLS, SURE, WEAK, after, begins, contains, head, is, is_one_of,
-    is_word, least, marks, skip_space, skip_space_before, word, word_before,
+    Clues, Command, Name, SHELLS, SURE, WEAK, begins, head, is, is_one_of, is_word, least, marks,
+    skip_space, skip_space_before, word, word_before,
 };
 
 pub(super) fn suspicion(text: &[u8], clues: Clues) -> Option<u8> {
