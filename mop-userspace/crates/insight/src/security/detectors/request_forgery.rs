@@ -6,7 +6,7 @@ mod host;
 use self::host::Network;
 use super::{
     Clues, Subject,
-    letters::{after, begins, head, is, is_one_of, is_word, skip_space, skip_space_before, word},
+    letters::{after, begins, is_one_of, is_word, skip_space, skip_space_before},
 };
 use crate::security::normalise::part::Place;
 

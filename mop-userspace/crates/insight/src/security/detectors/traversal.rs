@@ -7,8 +7,8 @@ mod files;
 use super::{
     Clues, Subject,
     letters::{
-        after, begins, contains, ends, head, is, is_one_of, is_word, least, marks, skip_space,
-        word, word_before,
+        after, begins, contains, ends, head, is, is_one_of, is_word, least, marks, word,
+        word_before,
     },
 };
 use crate::security::normalise::{

@@ -1,8 +1,6 @@
 //! What an expression of a template does.
 
-use super::{
-    begins, is, is_one_of, is_word, marks, skip_space, skip_space_before, word, word_before,
-};
+use super::{begins, is_one_of, is_word, marks, skip_space, skip_space_before, word, word_before};
 
 /// 1 for sums, calls of what is dangerous and reflection; 2 for other calls and texts; 3 for a name.
 pub(super) fn level(body: &[u8]) -> Option<u8> {
