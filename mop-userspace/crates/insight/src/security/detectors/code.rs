@@ -15,19 +15,19 @@ use super::{
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, name, .. } = *subject;
     least([
-        if clues.all(Clues::these(b"<?")) || clues.all(Clues::these(b"<%")) {
+        if clues.all(const { Clues::these(b"<?") }) || clues.all(const { Clues::these(b"<%") }) {
             openings(bytes)
         } else {
             None
         },
-        if clues.any(Clues::these(b"({[")) && clues.any(Clues::these(b"()%")) {
+        if clues.any(const { Clues::these(b"({[") }) && clues.any(const { Clues::these(b"()%") }) {
             calls(bytes)
         } else {
             None
         },
-        if clues.any(Clues::these(b".")) { members(bytes) } else { None },
-        if clues.any(Clues::these(b"$")) { variables(bytes) } else { None },
-        if clues.any(Clues::these(b";\n")) { imports(bytes) } else { None },
+        if clues.any(const { Clues::these(b".") }) { members(bytes) } else { None },
+        if clues.any(const { Clues::these(b"$") }) { variables(bytes) } else { None },
+        if clues.any(const { Clues::these(b";\n") }) { imports(bytes) } else { None },
         name.and_then(binding),
     ])
 }

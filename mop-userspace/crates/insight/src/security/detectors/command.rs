@@ -30,7 +30,11 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     least([
         begin(bytes),
         if clues.any(SEPARATORS) { separated(bytes, is_form) } else { None },
-        if clues.any(Clues::these(b"-/")) { options(bytes) } else { None },
+        if clues.any(const { Clues::these(b"-/") }) && clues.any(const { Clues::these(b" \t") }) {
+            options(bytes)
+        } else {
+            None
+        },
         expansion::suspicion(bytes, clues),
     ])
 }
@@ -38,6 +42,9 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
 /// The command that the value itself may be.
 fn begin(text: &[u8]) -> Option<u8> {
     let text = skip_space(text);
+    if !may_be_command(text) {
+        return None;
+    }
     let command = Command::read(text);
     let argument = Argument::of(command.rest);
     let is_odd = command.is_disguised || command.has_folder && argument != Argument::Joined;
@@ -53,6 +60,20 @@ fn begin(text: &[u8]) -> Option<u8> {
         Name::Unknown => None,
         Name::Sure => Some(1),
         Name::Weak => Some(if is_odd || command.is_strict(command.rest) { 1 } else { 2 }),
+    }
+}
+
+/// One look at the first word: most values go on as no command does.
+fn may_be_command(text: &[u8]) -> bool {
+    let (first, rest) = word(text);
+    match rest {
+        [] => (6..=MAX_LONE_BYTES).contains(&first.len()),
+        [b' ', next, ..] => !next.is_ascii_uppercase(),
+        [b'.', ..] => begins(rest, &[".exe", ".."]),
+        [b':' | b',' | b'=' | b'+' | b'@' | b'[' | b']' | b'!', ..] => first.is_empty(),
+        // A cmdlet has a capital letter or a verb before its hyphen; digits are of dates and keys.
+        [b'-', next, ..] => next.is_ascii_alphabetic() && !first.iter().any(u8::is_ascii_digit),
+        _ => true,
     }
 }
 

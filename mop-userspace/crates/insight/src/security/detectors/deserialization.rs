@@ -12,12 +12,12 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, name, .. } = *subject;
     least([
         magic(bytes),
-        if clues.all(Clues::these(b":0")) { php(bytes) } else { None },
-        if clues.any(Clues::these(b"\n")) { pickle(bytes) } else { None },
-        if clues.any(Clues::these(b"!")) { yaml(bytes) } else { None },
-        if clues.all(Clues::these(b"_$")) { node(bytes) } else { None },
-        if clues.any(Clues::these(b"@$\"")) { typed(bytes) } else { None },
-        if clues.any(Clues::these(b".<")) { gadgets::suspicion(bytes) } else { None },
+        if clues.all(const { Clues::these(b":0") }) { php(bytes) } else { None },
+        if clues.any(const { Clues::these(b"\n") }) { pickle(bytes) } else { None },
+        if clues.any(const { Clues::these(b"!") }) { yaml(bytes) } else { None },
+        if clues.all(const { Clues::these(b"_$") }) { node(bytes) } else { None },
+        if clues.any(const { Clues::these(b"@$\"") }) { typed(bytes) } else { None },
+        if clues.any(const { Clues::these(b".<") }) { gadgets::suspicion(bytes) } else { None },
         name.and_then(|name| named(name, bytes)),
     ])
 }
@@ -43,6 +43,12 @@ fn magic(text: &[u8]) -> Option<u8> {
         }
         _ => {}
     }
+    // Names and numbers begin otherwise.
+    let (b"rO" | b"ac" | b"AC" | b"AA" | b"00" | b"gA" | b"BA" | b"H4" | b"/w" | b"KL") =
+        text.first_chunk::<2>()?
+    else {
+        return None;
+    };
     let (cased, level) = MAGIC.iter().find(|(magic, _)| text.starts_with(magic.as_bytes()))?;
     // What is so short holds no object.
     (text.len() >= MIN_OBJECT_BYTES.max(cased.len())).then_some(*level)
@@ -115,6 +121,9 @@ fn typed(text: &[u8]) -> Option<u8> {
 
 /// A member that says the class of its object.
 fn named(name: &str, value: &[u8]) -> Option<u8> {
+    if !matches!(name.as_bytes().first()?, b'@' | b'$' | b'_' | b'p' | b'j' | b'c') {
+        return None;
+    }
     if matches!(name, "py/object" | "py/reduce" | "py/function" | "py/type") {
         return Some(1);
     }

@@ -8,10 +8,10 @@ use super::{
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, .. } = *subject;
-    if !clues.any(Clues::these(b":")) {
+    if !clues.any(const { Clues::these(b":") }) {
         return None;
     }
-    let lookups = if clues.all(Clues::these(b"${")) {
+    let lookups = if clues.all(const { Clues::these(b"${") }) {
         least([resolve(bytes), prefixes(bytes)])
     } else {
         None

@@ -16,8 +16,9 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     if !clues.any(SIGNS) {
         return None;
     }
-    let tags = if clues.any(Clues::these(b"<")) { tags(bytes) } else { None };
-    let attributes = if clues.any(Clues::these(b"=")) { attributes(bytes, clues) } else { None };
+    let tags = if clues.any(const { Clues::these(b"<") }) { tags(bytes) } else { None };
+    let attributes =
+        if clues.any(const { Clues::these(b"=") }) { attributes(bytes, clues) } else { None };
     least([tags, attributes, script::suspicion(bytes, clues)])
 }
 
@@ -73,7 +74,7 @@ fn tag(text: &[u8]) -> Option<u8> {
 
 /// Every `=`, as the middle of an attribute.
 fn attributes(text: &[u8], clues: Clues) -> Option<u8> {
-    let is_code = clues.any(Clues::these(b"<\"'`("));
+    let is_code = clues.any(const { Clues::these(b"<\"'`(") });
     least(marks(text, |byte| byte == b'=').map(|(before, _, after)| {
         let before = skip_space_before(before);
         let name = word_before(before);

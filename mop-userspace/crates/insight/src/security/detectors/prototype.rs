@@ -2,20 +2,21 @@
 
 use super::{
     Clues, Subject,
-    letters::{after, begins, is, least, marks},
+    letters::{after, begins, contains, is, least, marks},
 };
 use crate::security::normalise::part::Place;
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, place, name, .. } = *subject;
-    let accessors = if clues.any(Clues::these(b"_")) { accessors(bytes) } else { None };
-    let members = if clues.any(Clues::these(b".[\"'")) { members(bytes) } else { None };
+    let accessors = if clues.any(const { Clues::these(b"_") }) { accessors(bytes) } else { None };
+    let members = if clues.any(const { Clues::these(b".[\"'") }) { members(bytes) } else { None };
     let names = match place {
         Place::JsonName | Place::QueryName | Place::FormName | Place::MultipartName => alone(bytes),
         _ => None,
     };
     // A name stands before its value, so what a value goes by counts, too.
-    let of_value = name.filter(|name| name.contains("__proto__")).map(|_| 1);
+    let of_value =
+        name.filter(|name| name.len() >= 9 && contains(name.as_bytes(), "__proto__")).map(|_| 1);
     least([accessors, members, names, of_value])
 }
 
@@ -31,6 +32,9 @@ fn accessors(text: &[u8]) -> Option<u8> {
 fn members(text: &[u8]) -> Option<u8> {
     least(marks(text, |byte| matches!(byte, b'.' | b'[' | b'"' | b'\'')).map(
         |(before, _, rest)| {
+            if !matches!(rest.first()?, b'p' | b'P' | b'"' | b'\'') {
+                return None;
+            }
             let name = skip_quote(rest);
             let then = after(name, "prototype")?;
             let is_whole = then.first().is_none_or(|byte| !byte.is_ascii_alphanumeric());

@@ -12,7 +12,7 @@ use crate::security::normalise::part::Place;
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, place, name, .. } = *subject;
-    if !clues.any(Clues::these(b":./")) || bytes.len() > MAX_ADDRESS_BYTES {
+    if !clues.any(const { Clues::these(b":./") }) || bytes.len() > MAX_ADDRESS_BYTES {
         return None;
     }
     let is_value = match place {
@@ -77,6 +77,12 @@ fn with_scheme(scheme: &[u8], rest: &[u8], name: Option<&str>) -> Option<u8> {
 /// `//127.0.0.1/`, `169.254.169.254/latest`, `localhost:22`.
 fn without_scheme(text: &[u8]) -> Option<u8> {
     let is_relative = text.strip_prefix(b"//").or(text.strip_prefix(b"\\\\"));
+    let is_name = |byte: &u8| {
+        matches!(byte, b'0'..=b'9' | b'[' | b'm' | b'M' | b'i' | b'I' | b'l' | b'L' | b'r' | b'a')
+    };
+    if is_relative.is_none() && !text.first().is_some_and(is_name) {
+        return None;
+    }
     let authority = authority(is_relative.unwrap_or(text));
     let network = Network::of(authority)?;
     let goes_on = authority.len() < text.len() || authority.contains(&b':');

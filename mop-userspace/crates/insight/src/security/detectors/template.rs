@@ -15,19 +15,23 @@ use super::{
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, .. } = *subject;
     least([
-        if clues.any(Clues::these(b"{")) { braces(bytes) } else { None },
-        if clues.all(Clues::these(b"<%")) || clues.all(Clues::these(b"<#")) {
+        if clues.any(const { Clues::these(b"{") }) { braces(bytes) } else { None },
+        if clues.all(const { Clues::these(b"<%") }) || clues.all(const { Clues::these(b"<#") }) {
             angles(bytes)
         } else {
             None
         },
-        if clues.any(BRACKETS) && clues.any(Clues::these(b"(")) { functions(bytes) } else { None },
-        if clues.all(Clues::these(b"[%")) || clues.all(Clues::these(b"[=")) {
+        if clues.any(BRACKETS) && clues.any(const { Clues::these(b"(") }) {
+            functions(bytes)
+        } else {
+            None
+        },
+        if clues.all(const { Clues::these(b"[%") }) || clues.all(const { Clues::these(b"[=") }) {
             squares(bytes)
         } else {
             None
         },
-        if clues.any(Clues::these(b"_")) { reflection(bytes) } else { None },
+        if clues.any(const { Clues::these(b"_") }) { reflection(bytes) } else { None },
     ])
 }
 

@@ -18,16 +18,20 @@ use crate::security::normalise::{
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let Subject { bytes, clues, place, name, steps } = *subject;
-    let has_slash = clues.any(Clues::these(b"/\\\x80"));
+    let has_slash = clues.any(const { Clues::these(b"/\\\x80") });
     least([
-        if has_slash && clues.any(Clues::these(b".")) { dots(bytes, place) } else { None },
-        if has_slash || clues.any(Clues::these(b".")) {
+        if has_slash && clues.any(const { Clues::these(b".") }) {
+            dots(bytes, place)
+        } else {
+            None
+        },
+        if has_slash || clues.any(const { Clues::these(b".") }) {
             files::suspicion(bytes, place)
         } else {
             None
         },
-        if clues.all(Clues::these(b":/")) { schemes(bytes, name) } else { None },
-        if clues.any(Clues::these(b"\0%")) { nulls(bytes, place, steps) } else { None },
+        if clues.all(const { Clues::these(b":/") }) { schemes(bytes, name) } else { None },
+        if clues.any(const { Clues::these(b"\0%") }) { nulls(bytes, place, steps) } else { None },
     ])
 }
 

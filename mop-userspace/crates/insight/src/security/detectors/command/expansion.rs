@@ -8,12 +8,12 @@ use super::{
 
 pub(super) fn suspicion(text: &[u8], clues: Clues) -> Option<u8> {
     least([
-        if clues.any(Clues::these(b"$")) { variables(text) } else { None },
-        if clues.any(Clues::these(b"%")) { windows_variables(text) } else { None },
-        if clues.any(Clues::these(b"/")) { paths(text) } else { None },
-        if clues.any(Clues::these(b"<>")) { redirections(text) } else { None },
-        if clues.any(Clues::these(b"{")) { braces(text) } else { None },
-        if clues.any(Clues::these(b"-(")) { cmdlets(text) } else { None },
+        if clues.any(const { Clues::these(b"$") }) { variables(text) } else { None },
+        if clues.any(const { Clues::these(b"%") }) { windows_variables(text) } else { None },
+        if clues.any(const { Clues::these(b"/") }) { paths(text) } else { None },
+        if clues.any(const { Clues::these(b"<>") }) { redirections(text) } else { None },
+        if clues.any(const { Clues::these(b"{") }) { braces(text) } else { None },
+        if clues.any(const { Clues::these(b"-(") }) { cmdlets(text) } else { None },
     ])
 }
 
@@ -51,6 +51,12 @@ fn windows_variables(text: &[u8]) -> Option<u8> {
 /// `/bin/sh`, `/dev/tcp/…`, `/???/c?t`.
 fn paths(text: &[u8]) -> Option<u8> {
     least(marks(text, |byte| byte == b'/').map(|(before, _, rest)| {
+        if !matches!(
+            rest.first(),
+            Some(b'b' | b'B' | b'd' | b'D' | b's' | b'S' | b'?' | b'*' | b'[' | b'e' | b'u')
+        ) {
+            return None;
+        }
         if begins(rest, &["dev/tcp/", "dev/udp/"]) {
             return Some(1);
         }
@@ -136,6 +142,10 @@ fn cmdlets(text: &[u8]) -> Option<u8> {
         if mark == b'(' {
             return is_one_of(left, &["IEX", "DownloadString", "DownloadFile", "FromBase64String"])
                 .then_some(1);
+        }
+        // `Invoke`, `New`, `Start`, `Get`, `Set`, `Out`.
+        if !matches!(left.last(), Some(b'e' | b'w' | b't' | b'E' | b'W' | b'T')) {
+            return None;
         }
         let (right, _) = word(rest);
         let is_cmdlet =

@@ -8,11 +8,11 @@ use super::{
 
 pub(super) fn suspicion(text: &[u8], clues: Clues) -> Option<u8> {
     least([
-        if clues.any(Clues::these(b":")) { schemes(text) } else { None },
-        if clues.any(Clues::these(b"(`[")) { calls(text) } else { None },
-        if clues.any(Clues::these(b".")) { members(text) } else { None },
-        if clues.all(Clues::these(b"[]+")) { symbols(text) } else { None },
-        if clues.any(Clues::these(b"@")) { imports(text) } else { None },
+        if clues.any(const { Clues::these(b":") }) { schemes(text) } else { None },
+        if clues.any(const { Clues::these(b"(`[") }) { calls(text) } else { None },
+        if clues.any(const { Clues::these(b".") }) { members(text) } else { None },
+        if clues.all(const { Clues::these(b"[]+") }) { symbols(text) } else { None },
+        if clues.any(const { Clues::these(b"@") }) { imports(text) } else { None },
     ])
 }
 

@@ -50,8 +50,9 @@ fn rooted(rest: &[u8]) -> Option<u8> {
 /// Files of servers and applications, by their whole name.
 fn private(rest: &[u8]) -> Option<u8> {
     // Segments of paths are many, and few begin like one of these.
-    let start = rest.first_chunk::<2>()?.map(|byte| byte.to_ascii_lowercase());
-    if !STARTS.contains(&start) {
+    let [first, second] = rest.first_chunk::<2>()?.map(|byte| byte.to_ascii_lowercase());
+    let seconds = STARTS.get(usize::from(first.checked_sub(b'a')?))?;
+    if second >= b'a' && second <= b'z' && seconds & 1 << (second - b'a') == 0 {
         return None;
     }
     PRIVATE.iter().find_map(|name| {
@@ -300,8 +301,23 @@ const PRIVATE: &[&str] = &[
     "xmlrpc.php",
 ];
 
-/// The first two letters of each of these.
-const STARTS: &[[u8; 2]] = &[
-    *b"ac", *b"ap", *b"au", *b"bo", *b"co", *b"da", *b"do", *b"er", *b"ge", *b"id", *b"kn", *b"lo",
-    *b"me", *b"my", *b"ph", *b"se", *b"sy", *b"to", *b"we", *b"wi", *b"wp", *b"xm",
-];
+/// By the first letter of each of these: its second letters.
+const STARTS: [u32; 26] = {
+    let mut starts = [0; 26];
+    let mut names = PRIVATE;
+    while let [name, rest @ ..] = names {
+        if let [first, second, ..] = name.as_bytes() {
+            let first = (first.to_ascii_lowercase() - b'a') as usize;
+            let second = second.to_ascii_lowercase() - b'a';
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "names begin with letters, at compile time"
+            )]
+            {
+                starts[first] |= 1 << second;
+            }
+        }
+        names = rest;
+    }
+    starts
+};
