@@ -127,7 +127,13 @@ fn after_separator(separator: Separator, before: &[u8], mark: u8, rest: &[u8]) -
     let level = match (name, argument) {
         (_, Argument::Joined) | (Name::Unknown, _) => return None,
         (Name::Sure, Argument::Text) if is_listed && separator != Separator::Sure => 2,
+        (Name::Sure, Argument::None | Argument::End)
+            if is_listed && separator == Separator::Plain && word.len() < MIN_SURE_BYTES =>
+        {
+            2
+        }
         (Name::Sure, _) => 1,
+        (Name::Weak, Argument::Text) if is(word, "echo") && !is_listed => 1,
         (Name::Weak, Argument::Text) => {
             let (next, _) = super::letters::word(skip_space(command.rest));
             if !SUBCOMMANDS.iter().any(|(of, names)| is(word, of) && is_one_of(next, names)) {
@@ -179,6 +185,9 @@ const SEPARATORS: Clues = Clues::these(b";|&`\n\r(");
 
 const MAX_LONE_BYTES: usize = 16;
 
+/// Shorter commands may be abbreviations at the end of a list.
+const MIN_SURE_BYTES: usize = 4;
+
 /// What tells a list from a command stands close.
 const MAX_NEAR_BYTES: usize = 24;
 
@@ -217,8 +226,8 @@ const LONE: &[&str] = &["whoami", "ifconfig", "ipconfig", "systeminfo", "tasklis
 
 /// Short commands that are sent without arguments.
 const PLAIN_COMMANDS: &[&str] = &[
-    "id", "ls", "ps", "pwd", "dir", "w", "cat", "env", "set", "ver", "vol", "df", "nc", "echo",
-    "sleep", "ping", "reboot", "shutdown", "hostname", "history",
+    "id", "ls", "su", "ps", "pwd", "dir", "w", "cat", "env", "set", "ver", "vol", "df", "nc",
+    "echo", "sleep", "ping", "reboot", "shutdown", "hostname", "history",
 ];
 
 /// Interpreters and options that give them code.

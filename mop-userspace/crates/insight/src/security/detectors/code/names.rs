@@ -57,6 +57,7 @@ pub(super) const SURE_CALLS: &[&str] = &[
     "system_exec",
     "GetTypeFromProgID",
     "loadstring",
+    "ProcessBuilder",
 ];
 
 /// Functions whose name is also a word.

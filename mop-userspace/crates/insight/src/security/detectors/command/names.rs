@@ -116,7 +116,7 @@ pub(super) const WEAK: &[&str] = &[
     "users", "groups", "passwd", "ip", "route", "man", "mount", "mail", "vi", "vim", "nano", "dd",
     "diff", "uptime", "wait", "yes", "seq", "read", "sc", "reg", "at", "move", "erase", "tree",
     "path", "pip", "npm", "git", "make", "apt", "yum", "docker", "sqlite3", "mysql", "psql",
-    "sqlplus", "finger", "lynx", "fetch",
+    "sqlplus", "finger", "lynx", "fetch", "su",
 ];
 
 /// Shells.

@@ -188,7 +188,7 @@ impl<'a> Command<'a> {
             [b'/' | b'\\', next, ..] => is_word(*next),
             [b'-', next, ..] => next.is_ascii_alphanumeric() && is_short_option(argument),
             [b'0'..=b'9', ..] => {
-                let is_timed = is_one_of(self.word(), &["sleep", "timeout"]);
+                let is_timed = is_one_of(self.word(), &["sleep", "timeout", "echo"]);
                 let is_host = is_one_of(self.word(), &["ping", "nc", "host", "dig", "telnet"]);
                 is_timed || is_host && Argument::is_address(argument)
             }

@@ -311,7 +311,6 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "defaultView",
             "execCommand",
             "documentElement",
-            "title",
         ],
     ),
     (
