@@ -15,6 +15,7 @@ mod deserialization;
 mod header_injection;
 mod include;
 mod ldap;
+mod letters;
 mod lookup;
 mod mail;
 mod markup;
@@ -25,6 +26,8 @@ mod request_forgery;
 mod sql;
 mod template;
 mod traversal;
+#[cfg(test)]
+mod trial;
 mod xml;
 mod xpath;
 
