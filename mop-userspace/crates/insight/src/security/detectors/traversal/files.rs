@@ -52,7 +52,7 @@ fn private(rest: &[u8]) -> Option<u8> {
     // Segments of paths are many, and few begin like one of these.
     let [first, second] = rest.first_chunk::<2>()?.map(|byte| byte.to_ascii_lowercase());
     let seconds = STARTS.get(usize::from(first.checked_sub(b'a')?))?;
-    if second.is_ascii_lowercase() && seconds & 1 << (second - b'a') == 0 {
+    if !second.is_ascii_lowercase() || seconds & 1 << (second - b'a') == 0 {
         return None;
     }
     PRIVATE.iter().find_map(|name| {
