@@ -34,6 +34,14 @@ pub enum Subject {
     // Their places are part of digests that are kept: new ones stand at the end.
     /// Identifier of a consent, as the name under which it is looked up.
     Consent,
+    /// Issuer and identifier (`jti`) of a token that is used once.
+    Assertion,
+    /// Body of a request.
+    Body,
+    /// Idempotency key of a client and an operation.
+    Idempotency,
+    /// Whom a limit is counted for.
+    Party,
 }
 
 /// 128 bits that stand for a value.
