@@ -1,6 +1,9 @@
 //! Calls for the tests of the security profile, and what judges them.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub(crate) mod several;
+pub(crate) mod single;
+
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -20,7 +23,7 @@ use mop_insight::{
 use mop_wire::{Body, Headers, Role};
 use serde_json::{Value, json};
 
-use crate::common::{CLIENT, CONSENT, HOST, INTERACTION, Made, certificate, settings};
+use crate::common::{CONSENT, HOST, INTERACTION, Made, certificate, settings};
 
 pub(crate) const POLICIES: &str = "/open-insurance/insurance-auto/v1/insurance-auto";
 pub(crate) const CLAIM: &str = "/open-insurance/insurance-auto/v1/insurance-auto/7/claim";
@@ -253,10 +256,6 @@ pub(crate) fn assertion(jti: &str) -> String {
     Claims::assertion(jti).signed()
 }
 
-pub(crate) fn object(jti: &str) -> String {
-    Claims::request(jti).signed()
-}
-
 pub(crate) fn uuid(number: u8) -> String {
     format!("731d7aa0-09c3-4fa5-b024-9059{number:08}")
 }
@@ -315,5 +314,10 @@ fn state(case: Case, status: &str, permissions: &[&str]) -> Case {
     })
 }
 
-/// Who called in most calls.
-pub(crate) const CALLER: &str = CLIENT;
+/// Policies, asked for and given.
+pub(crate) fn policies() -> Case {
+    Case::new("GET", POLICIES, 200)
+}
+
+/// A check, calls that break it, and calls that break nothing.
+pub(crate) type Row = (Check, Vec<Case>, Vec<Case>);

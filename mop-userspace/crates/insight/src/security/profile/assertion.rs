@@ -108,7 +108,7 @@ fn claims(judge: &mut Judge<'_>, jwt: &Jwt) {
     let is_single = jwt.kind == JwtKind::ClientAssertion;
     let missing: Vec<Place> = [
         (jwt.audience == Audience::Absent, "aud"),
-        (jwt.expires_s.is_none(), "exp"),
+        (!jwt.has_expiry, "exp"),
         (jwt.identifier.is_none() && is_single, "jti"),
     ]
     .into_iter()

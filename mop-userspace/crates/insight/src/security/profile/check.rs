@@ -74,8 +74,10 @@ pub enum Check {
     PermissionMissing,
     /// Answered without an interaction id.
     InteractionIdMissing,
-    /// Interaction id is no UUID.
+    /// Interaction id has a form that is not allowed.
     InteractionIdMalformed,
+    /// Interaction id is no UUID.
+    InteractionIdNotUuid,
     /// Response has another interaction id.
     InteractionIdChanged,
     /// Response lacks the interaction id.
@@ -112,7 +114,7 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order of the file.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::TlsVersionOld,
         Self::TlsCipherUnlisted,
         Self::CertificateAbsent,
@@ -148,6 +150,7 @@ impl Check {
         Self::PermissionMissing,
         Self::InteractionIdMissing,
         Self::InteractionIdMalformed,
+        Self::InteractionIdNotUuid,
         Self::InteractionIdChanged,
         Self::InteractionIdNotReturned,
         Self::IdempotencyKeyMissing,
@@ -205,6 +208,7 @@ impl Check {
             Self::PermissionMissing => "permission_missing",
             Self::InteractionIdMissing => "interaction_id_missing",
             Self::InteractionIdMalformed => "interaction_id_malformed",
+            Self::InteractionIdNotUuid => "interaction_id_not_uuid",
             Self::InteractionIdChanged => "interaction_id_changed",
             Self::InteractionIdNotReturned => "interaction_id_not_returned",
             Self::IdempotencyKeyMissing => "idempotency_key_missing",

@@ -11,7 +11,7 @@ use super::{
     when::{LEEWAY_SECONDS, Moment},
 };
 use crate::{
-    data::{digest::Digest, endpoint::Group},
+    data::{digest::Digest, endpoint::Group, funnel::Side},
     security::finding::{Part, Place},
 };
 
@@ -71,8 +71,11 @@ impl Consents {
         let mut consent = self.0.get(&digest).cloned().unwrap_or_default();
         match act {
             ConsentAct::Created { permissions, expires } => {
+                let is_shown = judge.facts.side == Side::Server && !judge.is_inner;
+                let creator = judge.client.filter(|_| is_shown).map(str::to_owned);
                 consent = Consent {
-                    creator: judge.client.map(str::to_owned).filter(|_| !judge.is_inner),
+                    // Seen twice, it is told by the one that knows more.
+                    creator: creator.or(consent.creator),
                     permissions: permissions.clone(),
                     ended: None,
                     expires: *expires,

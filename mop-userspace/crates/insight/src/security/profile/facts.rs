@@ -1,10 +1,17 @@
 //! What a call showed: digests, times, numbers, and words of closed lists. No value of a message.
 
+mod headers;
+mod step;
+
 use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    headers::{HeaderFacts, InteractionId, RetryAfter},
+    step::{Challenge, RequestUri, Step},
+};
 use super::operations::Permission;
 use crate::data::{digest::Digest, endpoint::Endpoint, funnel::Side, tokens::Handle};
 
@@ -182,6 +189,8 @@ pub struct Jwt {
     pub identifier: Option<Digest>,
     /// Whom it is for.
     pub audience: Audience,
+    /// Whether it has an `exp`, in whatever form.
+    pub has_expiry: bool,
     /// `exp`
     pub expires_s: Option<i64>,
     /// `iat`
@@ -229,107 +238,6 @@ pub enum Audience {
     Own,
     /// There is one, and none is configured.
     Unknown,
-}
-
-/// A step of the authorization flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A browser asks for the login page.
-    Authorization {
-        /// Whether it leads to a pushed request.
-        request_uri: RequestUri,
-        /// Whether the answer says that it was not refused.
-        is_accepted: bool,
-        /// Whether its `redirect_uri` is an address without TLS.
-        has_plain_redirect: bool,
-    },
-    /// A client pushes an authorization request.
-    Pushed {
-        /// Whether it was answered with a `request_uri`.
-        is_accepted: bool,
-        /// Whether the client authenticates with `private_key_jwt`.
-        has_assertion: bool,
-        /// PKCE.
-        challenge: Challenge,
-        /// Whether its `redirect_uri` is an address without TLS.
-        has_plain_redirect: bool,
-    },
-    /// A client asks for a token.
-    Token {
-        /// Whether it was answered with a token.
-        is_granted: bool,
-        /// Whether the client authenticates with `private_key_jwt`.
-        has_assertion: bool,
-        /// Whether it sends a secret.
-        has_secret: bool,
-        /// Digest of the access token.
-        token: Option<Digest>,
-        /// `expires_in` of the answer.
-        expires_in_s: Option<i64>,
-    },
-}
-
-/// `request_uri` of an authorization request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestUri {
-    /// There is none.
-    Absent,
-    /// An address of the web.
-    External,
-    /// Any other.
-    Pushed,
-}
-
-/// PKCE of an authorization request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Challenge {
-    /// There is none.
-    Absent,
-    /// By another method than `S256`.
-    Plain,
-    /// By `S256`.
-    S256,
-    /// The request object cannot be read.
-    Unknown,
-}
-
-/// What the field lines of both messages say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderFacts {
-    /// `x-fapi-interaction-id` of the request.
-    pub interaction_sent: InteractionId,
-    /// That of the response.
-    pub interaction_returned: InteractionId,
-    /// Digest of client, operation and `x-idempotency-key`.
-    pub idempotency_key: Option<Digest>,
-    /// `Retry-After`
-    pub retry_after: RetryAfter,
-    /// Fields that responses must have and this one does not, or not as they must be.
-    pub missing_security: Vec<&'static str>,
-}
-
-/// An interaction id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InteractionId {
-    /// There is none.
-    #[default]
-    Absent,
-    /// It is no UUID.
-    Malformed,
-    /// Its digest.
-    Uuid(Digest),
-}
-
-/// `Retry-After` of a response.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RetryAfter {
-    /// There is none.
-    #[default]
-    Absent,
-    /// A date, or what cannot be read.
-    Other,
-    /// So many seconds.
-    Seconds(u32),
 }
 
 /// A body.

@@ -37,6 +37,7 @@ impl JwtReader {
             has_key_id,
             identifier: identifier(root, key),
             audience: audience(root, audiences),
+            has_expiry: root.member("exp").is_some_and(|exp| exp.as_number().is_some()),
             expires_s: number("exp"),
             issued_s: number("iat"),
             not_before_s: number("nbf"),

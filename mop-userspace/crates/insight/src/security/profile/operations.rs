@@ -140,7 +140,8 @@ impl Permissions {
             if at >= MAX_PATHS {
                 return Err(OperationsError::TooMany);
             }
-            let next = u16::try_from(by_name.len()).map_err(|_| OperationsError::TooMany)?;
+            let next =
+                u16::try_from(by_name.len()).map_err(|_too_many| OperationsError::TooMany)?;
             let permission = *by_name.entry(needs).or_insert(Permission(next));
             if by_path.insert(path, permission).is_some() {
                 return Err(OperationsError::Twice(at + 1));

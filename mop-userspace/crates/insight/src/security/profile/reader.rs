@@ -293,8 +293,16 @@ impl InteractionId {
         let Some(first) = values.next() else { return Self::Absent };
         // Several fields are one list (RFC 9110, section 5.3), and a list is no identifier.
         let is_one = values.all(|other| other == first);
-        let id = std::str::from_utf8(first).ok().and_then(Uuid::parse).filter(|_| is_one);
-        id.map_or(Self::Malformed, |id| Self::Uuid(key.digest(Subject::Interaction, &id.bytes())))
+        let is_form = (1..=MAX_INTERACTION_BYTES).contains(&first.len())
+            && !first.starts_with(b"-")
+            && first.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        if !is_one || !is_form {
+            return Self::Malformed;
+        }
+        // Capitals and small letters of hexadecimal digits are the same (RFC 9562, section 4).
+        let digest = key.digest(Subject::Interaction, &first.to_ascii_lowercase());
+        let is_uuid = std::str::from_utf8(first).is_ok_and(|text| Uuid::parse(text).is_some());
+        if is_uuid { Self::Uuid(digest) } else { Self::Named(digest) }
     }
 }
 
@@ -317,6 +325,9 @@ fn missing_security(response: &Response) -> Vec<&'static str> {
     let demanded = SECURITY_FIELDS.into_iter().filter(|(name, token)| !has(name, token));
     demanded.map(|(name, _)| name).collect()
 }
+
+/// `maxLength` of all interfaces.
+const MAX_INTERACTION_BYTES: usize = 100;
 
 /// Controles técnicos de Segurança da Informação 3.2, p. 24.
 const SECURITY_FIELDS: [(&str, &[u8]); 5] = [

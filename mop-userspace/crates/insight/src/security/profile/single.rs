@@ -87,14 +87,21 @@ fn interaction(judge: &mut Judge<'_>) {
     let sent_at = [Place::field(Part::RequestHeader, INTERACTION)];
     let returned_at = [Place::field(Part::ResponseHeader, INTERACTION)];
     let headers = &judge.facts.headers;
-    match (headers.interaction_sent, headers.interaction_returned) {
-        (InteractionId::Absent, _) => judge.tell(Check::InteractionIdMissing, sent_at),
-        (InteractionId::Malformed, _) => judge.tell(Check::InteractionIdMalformed, sent_at),
-        (InteractionId::Uuid(_), InteractionId::Absent) => {
-            judge.tell(Check::InteractionIdNotReturned, returned_at);
+    let (sent, returned) = (headers.interaction_sent, headers.interaction_returned);
+    let sent_digest = match sent {
+        InteractionId::Absent => return judge.tell(Check::InteractionIdMissing, sent_at),
+        InteractionId::Malformed => return judge.tell(Check::InteractionIdMalformed, sent_at),
+        InteractionId::Named(digest) => {
+            judge.tell(Check::InteractionIdNotUuid, sent_at);
+            digest
         }
-        (InteractionId::Uuid(sent), InteractionId::Uuid(returned)) if sent == returned => {}
-        (InteractionId::Uuid(_), InteractionId::Uuid(_) | InteractionId::Malformed) => {
+        InteractionId::Uuid(digest) => digest,
+    };
+    match returned {
+        InteractionId::Absent => judge.tell(Check::InteractionIdNotReturned, returned_at),
+        InteractionId::Named(returned) | InteractionId::Uuid(returned)
+            if returned == sent_digest => {}
+        InteractionId::Malformed | InteractionId::Named(_) | InteractionId::Uuid(_) => {
             judge.tell(Check::InteractionIdChanged, returned_at);
         }
     }

@@ -10,7 +10,10 @@ use super::{
     when::Moment,
 };
 use crate::{
-    data::digest::{Digest, Key, Subject},
+    data::{
+        digest::{Digest, Key, Subject},
+        funnel::Side,
+    },
     security::finding::{Part, Place},
 };
 
@@ -151,20 +154,24 @@ impl Token {
     }
 }
 
-/// Digests of the client's certificate and of its organisation.
+/// Digests of the client's certificate and of its organisation, where a participant is known to
+/// have called: certificates of hops inside of an organisation name none.
 fn bearer(facts: &Facts, key: &Key) -> (Option<Digest>, Option<Digest>) {
-    let Some(shown) = facts.shown() else { return (None, None) };
     let digest = |value: &[u8]| key.digest(Subject::Party, value);
-    (
-        shown.fingerprint.as_ref().map(|fingerprint| digest(fingerprint)),
-        shown.organisation.as_ref().map(|organisation| digest(organisation.as_bytes())),
-    )
+    let shown = facts.shown().filter(|_| facts.side == Side::Server);
+    let Some((shown, organisation)) = shown.and_then(|it| Some((it, it.organisation.as_ref()?)))
+    else {
+        return (None, None);
+    };
+    let certificate = shown.fingerprint.as_ref().map(|fingerprint| digest(fingerprint));
+    (certificate, Some(digest(organisation.as_bytes())))
 }
 
 /// What the token itself says of its certificate (RFC 8705, section 3.1).
 fn judge_binding(judge: &mut Judge<'_>) {
     let facts = judge.facts;
-    let shown = facts.shown().and_then(|shown| shown.fingerprint);
+    let shown = facts.shown().filter(|shown| shown.organisation.is_some());
+    let shown = shown.and_then(|shown| shown.fingerprint);
     let bound = facts
         .jwts
         .iter()
