@@ -92,6 +92,7 @@ pub(crate) fn steps() -> Vec<Row> {
             vec![authorize(asked, 200)],
             vec![
                 authorize(asked, 400),
+                authorize(asked, 200).answer("text/html", b"<h1>Invalid request: Error</h1>"),
                 authorize(asked, 302)
                     .made(|it| it.location("https://c.example/cb?error=invalid_request&state=1")),
                 authorize("client_id=c&response_type=code&scope=openid", 200),

@@ -63,12 +63,12 @@ impl Asked<'_> {
             if is_push && let Some(step) = self.pushed(&form, bodies, jwts, settings, found) {
                 return Some(step);
             }
-            return self.authorization(&form);
+            return self.authorization(&form, bodies);
         }
         if self.verb != Verb::Get {
             return None;
         }
-        self.authorization(&fields(query_of(&self.request.target)?)?)
+        self.authorization(&fields(query_of(&self.request.target)?)?, bodies)
     }
 
     fn token(
@@ -162,7 +162,7 @@ impl Asked<'_> {
     }
 
     /// A request of a browser.
-    fn authorization(self, sent: &Fields<'_>) -> Option<Step> {
+    fn authorization(self, sent: &Fields<'_>, bodies: &mut Bodies) -> Option<Step> {
         if self.role != Role::Server || !sent.has("client_id") {
             return None;
         }
@@ -180,22 +180,31 @@ impl Asked<'_> {
             && (request_uri != RequestUri::Absent || asked.is_of_ecosystem);
         is_one.then(|| Step::Authorization {
             request_uri,
-            is_accepted: self.is_login(),
+            is_accepted: self.is_login(bodies),
             has_plain_redirect: asked.has_plain_redirect,
         })
     }
 
-    /// Whether the answer shows a page, or leads to one, and not back with an error.
-    fn is_login(self) -> bool {
+    /// Whether the answer shows a page, or leads to one, and not back with an error. Some servers
+    /// refuse with a page and status 200: a page that may tell of an error is none to log in at.
+    fn is_login(self, bodies: &mut Bodies) -> bool {
         let Some(response) = self.response else { return false };
         match response.status {
-            200 => true,
-            302 | 303 | 307 => response.headers.first("location").is_some_and(|location| {
-                !location.windows(ERROR.len()).any(|window| window == ERROR)
-            }),
+            200 => bodies
+                .bytes(&response.headers, &response.body, MAX_PAGE_BYTES)
+                .is_some_and(|page| !tells(&page, ERROR)),
+            302 | 303 | 307 => response
+                .headers
+                .first("location")
+                .is_some_and(|location| !tells(location, b"error=")),
             _ => false,
         }
     }
+}
+
+/// Whether a text has a word in it, in any case.
+fn tells(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
 }
 
 /// Parameters of an authorization request that are judged.
@@ -267,7 +276,12 @@ fn is_address(uri: &str, scheme: &str) -> bool {
 
 const GRANTS: [&str; 3] = ["authorization_code", "client_credentials", "refresh_token"];
 const BASIC: &[u8] = b"Basic ";
-const ERROR: &[u8] = b"error=";
+
+/// In English and in Portuguese.
+const ERROR: &[u8] = b"erro";
+
+/// Pages to log in at have some 20 kB; what is longer is not looked through.
+const MAX_PAGE_BYTES: usize = 256 << 10;
 
 /// Dynamic scopes of consents, and the scopes of the interfaces of phases 2 and 3.
 const SCOPE_PREFIXES: [&str; 3] = ["consent:urn:", "insurance-", "quote-"];

@@ -118,7 +118,13 @@ impl Profile {
         }
     }
 
-    /// Takes a call in; what it breaks is added at the end. Calls come in the order in which they
+    /// Judges by other checks from now on; what is remembered stays.
+    pub fn replace_checks(&mut self, checks: Arc<Checks>) {
+        self.checks = checks;
+    }
+
+    /// Takes a call in; what it breaks is added at the end, whatever the paranoia of its check.
+    /// Calls come in the order in which they
     /// ended, or nearly so: one that comes late teaches late, and nothing else.
     pub fn observe(&mut self, facts: &Facts, parties: &Parties, breaches: &mut Vec<Breach>) {
         let shown = facts.shown().and_then(|shown| shown.organisation.as_deref());
