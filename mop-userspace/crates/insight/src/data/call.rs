@@ -7,7 +7,7 @@
 //! What would come of a body that was not seen whole is unknown, never guessed.
 
 mod acts;
-mod body;
+pub(crate) mod body;
 mod extract;
 mod flow;
 mod identity;

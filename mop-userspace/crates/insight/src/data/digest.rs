@@ -36,6 +36,14 @@ pub enum Subject {
     Consent,
     /// Any value by which detections group calls.
     Observed,
+    /// Issuer and identifier (`jti`) of a token that is used once.
+    Assertion,
+    /// Body of a request.
+    Body,
+    /// Idempotency key of a client and an operation.
+    Idempotency,
+    /// Whom a limit is counted for.
+    Party,
 }
 
 /// 128 bits that stand for a value.

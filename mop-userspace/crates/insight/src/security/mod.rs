@@ -8,6 +8,7 @@ pub mod intelligence;
 pub mod misp;
 pub mod normalise;
 pub mod personal;
+pub mod profile;
 pub mod rules;
 pub mod uuid;
 pub mod watch;

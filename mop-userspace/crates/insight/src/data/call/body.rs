@@ -17,18 +17,18 @@ use mop_wire::{
 
 /// Reads bodies one after the other.
 #[derive(Default)]
-pub(super) struct Bodies {
+pub(crate) struct Bodies {
     reader: Reader,
     /// A body that was asked for could not be read.
-    pub(super) is_unread: bool,
+    pub(crate) is_unread: bool,
 }
 
 /// Fields of a form or a query.
-pub(super) struct Fields<'t>(Vec<(Cow<'t, str>, Cow<'t, str>)>);
+pub(crate) struct Fields<'t>(Vec<(Cow<'t, str>, Cow<'t, str>)>);
 
 impl Bodies {
     /// What a function makes of a body of JSON; `None` when it cannot be read.
-    pub(super) fn json<R>(
+    pub(crate) fn json<R>(
         &mut self,
         headers: &Headers,
         body: &Body,
@@ -44,7 +44,7 @@ impl Bodies {
 
     /// A body without its content coding, if that has at most so many bytes; `None` when it cannot be
     /// read.
-    pub(super) fn bytes<'b>(
+    pub(crate) fn bytes<'b>(
         &mut self,
         headers: &Headers,
         body: &'b Body,
@@ -57,7 +57,7 @@ impl Bodies {
 
     /// What a function makes of the claims of a signed token (RFC 7519), whose signature is not
     /// checked; `None` when it is opaque or encrypted. Nothing is counted: opaque is ordinary.
-    pub(super) fn claims<R>(
+    pub(crate) fn claims<R>(
         &mut self,
         token: &str,
         make: impl FnOnce(Value<'_>) -> R,
@@ -74,7 +74,7 @@ impl Bodies {
     }
 
     /// The body of a request as text, when it is a form.
-    pub(super) fn form<'b>(&mut self, headers: &Headers, body: &'b Body) -> Option<Cow<'b, str>> {
+    pub(crate) fn form<'b>(&mut self, headers: &Headers, body: &'b Body) -> Option<Cow<'b, str>> {
         if !is_form(headers) {
             return None;
         }
@@ -94,7 +94,7 @@ impl Bodies {
 
 impl<'t> Fields<'t> {
     /// Fields of `application/x-www-form-urlencoded` text.
-    pub(super) fn parse(text: &'t str) -> Self {
+    pub(crate) fn parse(text: &'t str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).take(MAX_FIELDS);
         Self(
             pairs
@@ -106,8 +106,13 @@ impl<'t> Fields<'t> {
         )
     }
 
+    /// Whether a field is given at all, be it empty or several times.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// The value of a field that is given once and is not empty.
-    pub(super) fn one(&self, name: &str) -> Option<&str> {
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| &**value)?;
         (values.next().is_none() && !value.is_empty()).then_some(value)
@@ -139,7 +144,7 @@ fn is_form(headers: &Headers) -> bool {
 }
 
 /// A member of an object that is text of at most this many bytes.
-pub(super) fn text(value: Value<'_>, pointer: &str, max_bytes: usize) -> Option<String> {
+pub(crate) fn text(value: Value<'_>, pointer: &str, max_bytes: usize) -> Option<String> {
     let text = value.pointer(pointer)?.as_str()?;
     (text.len() <= max_bytes).then(|| text.to_owned())
 }
@@ -147,7 +152,7 @@ pub(super) fn text(value: Value<'_>, pointer: &str, max_bytes: usize) -> Option<
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// The largest published body, a request of a quote, has 173 KB when every attribute is there.
-pub(super) const MAX_BODY_BYTES: usize = 4 << 20;
+pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// A pushed request has a request object and a client assertion, some 4 KB together.
 const MAX_FORM_BYTES: usize = 256 << 10;
@@ -156,7 +161,7 @@ const MAX_FORM_BYTES: usize = 256 << 10;
 const MAX_CLAIMS_BYTES: usize = 64 << 10;
 
 /// A pushed request that has all its parameters outside of a request object has some fifteen.
-const MAX_FIELDS: usize = 64;
+pub(crate) const MAX_FIELDS: usize = 64;
 
 #[cfg(test)]
 mod tests {
