@@ -156,7 +156,12 @@ impl Personal {
                     (_, true) => &mut personal.in_url,
                     (_, false) => &mut personal.in_error,
                 };
-                place.get_or_insert(Detection { paranoia: 1, value: number });
+                // Those of companies stand in addresses on purpose.
+                let is_address = matches!(class, Class::Email | Class::Phone);
+                let paranoia = if is_url && is_address { 2 } else { 1 };
+                if place.is_none_or(|known| paranoia < known.paranoia) {
+                    *place = Some(Detection { paranoia, value: number });
+                }
             });
         }
         personal

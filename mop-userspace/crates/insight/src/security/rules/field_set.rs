@@ -39,6 +39,12 @@ impl FieldSet {
         Self(self.0 | other.0)
     }
 
+    /// What is in this and not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether a field is in it.
     #[must_use]
     pub const fn has(self, field: &Field) -> bool {

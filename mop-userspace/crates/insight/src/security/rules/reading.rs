@@ -10,7 +10,7 @@ use super::{
 use crate::security::normalise::{
     chain::Chain,
     part::{self, Limits, Message, Part, Place},
-    step::Steps,
+    step::{Kind, Steps},
 };
 
 /// Makes events of calls, one after the other; buffers are kept.
@@ -75,9 +75,13 @@ impl Reading {
 fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let Part { place, name, value, of } = part;
     let sorted = sorted(part);
-    let add = |event: &mut Event, bytes: &[u8], steps, is_whole| {
+    // What is encoded is read by nobody as it was sent, and is like many things that are attacks.
+    let is_encoded = is_percent_encoded(place, value);
+    let add = |event: &mut Event, bytes: &[u8], steps: Steps, is_whole| {
         let name = name.unwrap_or_default().as_bytes();
         let Sorted { fields, header, .. } = sorted;
+        let is_raw = is_encoded && steps.is_empty();
+        let fields = if is_raw { fields.without(READ) } else { fields };
         let place = Some(place);
         event.push(Value { bytes, fields, header, name, place, steps, is_whole });
     };
@@ -98,6 +102,14 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
             });
         }
     }
+}
+
+/// Whether it stands where percent-encoding is taken off, and has some.
+fn is_percent_encoded(place: Place, value: &[u8]) -> bool {
+    let is_where = matches!(place.kind(), Kind::Form | Kind::Path)
+        || matches!(place, Place::CookieName | Place::CookieValue);
+    let is_escape = |window: &[u8]| matches!(window, [b'%', one, two] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit());
+    is_where && value.contains(&b'%') && value.windows(3).any(is_escape)
 }
 
 /// What a part is of, and which of its forms are looked at.
@@ -275,6 +287,8 @@ pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
 /// The longest name of a member in a contract has 60.
 const MAX_PLAIN_NAME_BYTES: usize = 64;
 
+/// What detectors read.
+const READ: FieldSet = FieldSet::of(&[Field::Input]);
 const ANYWHERE: FieldSet = FieldSet::of(&[Field::Anywhere]);
 const INPUT: FieldSet = FieldSet::of(&[Field::Input, Field::Anywhere]);
 const URL: FieldSet = FieldSet::of(&[Field::Url]);
