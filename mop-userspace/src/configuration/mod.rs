@@ -48,6 +48,8 @@ pub(crate) struct Configuration {
     pub(crate) outbox: OutboxConfiguration,
     /// The reports of the metrics platform; none without this section.
     pub(crate) data: Option<crate::data::DataConfiguration>,
+    /// What is looked for in calls, and told of it; nothing without this section.
+    pub(crate) security: Option<crate::security::SecurityConfiguration>,
     pub(crate) admin: crate::admin::AdminConfiguration,
     pub(crate) sinks: SinksConfiguration,
     pub(crate) hub: crate::hub::HubConfiguration,
@@ -90,6 +92,9 @@ impl Configuration {
         self.sinks.check(&mut problems);
         if let Some(data) = &self.data {
             data.check(&mut problems);
+        }
+        if let Some(security) = &self.security {
+            security.check(&mut problems);
         }
         problems
     }

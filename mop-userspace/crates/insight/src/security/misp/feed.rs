@@ -176,6 +176,12 @@ impl Feed {
         self.events.values()
     }
 
+    /// How many events it has.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.events.len()
+    }
+
     /// Attributes that found no room in their events.
     #[must_use]
     pub fn left_out(&self) -> u64 {
