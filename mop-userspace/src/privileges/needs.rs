@@ -29,14 +29,22 @@ impl Needs {
         let readable = rules.rules.iter().chain(&rules.contracts);
         let readable = readable.chain(&arguments.forwarding.configuration.config).cloned();
         let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
+        let security = configuration.security.as_ref();
+        let folders = security.into_iter().flat_map(|security| security.folders());
+        let ports = security.map_or(Some(Vec::new()), |security| security.ports());
         Self {
-            writable: configuration.outbox.folder.iter().cloned().collect(),
+            writable: configuration.outbox.folder.iter().chain(folders).cloned().collect(),
             readable: readable
                 .chain(configuration.sinks.files())
                 .chain(configuration.data.iter().flat_map(|data| data.files().cloned()))
+                .chain(security.into_iter().flat_map(|security| security.files().cloned()))
                 .collect(),
             socket: configuration.data.as_ref().and_then(|data| data.hook_socket.clone()),
-            connect: configuration.sinks.ports(),
+            connect: configuration
+                .sinks
+                .ports()
+                .zip(ports)
+                .map(|(of_sinks, ports)| of_sinks.into_iter().chain(ports).collect()),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }
     }

@@ -1,5 +1,7 @@
 //! The section `[security]`.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{feed::FeedConfiguration, intelligence::IntelligenceConfiguration};
@@ -16,6 +18,23 @@ pub(crate) struct SecurityConfiguration {
 }
 
 impl SecurityConfiguration {
+    /// Folders that are written.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        let Self { misp, intelligence } = self;
+        let misp = misp.iter().map(|misp| &misp.folder);
+        misp.chain(intelligence.iter().filter_map(|intelligence| intelligence.folder.as_ref()))
+    }
+
+    /// Files and folders that are read.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.intelligence.iter().flat_map(IntelligenceConfiguration::files)
+    }
+
+    /// TCP ports that are connected to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        self.intelligence.as_ref().map_or(Some(Vec::new()), IntelligenceConfiguration::ports)
+    }
+
     /// Says what is wrong with it.
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
         let Self { misp, intelligence } = self;

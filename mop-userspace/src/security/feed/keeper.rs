@@ -54,7 +54,7 @@ impl FeedKeeper {
     ///
     /// # Errors
     ///
-    /// A configuration that makes no sense, or a folder that cannot be read.
+    /// A configuration that makes no sense, or a folder that cannot be read or written.
     pub(crate) fn open(configuration: &FeedConfiguration, now: Timestamp) -> Result<Self, Failure> {
         let section = |text: &dyn std::fmt::Display| {
             Failure::configuration(format!("[security.misp]: {text}"))
@@ -80,7 +80,10 @@ impl FeedKeeper {
         // Lists are there from the start on, so that a puller is not told that there is no feed.
         keeper.is_torn = true;
         keeper.write(now);
-        Ok(keeper)
+        match keeper.told {
+            Some(text) => Err(section(&format!("{}: {text}", path.display()))),
+            None => Ok(keeper),
+        }
     }
 
     /// Takes a finding into its event. One that cannot be told is counted.
