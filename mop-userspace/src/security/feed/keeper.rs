@@ -24,7 +24,7 @@ use super::{
 use crate::failure::Failure;
 
 /// A finding, and what else is told of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Told<'t> {
     /// What was found.
     pub(crate) finding: &'t Finding,

@@ -15,8 +15,8 @@ use crate::security::{
     uuid::Uuid,
 };
 
-/// What was seen of the other end of the connection.
-#[derive(Clone, Copy, Debug, Default)]
+/// What was seen of the other end of the connection. Has no `Debug`: it holds what was received.
+#[derive(Clone, Copy, Default)]
 pub struct Network<'t> {
     /// Address of the client.
     pub client: Option<IpAddr>,
