@@ -18,7 +18,7 @@ use crate::{
     outbox_commands::OutboxArguments,
     privileges::RehearsalArguments,
     quality::QualityArguments,
-    security::SecurityArguments,
+    security::{SecurityArguments, intelligence::IndicatorsArguments},
     validate::ValidateArguments,
 };
 
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Funnel(FunnelArguments),
     /// Account for what is owed to the metrics platform, or check it before it is sent.
     Report(PlatformReportArguments),
+    /// Look into the indicators of threat intelligence. Needs no privileges.
+    Indicators(IndicatorsArguments),
     /// Take records from the broker into PostgreSQL. Needs no privileges.
     Hub(HubArguments),
     /// Say what this kernel, this node and its processes allow.

@@ -70,6 +70,7 @@ fn main() -> ExitCode {
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Funnel(arguments) => data::run(&arguments),
         Command::Report(arguments) => data::run_report(&arguments),
+        Command::Indicators(arguments) => security::intelligence::run(&arguments),
         Command::Hub(arguments) => hub::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => cli::completions(&arguments),

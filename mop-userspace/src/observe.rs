@@ -35,7 +35,7 @@ use crate::{
     privileges::{self, Layers, Needs, Probing, Role, Running},
     quality::{Inspector, QualityArguments},
     rulebook::Rules,
-    security,
+    security::{self, feed::FeedKeeper, intelligence::Indicators},
     selection::Selection,
     signals::StopRequest,
     spool::{spooling, unix_ms},
@@ -105,11 +105,25 @@ fn observe(
         };
         let addresses = configuration.data.as_ref().map(DataConfiguration::addresses);
         let addresses = addresses.transpose()?.unwrap_or_default();
-        let key = settings.key.clone();
-        let module = security::Module::new(&configuration.security, key, addresses);
+        let module = security::Module::new(&configuration.security, &settings, addresses)?;
+        let feed = configuration.security.misp.as_ref();
+        let feed = feed.map(|feed| FeedKeeper::open(feed, Timestamp::now())).transpose()?;
+        if let Some(feed) = &feed {
+            let feed = feed.vitals();
+            vitals.add_families(move || feed.families());
+        }
+        let module = module.with_feed(feed);
         security::Running::start(module, output.outlet_that_waits(), &vitals)
     });
     let security = security.transpose()?;
+    let intelligence = configuration.security.intelligence.as_ref();
+    let intelligence = intelligence.filter(|_| security.is_some());
+    let mut indicators = intelligence.map(Indicators::open).transpose()?;
+    if let Some(indicators) = &mut indicators {
+        indicators.watch()?;
+        let stores = indicators.stores();
+        vitals.add_families(move || stores.families());
+    }
     let deadline = match &data {
         Some(_) => Deadline::start(configuration, &vitals)?,
         None => None,
@@ -130,7 +144,9 @@ fn observe(
         ),
         extractor: calls.clone().map(Extractor::new),
         data: data.as_ref().map(|(_, running)| running.port()),
-        security: security.as_ref().zip(rules.books()).map(|(running, books)| running.port(books)),
+        security: security.as_ref().zip(rules.books()).map(|(running, books)| {
+            running.port(books).looking_up(indicators.as_ref().map(Indicators::stores))
+        }),
     };
     let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
     let mut routes = axum::Router::new();
@@ -144,6 +160,9 @@ fn observe(
     }
     if let Some((data, running)) = &data {
         routes = routes.merge(data::routes(data, running));
+    }
+    if let Some(feed) = configuration.security.misp.as_ref().filter(|_| security.is_some()) {
+        routes = routes.merge(security::feed::routes(feed));
     }
     let admin = Admin::start_if_enabled(&admin, &vitals, routes)?;
     let running = data.as_ref().map(|(_, running)| running);
@@ -214,6 +233,9 @@ fn observe(
     }
     let data = data.map_or(Ok(()), |(_, running)| running.stop());
     let security = security.map_or(Ok(()), security::Running::stop);
+    if let Some(indicators) = indicators {
+        indicators.stop();
+    }
     if let Some(deadline) = deadline {
         deadline.stop();
     }

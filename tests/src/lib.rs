@@ -21,6 +21,7 @@ mod ecosystem;
 mod exchange;
 mod folder;
 mod marker;
+mod misp;
 mod nginx;
 mod observer;
 mod outbox;
@@ -52,6 +53,7 @@ pub use ecosystem::{
 pub use exchange::{Exchange, Message};
 pub use folder::{cache_folder, shared_folder};
 pub use marker::Marker;
+pub use misp::{misp_feed_problems, misp_table_problems};
 pub use nginx::{Nginx, NginxBuilder};
 pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};
 pub use outbox::exported;

@@ -444,7 +444,7 @@ const NIGHTLY_LINKER: &str = "nightly";
 /// The one that packages install modules for.
 const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 const POSTGRESQL: &str = "postgresql";
-const PYTHON_PACKAGES: [PythonPackage; 2] = [
+const PYTHON_PACKAGES: [PythonPackage; 3] = [
     PythonPackage {
         requirement: "opentelemetry-proto==1.45.2",
         name: "opentelemetry-proto",
@@ -456,6 +456,12 @@ const PYTHON_PACKAGES: [PythonPackage; 2] = [
         name: "kubernetes-validate",
         module: "kubernetes_validate",
         used_by: "test of the manifests by the schemas of Kubernetes",
+    },
+    PythonPackage {
+        requirement: "pymisp==2.5.34.4",
+        name: "pymisp",
+        module: "pymisp",
+        used_by: "test of the feed for MISP by MISP's own library",
     },
 ];
 

@@ -48,6 +48,7 @@ pub(crate) struct Configuration {
     pub(crate) outbox: OutboxConfiguration,
     /// The reports of the metrics platform; none without this section.
     pub(crate) data: Option<crate::data::DataConfiguration>,
+    /// What is looked for in calls, and told of it.
     pub(crate) security: crate::security::SecurityConfiguration,
     pub(crate) admin: crate::admin::AdminConfiguration,
     pub(crate) sinks: SinksConfiguration,

@@ -26,17 +26,24 @@ impl Needs {
     /// What `mop observe` needs.
     pub(crate) fn of(arguments: &ObserveArguments, configuration: &Configuration) -> Self {
         let rules = &arguments.quality.rules;
-        let readable = rules.rules.iter().chain(&rules.contracts);
+        let readable = rules.rules.iter().chain(&rules.contracts).chain(&rules.detections);
         let readable = readable.chain(&arguments.forwarding.configuration.config).cloned();
         let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
+        let security = &configuration.security;
+        let (folders, ports) = (security.folders(), security.ports());
         Self {
-            writable: configuration.outbox.folder.iter().cloned().collect(),
+            writable: configuration.outbox.folder.iter().chain(folders).cloned().collect(),
             readable: readable
                 .chain(configuration.sinks.files())
                 .chain(configuration.data.iter().flat_map(|data| data.files().cloned()))
+                .chain(security.files().cloned())
                 .collect(),
             socket: configuration.data.as_ref().and_then(|data| data.hook_socket.clone()),
-            connect: configuration.sinks.ports(),
+            connect: configuration
+                .sinks
+                .ports()
+                .zip(ports)
+                .map(|(of_sinks, ports)| of_sinks.into_iter().chain(ports).collect()),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }
     }

@@ -25,7 +25,7 @@ use crate::{
     output::{Dropped, Format, Output},
     pipeline::Reporter,
     rulebook::Rules,
-    security,
+    security::{self, feed::FeedKeeper, intelligence::Indicators},
     selection::Selection,
     spool::spooling,
     summary::{ExchangeCounts, Summary},
@@ -86,9 +86,13 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             };
             let addresses = configuration.data.as_ref().map(DataConfiguration::addresses);
             let addresses = addresses.transpose()?.unwrap_or_default();
-            let module = security::Module::of_file(&looked_for, settings.key.clone(), addresses);
+            let module = security::Module::of_file(&looked_for, &settings, addresses)?;
+            let feed = looked_for.misp.as_ref();
+            let feed = feed.map(|feed| FeedKeeper::open(feed, Timestamp::now())).transpose()?;
+            let indicators = looked_for.intelligence.as_ref().map(Indicators::open).transpose()?;
+            let stores = indicators.as_ref().map(Indicators::stores);
             calls = Some(settings);
-            Some(security::Port::here(books, module))
+            Some(security::Port::here(books, module.with_feed(feed)).looking_up(stores))
         }
         None => None,
     };

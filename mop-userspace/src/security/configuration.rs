@@ -10,6 +10,7 @@ use mop_insight::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{feed::FeedConfiguration, intelligence::IntelligenceConfiguration};
 use crate::configuration::{Problem, duration};
 
 /// What is looked for in calls.
@@ -41,6 +42,17 @@ pub(crate) struct SecurityConfiguration {
     /// Time in which points are summed.
     #[serde(with = "duration")]
     pub(crate) points_window: Duration,
+    /// Check the security profile of the ecosystem.
+    pub(crate) profile: bool,
+    /// Issuer and endpoints of the participant's own authorization servers, as `aud` names them.
+    pub(crate) audiences: Vec<String>,
+    /// Callers reach the observed processes themselves, and not through a balancer that hides their
+    /// addresses.
+    pub(crate) direct_clients: bool,
+    /// The feed for MISP; none without this section.
+    pub(crate) misp: Option<FeedConfiguration>,
+    /// What others know to be bad; nothing without this section.
+    pub(crate) intelligence: Option<IntelligenceConfiguration>,
 }
 
 impl SecurityConfiguration {
@@ -48,6 +60,24 @@ impl SecurityConfiguration {
     pub(crate) fn over(&mut self, arguments: &SecurityArguments) {
         self.enabled &= !arguments.no_security;
         self.paranoia = arguments.paranoia.unwrap_or(self.paranoia);
+    }
+
+    /// Folders that are written.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        let misp = self.misp.iter().map(|misp| &misp.folder);
+        let intelligence = self.intelligence.iter();
+        misp.chain(intelligence.filter_map(|intelligence| intelligence.folder.as_ref()))
+    }
+
+    /// Files and folders that are read.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let of_intelligence = self.intelligence.iter().flat_map(IntelligenceConfiguration::files);
+        of_intelligence
+    }
+
+    /// TCP ports that are connected to; `None` when they cannot be told.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        self.intelligence.as_ref().map_or(Some(Vec::new()), IntelligenceConfiguration::ports)
     }
 
     /// Says what is wrong with it.
@@ -61,6 +91,12 @@ impl SecurityConfiguration {
         }
         if !(Duration::from_secs(10)..=MAX_POINTS_WINDOW).contains(&self.points_window) {
             wrong("security.points_window", "from 10s to 24h are wanted");
+        }
+        if let Some(misp) = &self.misp {
+            misp.check(problems);
+        }
+        if let Some(intelligence) = &self.intelligence {
+            intelligence.check(problems);
         }
     }
 
@@ -85,6 +121,11 @@ impl Default for SecurityConfiguration {
             told_singly: DEFAULT_TOLD_SINGLY,
             points: DEFAULT_POINTS,
             points_window: Duration::from_secs(5 * 60),
+            profile: true,
+            audiences: Vec::new(),
+            direct_clients: false,
+            misp: None,
+            intelligence: None,
         }
     }
 }

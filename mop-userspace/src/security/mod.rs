@@ -10,8 +10,11 @@
 //! it.
 
 mod configuration;
+pub(crate) mod feed;
+pub(crate) mod intelligence;
 mod module;
 mod port;
+mod profile;
 mod records;
 mod thread;
 

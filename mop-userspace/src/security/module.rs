@@ -4,103 +4,143 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use mop_insight::{
-    data::{analyst::Addresses, digest::Key},
+    data::{analyst::Addresses, call::ExtractorSettings, digest::Key},
     security::{
-        finding::{Finding, Severity},
-        watch::{Seen, Watch, WatchCounts},
+        finding::Severity,
+        misp::feed::Network,
+        profile::ReaderSettings,
+        watch::{Noticed, Seen, Watch, WatchCounts},
     },
 };
 
-use super::SecurityConfiguration;
-use crate::output::Outlet;
+use super::{
+    SecurityConfiguration,
+    feed::{FeedKeeper, Told},
+    profile::ProfileParts,
+};
+use crate::{failure::Failure, output::Outlet};
 
 /// Makes findings of inspected calls.
 pub(crate) struct Module {
     watch: Watch,
-    key: Key,
-    addresses: Arc<Addresses>,
-    findings: Vec<Finding>,
-    told: Told,
+    pub(super) shared: Shared,
+    noticed: Vec<Noticed>,
+    counts: FindingCounts,
+    /// What others pull, where it is asked for.
+    feed: Option<FeedKeeper>,
 }
 
-/// What was told since the start.
+/// What workers need as well.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) key: Key,
+    pub(super) addresses: Arc<Addresses>,
+    /// `None`: the profile is not checked.
+    pub(super) profile: Option<Arc<ReaderSettings>>,
+    pub(super) has_direct_clients: bool,
+}
+
+/// Findings since the start.
 #[derive(Clone, Debug, Default)]
-struct Told {
-    by_rule: BTreeMap<String, u64>,
-    by_severity: BTreeMap<Severity, u64>,
+pub(super) struct FindingCounts {
+    pub(super) by_rule: BTreeMap<String, u64>,
+    pub(super) by_severity: BTreeMap<Severity, u64>,
 }
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModuleCounts {
     pub(super) watch: WatchCounts,
-    pub(super) by_rule: BTreeMap<String, u64>,
-    pub(super) by_severity: BTreeMap<Severity, u64>,
+    pub(super) findings: FindingCounts,
 }
 
 impl Module {
-    /// One that knows nothing yet. `addresses` says who is who.
+    /// One that knows nothing yet. `calls` is what calls are made with, `addresses` says who is who.
     pub(crate) fn new(
         configuration: &SecurityConfiguration,
-        key: Key,
+        calls: &ExtractorSettings,
         addresses: Arc<Addresses>,
-    ) -> Self {
-        Self {
-            watch: Watch::new(configuration.watch(key.clone())),
-            key,
-            addresses,
-            findings: Vec::new(),
-            told: Told::default(),
-        }
+    ) -> Result<Self, Failure> {
+        let key = calls.key.clone();
+        let (reader, profile) = match ProfileParts::of(configuration, calls)? {
+            Some(ProfileParts { reader, checks, profile }) => {
+                (Some(reader), Some((checks, profile)))
+            }
+            None => (None, None),
+        };
+        let has_direct_clients = configuration.direct_clients;
+        Ok(Self {
+            watch: Watch::new(configuration.watch(key.clone()), profile),
+            shared: Shared { key, addresses, profile: reader, has_direct_clients },
+            noticed: Vec::new(),
+            counts: FindingCounts::default(),
+            feed: None,
+        })
     }
 
     /// One that tells every finding by itself, as whoever looks at a file wants it.
     pub(crate) fn of_file(
         configuration: &SecurityConfiguration,
-        key: Key,
+        calls: &ExtractorSettings,
         addresses: Arc<Addresses>,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let configuration =
             SecurityConfiguration { told_singly: u64::MAX, ..configuration.clone() };
-        Self::new(&configuration, key, addresses)
+        Self::new(&configuration, calls, addresses)
     }
 
-    pub(super) fn key(&self) -> Key {
-        self.key.clone()
-    }
-
-    pub(super) fn addresses(&self) -> Arc<Addresses> {
-        Arc::clone(&self.addresses)
+    /// Keeps a feed as well.
+    pub(crate) fn with_feed(self, feed: Option<FeedKeeper>) -> Self {
+        Self { feed, ..self }
     }
 
     /// Takes a call in.
     pub(super) fn observe(&mut self, seen: Seen, outlet: Option<&mut Outlet>) {
-        self.watch.observe(seen, &mut self.findings);
-        self.give(outlet);
+        let now = seen.call.end;
+        self.watch.observe(seen, &mut self.noticed);
+        self.give(now, outlet);
     }
 
     /// The time has come this far.
     pub(super) fn advance(&mut self, now: Timestamp, outlet: Option<&mut Outlet>) {
-        self.watch.advance(now, &mut self.findings);
-        self.give(outlet);
+        self.watch.advance(now, &mut self.noticed);
+        self.give(now, outlet);
+        if let Some(feed) = &mut self.feed {
+            feed.advance(now);
+        }
     }
 
     /// Nothing comes any more.
-    pub(super) fn finish(&mut self, outlet: Option<&mut Outlet>) {
-        self.watch.finish(&mut self.findings);
-        self.give(outlet);
+    pub(super) fn finish(&mut self, now: Timestamp, outlet: Option<&mut Outlet>) {
+        self.watch.finish(&mut self.noticed);
+        self.give(now, outlet);
+        if let Some(feed) = &mut self.feed {
+            feed.finish(now);
+        }
     }
 
     pub(super) fn counts(&self) -> ModuleCounts {
-        let Told { by_rule, by_severity } = self.told.clone();
-        ModuleCounts { watch: self.watch.counts(), by_rule, by_severity }
+        ModuleCounts { watch: self.watch.counts(), findings: self.counts.clone() }
     }
 
-    fn give(&mut self, mut outlet: Option<&mut Outlet>) {
-        for finding in self.findings.drain(..) {
+    fn give(&mut self, now: Timestamp, mut outlet: Option<&mut Outlet>) {
+        for Noticed { finding, marking, caller } in self.noticed.drain(..) {
             let facts = &finding.facts;
-            *self.told.by_rule.entry(facts.rule.clone()).or_default() += 1;
-            *self.told.by_severity.entry(facts.severity).or_default() += 1;
+            *self.counts.by_rule.entry(facts.rule.clone()).or_default() += 1;
+            *self.counts.by_severity.entry(facts.severity).or_default() += 1;
+            if let Some(feed) = &mut self.feed {
+                let agent = caller.user_agent.as_str();
+                let network = Network {
+                    client: caller.address,
+                    server_port: caller.server_port,
+                    ja3: None,
+                    ja4: None,
+                    certificate: caller.certificate,
+                    user_agent: Some(agent).filter(|agent| !agent.is_empty()),
+                    pseudonyms: &[],
+                };
+                feed.observe(&Told { finding: &finding, marking: &marking, network }, now);
+            }
             if let Some(outlet) = outlet.as_deref_mut() {
                 outlet.push(&finding);
             }

@@ -6,20 +6,19 @@ use std::sync::{
 };
 
 use crossbeam_channel::Sender;
+use jiff::Timestamp;
 use mop_insight::{
-    data::{
-        analyst::Addresses,
-        call::{Call, Observed},
-        digest::Key,
-    },
+    data::call::{Call, Observed},
     security::{
-        inspector::Inspector,
+        inspector::{Against, Inspector, is_forwarded},
+        intelligence::store::Store,
+        profile::{Connection, FactsReader},
         watch::{Seen, SeenCall},
     },
 };
-use mop_wire::{Exchange, Role};
+use mop_wire::Exchange;
 
-use super::{Module, thread::Message};
+use super::{Module, intelligence::IndicatorStores, module::Shared, thread::Message};
 use crate::{
     output::Outlet,
     rulebook::{RuleBook, RuleBooks},
@@ -31,9 +30,17 @@ pub(crate) struct Port {
     books: Arc<RuleBooks>,
     book: Arc<RuleBook>,
     generation: u64,
-    key: Key,
-    addresses: Arc<Addresses>,
+    shared: Shared,
+    profile: Option<FactsReader>,
+    indicators: Option<KnownIndicators>,
     way: Way,
+}
+
+/// The generation of indicators that a worker knows.
+struct KnownIndicators {
+    stores: Arc<IndicatorStores>,
+    generation: u64,
+    store: Arc<Store>,
 }
 
 enum Way {
@@ -47,24 +54,34 @@ impl Port {
     /// To a thread.
     pub(super) fn new(
         books: Arc<RuleBooks>,
-        key: Key,
-        addresses: Arc<Addresses>,
+        shared: Shared,
         calls: Sender<Message>,
         dropped: Arc<AtomicU64>,
     ) -> Self {
-        Self::with(books, key, addresses, Way::Thread(calls, dropped))
+        Self::with(books, shared, Way::Thread(calls, dropped))
     }
 
     /// With the module itself.
     pub(crate) fn here(books: Arc<RuleBooks>, module: Module) -> Self {
-        let (key, addresses) = (module.key(), module.addresses());
-        Self::with(books, key, addresses, Way::Here(Box::new(module)))
+        let shared = module.shared.clone();
+        Self::with(books, shared, Way::Here(Box::new(module)))
     }
 
-    fn with(books: Arc<RuleBooks>, key: Key, addresses: Arc<Addresses>, way: Way) -> Self {
+    /// Looks indicators up as well.
+    pub(crate) fn looking_up(self, stores: Option<Arc<IndicatorStores>>) -> Self {
+        let indicators = stores.map(|stores| KnownIndicators {
+            generation: stores.generation(),
+            store: stores.current(),
+            stores,
+        });
+        Self { indicators, ..self }
+    }
+
+    fn with(books: Arc<RuleBooks>, shared: Shared, way: Way) -> Self {
         let (generation, book) = (books.generation(), books.current());
-        let inspector = Inspector::new(Arc::clone(&book.detections), key.clone());
-        Self { inspector, books, book, generation, key, addresses, way }
+        let inspector = Inspector::new(Arc::clone(&book.detections), shared.key.clone());
+        let profile = shared.profile.clone().map(FactsReader::new);
+        Self { inspector, books, book, generation, shared, profile, indicators: None, way }
     }
 
     /// Looks at an exchange.
@@ -75,25 +92,26 @@ impl Port {
         observed: &Observed<'_>,
         outlet: Option<&mut Outlet>,
     ) {
-        let generation = self.books.generation();
-        if generation != self.generation {
-            self.generation = generation;
-            self.book = self.books.current();
-            self.inspector.replace_rules(Arc::clone(&self.book.detections));
-        }
+        self.take_newer();
         let contract = &self.book.contract;
-        let contract = (!contract.operations().is_empty()).then_some(contract);
-        let inspection = self.inspector.inspect(exchange, call, observed, contract);
-        let template = inspection.endpoint.as_deref();
-        let certificate = match call.role {
-            Role::Server => observed.peer_certificate,
-            Role::Client => observed.own_certificate,
+        let against = Against {
+            contract: (!contract.operations().is_empty()).then_some(contract),
+            indicators: self.indicators.as_ref().map(|known| &*known.store),
         };
-        let fingerprint = certificate.and_then(|certificate| certificate.fingerprint);
-        let (parties, _gaps) = self.addresses.parties(call);
-        let told = SeenCall::new(call, parties, template, fingerprint, &self.key);
+        let inspection = self.inspector.inspect(exchange, call, observed, against);
+        let connection = Connection {
+            tls: None,
+            // A certificate that was shown is seen; that one was not shown is not known.
+            is_client_certificate_visible: observed.peer_certificate.is_some(),
+            is_client_address_visible: self.shared.has_direct_clients && !is_forwarded(exchange),
+        };
+        let profile = self.profile.as_mut();
+        let facts = profile.and_then(|it| it.read(exchange, observed, Some(call), connection));
+        let (parties, _gaps) = self.shared.addresses.parties(call);
+        let template = inspection.endpoint.as_deref();
+        let told = SeenCall::new(exchange, call, observed, parties, template, &self.shared.key);
         let rules = Arc::clone(self.inspector.rules());
-        let seen = Seen { call: told, inspection, rules };
+        let seen = Seen { call: told, inspection, rules, facts: facts.map(Box::new) };
         match &mut self.way {
             Way::Thread(calls, dropped) => {
                 // Capture must not wait for it.
@@ -105,6 +123,23 @@ impl Port {
         }
     }
 
+    /// Newer generations of rules and indicators, if there are any.
+    fn take_newer(&mut self) {
+        let generation = self.books.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.book = self.books.current();
+            self.inspector.replace_rules(Arc::clone(&self.book.detections));
+        }
+        if let Some(known) = &mut self.indicators {
+            let generation = known.stores.generation();
+            if generation != known.generation {
+                known.generation = generation;
+                known.store = known.stores.current();
+            }
+        }
+    }
+
     /// Gives up whatever a panic may have left half done.
     pub(crate) fn reset(&mut self) {
         self.inspector.replace_rules(Arc::clone(&self.book.detections));
@@ -113,7 +148,7 @@ impl Port {
     /// The file has ended.
     pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
         match &mut self.way {
-            Way::Here(module) => module.finish(outlet),
+            Way::Here(module) => module.finish(Timestamp::now(), outlet),
             Way::Thread(..) => {}
         }
     }

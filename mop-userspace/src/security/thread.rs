@@ -12,12 +12,12 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use jiff::Timestamp;
-use mop_insight::{
-    data::{analyst::Addresses, digest::Key},
-    security::watch::Seen,
-};
+use mop_insight::security::watch::Seen;
 
-use super::{Module, Port, module::ModuleCounts};
+use super::{
+    Module, Port,
+    module::{FindingCounts, ModuleCounts, Shared},
+};
 use crate::{
     failure::Failure,
     observe::spawn,
@@ -37,8 +37,7 @@ pub(super) enum Message {
 /// The running module.
 pub(crate) struct Running {
     messages: Sender<Message>,
-    key: Key,
-    addresses: Arc<Addresses>,
+    shared: Shared,
     dropped: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
@@ -57,7 +56,7 @@ impl Running {
         vitals: &Vitals,
     ) -> Result<Self, Failure> {
         let (messages, incoming) = bounded(QUEUE);
-        let (key, addresses) = (module.key(), module.addresses());
+        let shared = module.shared.clone();
         let own = Arc::<SecurityVitals>::default();
         let dropped = Arc::<AtomicU64>::default();
         let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
@@ -66,18 +65,12 @@ impl Running {
         let thread = spawn("mop-security", move || {
             work(&mut module, &mut outlet, &incoming, &own, &failed);
         })?;
-        Ok(Self { messages, key, addresses, dropped, thread })
+        Ok(Self { messages, shared, dropped, thread })
     }
 
     /// A worker's way into it.
     pub(crate) fn port(&self, books: Arc<RuleBooks>) -> Port {
-        Port::new(
-            books,
-            self.key.clone(),
-            Arc::clone(&self.addresses),
-            self.messages.clone(),
-            Arc::clone(&self.dropped),
-        )
+        Port::new(books, self.shared.clone(), self.messages.clone(), Arc::clone(&self.dropped))
     }
 
     /// Ends it after all that was handed to it.
@@ -117,7 +110,7 @@ fn work(
         }
     }
     module.advance(Timestamp::now(), Some(outlet));
-    module.finish(Some(outlet));
+    module.finish(Timestamp::now(), Some(outlet));
     outlet.flush();
     vitals.store(module.counts());
 }
@@ -128,8 +121,9 @@ impl SecurityVitals {
     }
 
     fn families(&self, dropped: u64) -> Vec<Family> {
-        let ModuleCounts { watch, by_rule, by_severity } =
+        let ModuleCounts { watch, findings } =
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let FindingCounts { by_rule, by_severity } = findings;
         vec![
             Family::counter("mop_security_calls", "Calls that were inspected").is(watch.calls),
             Family::counter(

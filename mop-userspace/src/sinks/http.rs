@@ -52,6 +52,16 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// A document that was asked for.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) status: u16,
+    /// Its entity tag.
+    pub(crate) etag: Option<String>,
+    /// All of it; of an answer that has another status than 200, nothing.
+    pub(crate) body: Vec<u8>,
+}
+
 /// What an answer means for what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -127,6 +137,33 @@ impl Client {
             }
         }
         Ok(Answer { status, retry_after, body })
+    }
+}
+
+impl Client {
+    /// Asks for a document of at most so many bytes; a larger one is trouble.
+    pub(crate) async fn fetch(
+        &self,
+        request: RequestBuilder,
+        most: usize,
+    ) -> Result<Fetched, Trouble> {
+        let mut response = request.send().await.map_err(|error| trouble(&error))?;
+        let status = response.status().as_u16();
+        let etag = response.headers().get("etag").and_then(|value| value.to_str().ok());
+        let etag = etag.filter(|it| it.len() <= MAX_ETAG_BYTES).map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| trouble(&error))? {
+            // What comes with another status is of no use.
+            if status != 200 {
+                break;
+            }
+            if body.len().saturating_add(chunk.len()) > most {
+                let detail = format!("the document has more than {most} bytes");
+                return Err(Trouble::lasting("too_large", detail));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Fetched { status, etag, body })
     }
 }
 
@@ -268,6 +305,8 @@ pub(crate) fn read_small(path: &PathBuf) -> Result<zeroize::Zeroizing<Vec<u8>>, 
 
 /// Answers of receivers are a few words; the lists of fields some 10 KB.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// A digest in hexadecimal digits has 64 to 128.
+const MAX_ETAG_BYTES: usize = 256;
 /// Whoever asks for more is asked again after it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Connections kept between bursts: the largest window of a sink.

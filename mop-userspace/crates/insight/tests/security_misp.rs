@@ -14,7 +14,8 @@ use mop_insight::security::{
     misp::{
         attribute::{Attribute, AttributeError, NewAttribute, Seen},
         event::{MAX_ATTRIBUTES, Organisation},
-        feed::{Feed, FeedFile, FeedOptions, Network},
+        feed::{Feed, FeedFile, FeedOptions, MAX_EVENTS, Network, Pseudonym},
+        marking::Marking,
         object::{ObjectError, Templates},
         scalar::{Distribution, Instant, Seconds},
         tag::{Pap, Rsit, Tlp},
@@ -59,6 +60,7 @@ fn network() -> Network<'static> {
         ja3: Some([0xab; 16]),
         ja4: Some(JA4),
         certificate: Some([0xcd; 32]),
+        ..Network::default()
     }
 }
 
@@ -195,7 +197,7 @@ fn check_files(files: &[FeedFile]) {
 fn an_event_is_of_a_rule_a_client_and_a_day() {
     let mut feed = feed();
     let mut add = |rule, client, day| {
-        feed.add(&finding(rule, client, day, 1), &network(), None, NOW).unwrap()
+        feed.add(&finding(rule, client, day, 1), &network(), &Marking::default(), NOW).unwrap()
     };
     let first = add("r", "c", 24);
     assert_eq!(add("r", "c", 24), first);
@@ -209,8 +211,8 @@ fn an_event_is_of_a_rule_a_client_and_a_day() {
 #[test]
 fn an_event_has_what_was_seen() {
     let mut feed = feed();
-    let rsit = Some(Rsit::BruteForce);
-    let uuid = feed.add(&finding("r", "c", 24, 20), &network(), rsit, NOW).unwrap();
+    let marking = Marking { rsit: Some(Rsit::BruteForce), ..Marking::default() };
+    let uuid = feed.add(&finding("r", "c", 24, 20), &network(), &marking, NOW).unwrap();
     let files = feed.files();
     check_files(&files);
     let content = json(file(&files, &format!("{uuid}.json")));
@@ -249,14 +251,14 @@ fn an_event_has_what_was_seen() {
 #[test]
 fn further_findings_are_merged_and_nothing_else_changes_a_timestamp() {
     let mut feed = feed();
-    let uuid = feed.add(&finding("r", "c", 24, 20), &network(), None, NOW).unwrap();
+    let uuid = feed.add(&finding("r", "c", 24, 20), &network(), &Marking::default(), NOW).unwrap();
     let before = feed.files();
     assert_eq!(before, feed.files(), "equal states are equal bytes");
     let mut later = finding("r", "c", 24, 22);
     later.facts.first_seen = "2026-11-24T09:00:00Z".parse().unwrap();
     later.facts.severity = Severity::Critical;
     // The clock goes back: the time grows all the same.
-    feed.add(&later, &network(), None, NOW - 1000).unwrap();
+    feed.add(&later, &network(), &Marking::default(), NOW - 1000).unwrap();
     let after = feed.files();
     check_files(&after);
     let name = format!("{uuid}.json");
@@ -283,7 +285,7 @@ fn further_findings_are_merged_and_nothing_else_changes_a_timestamp() {
     };
     assert_eq!(uuids(&old["Event"]), uuids(&new["Event"]));
     // Another event leaves this one as it is.
-    feed.add(&finding("s", "c", 24, 1), &network(), None, NOW + 5).unwrap();
+    feed.add(&finding("s", "c", 24, 1), &network(), &Marking::default(), NOW + 5).unwrap();
     assert_eq!(file(&feed.files(), &name), file(&after, &name));
 }
 
@@ -293,7 +295,7 @@ fn an_event_is_bounded() {
     for number in 0..1000_u32 {
         let client = Some(std::net::Ipv4Addr::from_bits(number).into());
         let network = Network { client, ..network() };
-        feed.add(&finding("r", "c", 24, 1), &network, None, NOW).unwrap();
+        feed.add(&finding("r", "c", 24, 1), &network, &Marking::default(), NOW).unwrap();
     }
     let event = feed.events().next().unwrap();
     assert!(event.all_attributes().count() <= MAX_ATTRIBUTES);
@@ -304,7 +306,7 @@ fn an_event_is_bounded() {
 #[test]
 fn what_is_written_is_read_again() {
     let mut feed = feed();
-    let uuid = feed.add(&finding("r", "c", 24, 20), &network(), None, NOW).unwrap();
+    let uuid = feed.add(&finding("r", "c", 24, 20), &network(), &Marking::default(), NOW).unwrap();
     let files = feed.files();
     let types = AcceptedTypes::published().unwrap();
     let plain = PlainOptions { form: None, confidence: 50 };
@@ -323,16 +325,16 @@ fn what_is_written_is_read_again() {
 #[test]
 fn a_feed_goes_on_after_a_restart_as_if_there_was_none() {
     let mut whole = feed();
-    let rsit = Some(Rsit::BruteForce);
-    let uuid = whole.add(&finding("r", "c", 24, 20), &network(), rsit, NOW).unwrap();
-    whole.add(&finding("r", "c", 24, 2), &network(), None, NOW + 60).unwrap();
+    let marking = Marking { rsit: Some(Rsit::BruteForce), ..Marking::default() };
+    let uuid = whole.add(&finding("r", "c", 24, 20), &network(), &marking, NOW).unwrap();
+    whole.add(&finding("r", "c", 24, 2), &network(), &Marking::default(), NOW + 60).unwrap();
     let files = whole.files();
     let name = format!("{uuid}.json");
     let mut restored = feed();
     assert_eq!(restored.restore(&file(&files, &name).content), Ok(uuid));
     assert_eq!(restored.files(), files);
     for feed in [&mut whole, &mut restored] {
-        feed.add(&finding("r", "c", 24, 7), &network(), rsit, NOW + 90).unwrap();
+        feed.add(&finding("r", "c", 24, 7), &network(), &marking, NOW + 90).unwrap();
     }
     assert_eq!(restored.files(), whole.files());
 
@@ -429,7 +431,7 @@ proptest! {
         at in any::<prop::sample::Index>(), byte in any::<u8>(), is_cut in any::<bool>(),
     ) {
         let mut feed = feed();
-        let uuid = feed.add(&finding("r", "c", 24, 20), &network(), None, NOW).unwrap();
+        let uuid = feed.add(&finding("r", "c", 24, 20), &network(), &Marking::default(), NOW).unwrap();
         let mut bytes = file(&feed.files(), &format!("{uuid}.json")).content.clone();
         let place = at.index(bytes.len());
         bytes[place] = byte;
@@ -437,7 +439,7 @@ proptest! {
             bytes.truncate(place);
         }
         let _ = feed.restore(&bytes);
-        feed.add(&finding("r", "c", 24, 20), &network(), None, NOW).unwrap();
+        feed.add(&finding("r", "c", 24, 20), &network(), &Marking::default(), NOW).unwrap();
         prop_assert!(!feed.files().is_empty());
     }
 
@@ -454,7 +456,7 @@ proptest! {
                 client: Some(std::net::Ipv4Addr::new(198, 51, 100, address % 4).into()),
                 ..Network::default()
             };
-            let uuid = feed.add(&finding, &network, None, NOW + shift).unwrap();
+            let uuid = feed.add(&finding, &network, &Marking::default(), NOW + shift).unwrap();
             *counts.entry(uuid).or_insert(0) += count;
             let time = feed.events().find(|it| it.uuid() == uuid).unwrap().timestamp();
             let before = times.insert(uuid, time);
@@ -468,4 +470,141 @@ proptest! {
             prop_assert_eq!(total.unwrap().value(), counts[&event.uuid()].to_string());
         }
     }
+}
+
+/// A folder as [`mop_insight::security::misp::feed::Changes`] make it.
+fn apply(folder: &mut BTreeMap<String, FeedFile>, feed: &mut Feed) {
+    let changes = feed.changes();
+    let last = changes.files.last().map(|it| it.name.as_str());
+    assert!(last.is_none_or(|it| it == "manifest.json"), "the index is written last");
+    for file in changes.files {
+        folder.insert(file.name.clone(), file);
+    }
+    for name in changes.removed {
+        assert!(folder.remove(&name).is_some(), "{name} was never there");
+    }
+}
+
+#[test]
+fn changes_make_a_folder_what_the_feed_is() {
+    let mut feed = feed();
+    let mut folder = BTreeMap::new();
+    let all = |feed: &Feed| -> BTreeMap<String, FeedFile> {
+        feed.files().into_iter().map(|it| (it.name.clone(), it)).collect()
+    };
+    assert!(!feed.is_behind() && feed.changes().files.is_empty());
+    for (rule, day) in [("r", 24), ("s", 24), ("r", 25)] {
+        feed.add(&finding(rule, "c", day, 1), &network(), &Marking::default(), NOW).unwrap();
+    }
+    apply(&mut folder, &mut feed);
+    assert_eq!(folder, all(&feed));
+    feed.add(&finding("s", "c", 24, 1), &network(), &Marking::default(), NOW).unwrap();
+    let changes = feed.changes();
+    assert_eq!(changes.files.len(), 3, "one event, and both lists");
+    for file in changes.files {
+        folder.insert(file.name.clone(), file);
+    }
+    assert_eq!(folder, all(&feed));
+    // One that comes and goes between two looks was never there.
+    feed.add(&finding("t", "c", 25, 1), &network(), &Marking::default(), NOW).unwrap();
+    feed.forget_before("2026-11-25");
+    apply(&mut folder, &mut feed);
+    assert_eq!(folder, all(&feed));
+    assert_eq!(folder.len(), 4);
+    assert!(!feed.is_behind());
+}
+
+#[test]
+fn a_rule_narrows_what_the_participant_allows_and_widens_nothing() {
+    let tags = |tlp, pap| {
+        let mut feed = feed();
+        let marking = Marking { tlp, pap, ..Marking::default() };
+        let uuid = feed.add(&finding("r", "c", 24, 1), &network(), &marking, NOW).unwrap();
+        let content = json(file(&feed.files(), &format!("{uuid}.json")));
+        let tag = |at: usize| content["Event"]["Tag"][at]["name"].as_str().unwrap().to_owned();
+        (tag(0), tag(1), content["Event"]["distribution"].as_str().unwrap().to_owned())
+    };
+    let expected = |tlp: &str, pap: &str, distribution: &str| {
+        (tlp.to_owned(), pap.to_owned(), distribution.to_owned())
+    };
+    assert_eq!(tags(None, None), expected("tlp:amber", "PAP:GREEN", "1"));
+    let wide = tags(Some(Tlp::Clear), Some(Pap::Clear));
+    assert_eq!(wide, expected("tlp:amber", "PAP:GREEN", "1"));
+    let narrow = tags(Some(Tlp::Red), Some(Pap::Amber));
+    assert_eq!(narrow, expected("tlp:red", "PAP:AMBER", "0"));
+}
+
+#[test]
+fn types_that_are_not_let_out_cost_no_event() {
+    let denied = ["ip-src", "anonymised", "user-agent"].map(str::to_owned);
+    let options = || FeedOptions {
+        organisation: Organisation { name: "made up".into(), uuid: Uuid::from_bytes([9; 16]) },
+        tlp: Tlp::Amber,
+        pap: Pap::Green,
+        distribution: Distribution::Community,
+    };
+    let all = Vocabulary::published().unwrap();
+    let templates = Templates::published(&all).unwrap();
+    let vocabulary = Vocabulary::without(&denied).unwrap();
+    let mut feed = Feed::new(options(), vocabulary, templates.clone());
+    let marking = Marking { rsit: Some(Rsit::BruteForce), ..Marking::default() };
+    let network = Network {
+        user_agent: Some("curl/8"),
+        pseudonyms: &[Pseudonym { class: "consent", digest: [5; 16] }],
+        ..network()
+    };
+    feed.add(&finding("r", "c", 24, 20), &network, &marking, NOW).unwrap();
+    let event = feed.events().next().unwrap();
+    assert!(event.all_attributes().all(|it| !denied.contains(&it.type_name().to_owned())));
+    let names: Vec<_> = event.objects().iter().map(|it| it.name().to_owned()).collect();
+    assert_eq!(names, ["http-request", "network-connection", "x509", "ja4-plus"]);
+    check_files(&feed.files());
+
+    let mut open = Feed::new(options(), all, templates);
+    open.add(&finding("r", "c", 24, 20), &network, &marking, NOW).unwrap();
+    let values: Vec<_> = open
+        .events()
+        .flat_map(|it| it.all_attributes())
+        .filter(|it| denied.contains(&it.type_name().to_owned()))
+        .map(|it| it.value().to_owned())
+        .collect();
+    assert!(values.contains(&"05".repeat(16)) && values.contains(&"curl/8".to_owned()));
+    // What was let out before is not read again by a feed that does not.
+    let (uuid, content) = {
+        let event = open.events().next().unwrap().uuid();
+        (event, file(&open.files(), &format!("{event}.json")).content.clone())
+    };
+    assert!(feed.restore(&content).is_err(), "{uuid}");
+}
+
+#[test]
+fn a_user_agent_with_personal_data_is_not_told() {
+    for (user_agent, is_told) in [
+        ("Mozilla/5.0 (X11; Linux x86_64)", true),
+        ("bot (mailto:ana.lima@seguradora.example)", false),
+        ("cpf 529.982.247-25", false),
+        ("a\u{1}b", false),
+        ("", false),
+        (&*"x".repeat(5000), false),
+    ] {
+        let mut feed = feed();
+        let network = Network { user_agent: Some(user_agent), ..network() };
+        feed.add(&finding("r", "c", 24, 1), &network, &Marking::default(), NOW).unwrap();
+        let mut types = feed.events().flat_map(|it| it.all_attributes()).map(|it| it.type_name());
+        assert_eq!(types.any(|it| it == "user-agent"), is_told, "{user_agent}");
+    }
+}
+
+#[test]
+fn one_event_too_many_costs_the_oldest() {
+    let mut feed = feed();
+    let nothing = Network::default();
+    let marking = Marking::default();
+    let oldest = feed.add(&finding("r", "oldest", 1, 1), &nothing, &marking, NOW).unwrap();
+    for number in 0..MAX_EVENTS {
+        let finding = finding("r", &format!("c{number}"), 24, 1);
+        feed.add(&finding, &nothing, &marking, NOW).unwrap();
+    }
+    assert_eq!(feed.events().count(), MAX_EVENTS);
+    assert!(feed.events().all(|it| it.uuid() != oldest));
 }

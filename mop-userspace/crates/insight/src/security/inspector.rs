@@ -8,6 +8,10 @@ use mop_wire::{Exchange, Role};
 
 use super::{
     finding,
+    intelligence::{
+        indicator::Kind,
+        store::{Match, Store},
+    },
     normalise::part,
     rules::{Event, Field, FieldSet, Occurrence, Reading, RuleSet, Scratch, Side, Value},
 };
@@ -34,6 +38,8 @@ pub struct Inspection {
     pub hits: Vec<Hit>,
     /// What it counts for.
     pub occurrences: Vec<Occurrence>,
+    /// Indicators that it has to do with.
+    pub known_bad: Vec<KnownBad>,
     /// Template of its operation, where a contract has it.
     pub endpoint: Option<Arc<str>>,
     /// Bytes of it that were not looked at.
@@ -47,6 +53,28 @@ pub struct Hit {
     pub rule: usize,
     /// Where in the messages.
     pub places: Vec<finding::Place>,
+}
+
+/// An indicator that a call has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownBad {
+    /// What sort of thing it is.
+    pub kind: Kind,
+    /// Name of the list that has it.
+    pub source: Arc<str>,
+    /// How sure, from 1 to 100.
+    pub confidence: u8,
+    /// Where in the call.
+    pub place: finding::Place,
+}
+
+/// What calls are held against beside rules.
+#[derive(Clone, Copy, Default)]
+pub struct Against<'a> {
+    /// What regulated paths are to be.
+    pub contract: Option<&'a Contract>,
+    /// What is known to be bad.
+    pub indicators: Option<&'a Store>,
 }
 
 impl Inspector {
@@ -70,14 +98,15 @@ impl Inspector {
         &self.rules
     }
 
-    /// Looks at a call. `contract` is what regulated paths are held against, where there is one.
+    /// Looks at a call.
     pub fn inspect(
         &mut self,
         exchange: &Exchange,
         call: &Call,
         observed: &Observed<'_>,
-        contract: Option<&Contract>,
+        against: Against<'_>,
     ) -> Inspection {
+        let Against { contract, indicators } = against;
         let Self { rules, wanted, key, reading, scratch } = self;
         let (method, target) = match &exchange.request {
             Some(request) => (request.method.as_str(), request.target.as_str()),
@@ -112,6 +141,9 @@ impl Inspector {
             Some(Err(_)) | None => None,
         };
         let mut inspection = Inspection {
+            known_bad: indicators
+                .map(|store| known_bad(store, exchange, call, observed))
+                .unwrap_or_default(),
             endpoint,
             unscanned_bytes: event.unscanned_bytes(),
             ..Inspection::default()
@@ -134,6 +166,48 @@ impl fmt::Debug for Inspector {
     }
 }
 
+/// What a call has to do with that is known to be bad: the client and what it says of itself, or the
+/// server that is called, and what is asked for.
+fn known_bad(
+    store: &Store,
+    exchange: &Exchange,
+    call: &Call,
+    observed: &Observed<'_>,
+) -> Vec<KnownBad> {
+    let mut found = Vec::new();
+    let now = call.start.as_second();
+    let mut note = |matches: Vec<Match>, place: finding::Place| {
+        for Match { id, kind, confidence } in matches {
+            let Some(origin) = store.origin(id) else { continue };
+            if found.len() < finding::MAX_ITEMS {
+                let source = Arc::from(origin.source);
+                found.push(KnownBad { kind, source, confidence, place: place.clone() });
+            }
+        }
+    };
+    let whole = finding::Place::whole;
+    if let Some(remote) = call.ends.remote {
+        note(store.address(remote.ip(), now), whole(finding::Part::Connection));
+    }
+    if let Some(sha256) = observed.peer_certificate.and_then(|it| it.fingerprint) {
+        note(store.certificate_sha256(&sha256, now), whole(finding::Part::Certificate));
+    }
+    let Some(request) = &exchange.request else { return found };
+    let host = call.host.as_deref().unwrap_or_default();
+    let header = |name| finding::Place::field(finding::Part::RequestHeader, name);
+    if call.role == Role::Client {
+        note(store.host(host, now), header("host"));
+    }
+    note(store.url(host, &request.target, now), whole(finding::Part::Path));
+    note(store.path(&request.target, now), whole(finding::Part::Path));
+    if let Some(agent) = request.headers.first("user-agent")
+        && let Ok(agent) = std::str::from_utf8(agent)
+    {
+        note(store.user_agent(agent, now), header("user-agent"));
+    }
+    found
+}
+
 /// What is known of a call beside its messages, as text.
 struct Texts<'a> {
     client_address: Option<String>,
@@ -144,6 +218,8 @@ struct Texts<'a> {
     server_port: Option<String>,
     request_bytes: Option<String>,
     response_bytes: Option<String>,
+    /// The address is that of a proxy.
+    is_forwarded: bool,
 }
 
 impl<'a> Texts<'a> {
@@ -160,6 +236,7 @@ impl<'a> Texts<'a> {
         Self {
             client_address: client.map(|client| client.ip().to_string()),
             client_certificate: fingerprint.map(|bytes| hex(&bytes)),
+            is_forwarded: is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
             duration_ms: call.duration_ms().to_string(),
@@ -170,10 +247,8 @@ impl<'a> Texts<'a> {
     }
 
     fn each<'t>(&'t self, give: &mut dyn FnMut(Field, &'t [u8])) {
-        let client = self
-            .client_organisation
-            .or(self.client_certificate.as_deref())
-            .or(self.client_address.as_deref());
+        let address = self.client_address.as_deref().filter(|_| !self.is_forwarded);
+        let client = self.client_organisation.or(self.client_certificate.as_deref()).or(address);
         for (field, text) in [
             (Field::Client, client),
             (Field::ClientAddress, self.client_address.as_deref()),
@@ -190,6 +265,15 @@ impl<'a> Texts<'a> {
             }
         }
     }
+}
+
+/// Whether a proxy says that it passes the call on for somebody else.
+#[must_use]
+pub fn is_forwarded(exchange: &Exchange) -> bool {
+    exchange
+        .request
+        .as_ref()
+        .is_some_and(|request| FORWARDED.iter().any(|name| request.headers.first(name).is_some()))
 }
 
 /// Where a rule matched, each place once.
@@ -248,6 +332,9 @@ fn place_of(value: Value<'_>) -> Option<finding::Place> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// RFC 7239, and what is used beside it.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "true-client-ip"];
 
 /// Facts of a call: an operation has few parameters in its path.
 const MOST_FACTS: usize = 16;

@@ -15,19 +15,21 @@ mod fold;
 mod points;
 mod tell;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use mop_wire::Role;
+use mop_wire::{Exchange, Role};
 
 use self::{clients::Clients, fold::Folds, points::Points, tell::Told};
 use super::{
-    finding::Finding,
-    inspector::{Hit, Inspection},
+    finding::{Finding, Severity},
+    inspector::{Hit, Inspection, is_forwarded},
+    misp::marking::Marking,
+    profile::{self, Breach, Checks, Facts, Profile, ProfileCounts},
     rules::{Correlator, CorrelatorCounts, RuleSet},
 };
 use crate::data::{
-    call::{Call, Method},
+    call::{Call, Method, Observed, Unprinted},
     digest::{Digest, Key, Subject},
     once::{self, OnceWindow, Place, Settled, Sighting},
     signal::Parties,
@@ -66,6 +68,32 @@ pub struct Seen {
     pub inspection: Inspection,
     /// The rules that its numbers are of.
     pub rules: Arc<RuleSet>,
+    /// What the profile is about.
+    pub facts: Option<Box<Facts>>,
+}
+
+/// A finding, and what else is told of it to those who may know.
+#[derive(Clone, Debug)]
+pub struct Noticed {
+    /// The finding.
+    pub finding: Finding,
+    /// What its rule says of it for MISP.
+    pub marking: Marking,
+    /// What its caller is known by.
+    pub caller: Caller,
+}
+
+/// What a caller is known by. Not part of records: an address may be that of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Its address, unless it is a proxy's.
+    pub address: Option<IpAddr>,
+    /// Port that was called.
+    pub server_port: Option<u16>,
+    /// SHA-256 of its certificate.
+    pub certificate: Option<[u8; 32]>,
+    /// What it says that it is.
+    pub user_agent: Unprinted,
 }
 
 /// What findings tell of a call.
@@ -85,6 +113,8 @@ pub struct SeenCall {
     pub parties: Parties,
     /// Stands for the client: its organisation, or certificate, or address.
     pub client: Option<Digest>,
+    /// What it is known by.
+    pub caller: Caller,
 }
 
 /// Makes findings of what calls show.
@@ -96,6 +126,8 @@ pub struct Watch {
     points: Points,
     clients: Clients,
     folds: Folds,
+    profile: Option<(Arc<Checks>, Profile)>,
+    breaches: Vec<Breach>,
     now: Timestamp,
     counts: WatchCounts,
 }
@@ -121,28 +153,43 @@ pub struct WatchCounts {
     pub clients: ClientsCounts,
     /// Of findings that are told together.
     pub folds: FoldCounts,
+    /// Of the profile, where it is checked.
+    pub profile: Option<ProfileCounts>,
 }
 
 impl SeenCall {
-    /// What findings tell of a call. `template` is that of the contract, where there is one;
-    /// `certificate` the digest of the client's.
+    /// What findings tell of a call. `template` is that of the contract, where there is one.
     #[must_use]
     pub fn new(
+        exchange: &Exchange,
         call: &Call,
+        observed: &Observed<'_>,
         parties: Parties,
         template: Option<&str>,
-        certificate: Option<[u8; 32]>,
         key: &Key,
     ) -> Self {
-        let address = match call.role {
-            Role::Server => call.ends.remote,
-            Role::Client => call.ends.local,
+        let (client, server, certificate) = match call.role {
+            Role::Server => (call.ends.remote, call.ends.local, observed.peer_certificate),
+            Role::Client => (call.ends.local, call.ends.remote, observed.own_certificate),
         };
-        let organisation = parties.client_organisation.as_ref();
-        let address = address.map(|address| address.ip().to_string());
-        let client = organisation
+        let request = exchange.request.as_ref();
+        let agent = request.and_then(|request| request.headers.first("user-agent"));
+        let agent = agent.and_then(|agent| std::str::from_utf8(agent).ok()).unwrap_or_default();
+        let end = agent.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_AGENT_BYTES);
+        let end =
+            if agent.len() <= MAX_AGENT_BYTES { agent.len() } else { end.last().unwrap_or(0) };
+        let caller = Caller {
+            address: client.map(|client| client.ip()).filter(|_| !is_forwarded(exchange)),
+            server_port: server.map(|server| server.port()),
+            certificate: certificate.and_then(|certificate| certificate.fingerprint),
+            user_agent: agent.get(..end).unwrap_or_default().into(),
+        };
+        let address = caller.address.map(|address| address.to_string());
+        let client = parties
+            .client_organisation
+            .as_ref()
             .map(String::as_bytes)
-            .or(certificate.as_ref().map(<[u8; 32]>::as_slice))
+            .or(caller.certificate.as_ref().map(<[u8; 32]>::as_slice))
             .or(address.as_ref().map(String::as_bytes))
             .map(|client| key.digest(Subject::Observed, client));
         let listed = || call.endpoint.as_ref().ok().map(|endpoint| endpoint.template.to_string());
@@ -154,14 +201,15 @@ impl SeenCall {
             endpoint: template.map(str::to_owned).or_else(listed),
             parties,
             client,
+            caller,
         }
     }
 }
 
 impl Watch {
-    /// A watch that knows nothing yet.
+    /// A watch that knows nothing yet. Without a profile, none is checked.
     #[must_use]
-    pub fn new(settings: WatchSettings) -> Self {
+    pub fn new(settings: WatchSettings, profile: Option<(Arc<Checks>, Profile)>) -> Self {
         Self {
             once: OnceWindow::new(settings.settle, once::DEFAULT_LIMIT),
             rules: None,
@@ -169,6 +217,8 @@ impl Watch {
             points: Points::new(settings.points, settings.points_window),
             clients: Clients::default(),
             folds: Folds::new(settings.told_singly, settings.fold_window),
+            profile,
+            breaches: Vec::new(),
             now: Timestamp::UNIX_EPOCH,
             counts: WatchCounts::default(),
             settings,
@@ -176,7 +226,7 @@ impl Watch {
     }
 
     /// Takes a call in.
-    pub fn observe(&mut self, seen: Seen, findings: &mut Vec<Finding>) {
+    pub fn observe(&mut self, seen: Seen, findings: &mut Vec<Noticed>) {
         self.advance(seen.call.end, findings);
         self.counts.calls += 1;
         let unscanned = u64::try_from(seen.inspection.unscanned_bytes).unwrap_or(u64::MAX);
@@ -187,7 +237,7 @@ impl Watch {
     }
 
     /// The time has come this far.
-    pub fn advance(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
+    pub fn advance(&mut self, now: Timestamp, findings: &mut Vec<Noticed>) {
         self.now = self.now.max(now);
         while let Some(settled) = self.once.take_due(self.now) {
             self.settled(settled, findings);
@@ -196,7 +246,7 @@ impl Watch {
     }
 
     /// Nothing comes any more: gives everything out.
-    pub fn finish(&mut self, findings: &mut Vec<Finding>) {
+    pub fn finish(&mut self, findings: &mut Vec<Noticed>) {
         while let Some(settled) = self.once.take_first() {
             self.settled(settled, findings);
         }
@@ -211,11 +261,12 @@ impl Watch {
             points: self.points.counts(),
             clients: self.clients.counts(),
             folds: self.folds.counts(),
+            profile: self.profile.as_ref().map(|(_, profile)| profile.counts()),
             ..self.counts.clone()
         }
     }
 
-    fn settled(&mut self, settled: Settled<Box<Seen>>, findings: &mut Vec<Finding>) {
+    fn settled(&mut self, settled: Settled<Box<Seen>>, findings: &mut Vec<Noticed>) {
         let Settled { item, place } = settled;
         match place {
             Place::Hop { .. } => self.counts.hops += 1,
@@ -223,8 +274,8 @@ impl Watch {
         }
     }
 
-    fn conclude(&mut self, seen: Seen, findings: &mut Vec<Finding>) {
-        let Seen { call, inspection, rules } = seen;
+    fn conclude(&mut self, seen: Seen, findings: &mut Vec<Noticed>) {
+        let Seen { call, inspection, rules, facts } = seen;
         // Numbers of correlations are those of one set: what another one counted is forgotten.
         if self.rules.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &rules)) {
             if self.rules.is_some() {
@@ -258,6 +309,14 @@ impl Watch {
             points += rule.extension.points(rule.head.level);
             self.tell(&call, Told::of_correlation(rule, reached.count), findings);
         }
+        for bad in &inspection.known_bad {
+            let told = Told::known_bad(bad, call.sighting.role);
+            points += points_of(told.severity);
+            self.tell(&call, told, findings);
+        }
+        if let Some(facts) = &facts {
+            points += self.check(&call, facts, findings);
+        }
         let client = call.client.filter(|_| points > 0);
         if let Some(client) = client
             && let Some(sum) = self.points.add(client, points, call.start)
@@ -266,11 +325,60 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, call: &SeenCall, told: Told, findings: &mut Vec<Finding>) {
+    /// Holds a call against the profile; gives the points of what it breaks.
+    fn check(&mut self, call: &SeenCall, facts: &Facts, findings: &mut Vec<Noticed>) -> u32 {
+        let Some((checks, profile)) = &mut self.profile else { return 0 };
+        let mut breaches = std::mem::take(&mut self.breaches);
+        profile.observe(facts, &call.parties, &mut breaches);
+        let checks = Arc::clone(checks);
+        let mut points = 0;
+        for breach in breaches.drain(..) {
+            let Some(rule) = checks.rule(breach.check, facts.side) else { continue };
+            if rule.paranoia > self.settings.paranoia {
+                self.counts.beyond_paranoia += 1;
+                continue;
+            }
+            points += points_of(rule.severity);
+            let seen = profile::Seen { facts, parties: &call.parties };
+            let marking = tell::marking_of(rule.owasp);
+            let mut found = breach.finding(rule, seen);
+            found.endpoint = call.endpoint.clone().or(found.endpoint);
+            match Finding::new(found) {
+                Ok(finding) => self.take(call, finding, marking, findings),
+                Err(_) => self.counts.unspeakable += 1,
+            }
+        }
+        self.breaches = breaches;
+        points
+    }
+
+    fn tell(&mut self, call: &SeenCall, told: Told, findings: &mut Vec<Noticed>) {
+        let marking = told.marking;
         match told.finding(call) {
-            Ok(finding) => self.folds.take(finding, call, self.now, findings),
+            Ok(finding) => self.take(call, finding, marking, findings),
             Err(_) => self.counts.unspeakable += 1,
         }
+    }
+
+    fn take(
+        &mut self,
+        call: &SeenCall,
+        finding: Finding,
+        marking: Marking,
+        findings: &mut Vec<Noticed>,
+    ) {
+        let noticed = Noticed { finding, marking, caller: call.caller.clone() };
+        self.folds.take(noticed, call, self.now, findings);
+    }
+}
+
+fn points_of(severity: Severity) -> u32 {
+    match severity {
+        Severity::Informational => 0,
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
     }
 }
 
@@ -314,6 +422,9 @@ pub const DEFAULT_TOLD_SINGLY: u64 = 20;
 
 /// Five attempts of a high level: one is a mistake or a probe, five are somebody at work.
 pub const DEFAULT_POINTS: u32 = 20;
+
+/// Browsers have some 200.
+const MAX_AGENT_BYTES: usize = 256;
 
 /// Groups of calls: at most some 100 MB when each has its counts.
 pub const DEFAULT_GROUPS: usize = 1 << 16;

@@ -9,7 +9,7 @@ use std::{borrow::Cow, net::IpAddr};
 use super::indicator::{JA4_BYTES, Network, Value};
 
 /// What a text is said to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// Address or network.

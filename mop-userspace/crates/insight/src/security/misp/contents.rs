@@ -3,19 +3,20 @@
 use std::net::IpAddr;
 
 use super::{
-    attribute::{Attribute, AttributeError, NewAttribute, Seen},
+    attribute::{Attribute, AttributeError, MAX_VALUE_BYTES, NewAttribute, Seen},
+    marking::Marking,
     object::{Object, ObjectError, Templates},
     scalar::{ThreatLevel, hexadecimal},
-    tag::Rsit,
     vocabulary::Vocabulary,
 };
 use crate::security::{
     finding::{FindingFacts, Severity},
+    personal,
     uuid::Uuid,
 };
 
-/// What was seen of the other end of the connection.
-#[derive(Clone, Copy, Debug, Default)]
+/// What was seen of the other end of the connection. Has no `Debug`: it holds what was received.
+#[derive(Clone, Copy, Default)]
 pub struct Network<'t> {
     /// Address of the client.
     pub client: Option<IpAddr>,
@@ -27,6 +28,20 @@ pub struct Network<'t> {
     pub ja4: Option<&'t str>,
     /// SHA-256 of its certificate.
     pub certificate: Option<[u8; 32]>,
+    /// The field `User-Agent`. It is hostile: one with personal data, secrets or control characters
+    /// is not told.
+    pub user_agent: Option<&'t str>,
+    /// Whom it is about, where one and the same must be known again.
+    pub pseudonyms: &'t [Pseudonym],
+}
+
+/// What stands for an identifier that never leaves: a keyed digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pseudonym {
+    /// Of what, in a word: `consent`, `token`.
+    pub class: &'static str,
+    /// The digest.
+    pub digest: [u8; 16],
 }
 
 /// Attributes of the event itself: rule, reasons, organisations, and how many calls.
@@ -52,7 +67,14 @@ pub(super) fn attributes(
     wanted.extend(client.map(|it| ("text", None, it, "client organisation")));
     let demands = facts.fapi.iter();
     wanted.extend(demands.map(|it| ("text", None, it.as_str(), "security profile")));
-    let made = wanted.into_iter().map(|(r#type, category, value, comment)| {
+    let digests = network.pseudonyms.iter().take(MAX_PSEUDONYMS);
+    let digests: Vec<_> = digests.map(|it| (hexadecimal(&it.digest), it.class)).collect();
+    wanted.extend(
+        digests.iter().map(|(digest, class)| ("anonymised", None, digest.as_str(), *class)),
+    );
+    // What the participant does not let out is left out, and not the whole event with it.
+    let wanted = wanted.into_iter().filter(|(r#type, ..)| !vocabulary.is_never(r#type));
+    let made = wanted.map(|(r#type, category, value, comment)| {
         let new = NewAttribute { r#type, category, value, comment, relation: None };
         Attribute::new(vocabulary, event, new, seen)
     });
@@ -64,41 +86,59 @@ pub(super) fn objects(
     (vocabulary, templates): (&Vocabulary, &Templates),
     event: Uuid,
     facts: &FindingFacts,
-    (network, rsit): (&Network<'_>, Option<Rsit>),
+    (network, marking): (&Network<'_>, &Marking),
     seen: Seen,
 ) -> Result<Vec<Object>, ObjectError> {
-    let make =
-        |name, values: &[(&str, &str)]| templates.object(vocabulary, event, name, values, seen);
+    let mut objects = Vec::new();
+    let mut make = |name, values: &[(&str, &str)]| {
+        let let_out: Vec<_> = values
+            .iter()
+            .copied()
+            .filter(|(relation, _)| {
+                let r#type = templates.type_of(name, relation);
+                !r#type.is_some_and(|it| vocabulary.is_never(it))
+            })
+            .collect();
+        match templates.object(vocabulary, event, name, &let_out, seen) {
+            Ok(object) => {
+                let uuid = object.uuid();
+                objects.push(object);
+                Ok(Some(uuid))
+            }
+            // Without what is not let out, there is no such object.
+            Err(ObjectError::Missing) if let_out.len() < values.len() => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
     let count = facts.count.to_string();
     let address = network.client.map(|it| it.to_canonical().to_string());
-    let mut objects = Vec::new();
     let mut request = None;
-    if let Some(endpoint) = &facts.endpoint {
-        let mut values = vec![("uri", endpoint.as_str())];
+    if let Some(endpoint) = facts.endpoint.as_deref().filter(|it| is_clean(it)) {
+        let mut values = vec![("uri", endpoint)];
         values.extend(facts.method.as_deref().map(|it| ("method", it)));
-        let object = make("http-request", &values)?;
-        request = Some(object.uuid());
-        objects.push(object);
+        let user_agent = network.user_agent.filter(|it| is_clean(it));
+        values.extend(user_agent.map(|it| ("user-agent", it)));
+        request = make("http-request", &values)?;
     }
     if let Some(address) = &address {
         let port = network.server_port.map(|it| it.to_string());
         let mut values = vec![("ip-src", address.as_str()), ("count", count.as_str())];
         values.extend(port.as_deref().map(|it| ("dst-port", it)));
-        objects.push(make("network-connection", &values)?);
-        if rsit == Some(Rsit::BruteForce) {
+        make("network-connection", &values)?;
+        if marking.is_authentication_failure() {
             let values =
                 [("ip-src", address.as_str()), ("total", count.as_str()), ("type", "oauth")];
-            objects.push(make("authentication-failure-report", &values)?);
+            make("authentication-failure-report", &values)?;
         }
     }
     if let Some(fingerprint) = network.certificate {
         let fingerprint = hexadecimal(&fingerprint);
-        objects.push(make("x509", &[("x509-fingerprint-sha256", &fingerprint)])?);
+        make("x509", &[("x509-fingerprint-sha256", &fingerprint)])?;
     }
     if let Some(fingerprint) = network.ja4 {
         let mut values = vec![("ja4-type", "JA4"), ("ja4-fingerprint", fingerprint)];
         values.extend(address.as_deref().map(|it| ("ip-src", it)));
-        objects.push(make("ja4-plus", &values)?);
+        make("ja4-plus", &values)?;
     }
     for object in &mut objects {
         if let Some(request) = request {
@@ -117,3 +157,17 @@ pub(super) fn threat_level(severity: Severity) -> ThreatLevel {
         Severity::High | Severity::Critical => ThreatLevel::High,
     }
 }
+
+/// Whether a text of the network may be told at all.
+fn is_clean(text: &str) -> bool {
+    let mut is_clean = !text.trim().is_empty()
+        && text.len() <= MAX_VALUE_BYTES
+        && !text.chars().any(char::is_control);
+    if is_clean {
+        personal::scan(text.as_bytes(), None, &mut |_| is_clean = false);
+    }
+    is_clean
+}
+
+/// Of one finding: it is about a consent and a token.
+const MAX_PSEUDONYMS: usize = 4;

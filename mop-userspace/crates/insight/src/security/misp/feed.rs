@@ -4,24 +4,26 @@
 //! `timestamp` is newer than its own. So identifiers are stable, a timestamp grows with every change
 //! and with nothing else, and equal states are equal bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
-use md5::{Digest as _, Md5};
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub use super::contents::Network;
 use super::{
-    attribute::{Attribute, AttributeError, Seen},
+    attribute::{AttributeError, Seen},
     contents,
     event::{Event, Organisation},
+    index::{self, Index},
+    marking::Marking,
     object::{ObjectError, Templates},
     restore::{self, RestoreError},
-    scalar::{Analysis, Distribution, Info, InfoError, Instant, Seconds, ThreatLevel, hexadecimal},
-    tag::{Pap, Rsit, Tag, Tlp},
+    scalar::{Analysis, Distribution, Info, InfoError, Instant, Seconds, ThreatLevel},
+    tag::{Pap, Tag, Tlp},
     vocabulary::Vocabulary,
+};
+pub use super::{
+    contents::{Network, Pseudonym},
+    index::{Changes, FeedFile, HASHES, MANIFEST, etag},
 };
 use crate::security::{
     finding::{Finding, FindingFacts},
@@ -37,7 +39,7 @@ pub struct FeedOptions {
     pub tlp: Tlp,
     /// What may be done with it.
     pub pap: Pap,
-    /// Who may see it.
+    /// Who may see it. What is for the own organisation by its TLP is for no other.
     pub distribution: Distribution,
 }
 
@@ -47,18 +49,8 @@ pub struct Feed {
     vocabulary: Vocabulary,
     templates: Templates,
     events: BTreeMap<Uuid, Event>,
+    index: Index,
     left_out: u64,
-}
-
-/// A file of the feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedFile {
-    /// Its name.
-    pub name: String,
-    /// What is in it.
-    pub content: Vec<u8>,
-    /// Strong entity tag (RFC 9110, section 8.8.3), with its quotation marks.
-    pub etag: String,
 }
 
 /// Why a finding gets into no event.
@@ -67,9 +59,6 @@ pub enum FeedError {
     /// An attribute.
     #[error(transparent)]
     Attribute(#[from] AttributeError),
-    /// There are [`MAX_EVENTS`] others.
-    #[error("the feed has {MAX_EVENTS} events")]
-    Full,
     /// Its title cannot be the `info` of an event.
     #[error("the title is no info of an event")]
     Info(#[from] InfoError),
@@ -78,38 +67,17 @@ pub enum FeedError {
     Object(#[from] ObjectError),
 }
 
-/// What a manifest says of an event.
-#[derive(Serialize)]
-struct Described<'t> {
-    #[serde(rename = "Orgc")]
-    organisation: &'t Organisation,
-    #[serde(rename = "Tag")]
-    tags: &'t [Tag],
-    info: &'t Info,
-    date: &'t str,
-    analysis: Analysis,
-    threat_level_id: ThreatLevel,
-    timestamp: Seconds,
-    #[serde(rename = "integrity:sha256")]
-    sha256: String,
-}
-
-#[derive(Serialize)]
-struct Wrapped<'t> {
-    #[serde(rename = "Event")]
-    event: &'t Event,
-}
-
 impl Feed {
     /// An empty feed.
     #[must_use]
     pub fn new(options: FeedOptions, vocabulary: Vocabulary, templates: Templates) -> Self {
-        Self { options, vocabulary, templates, events: BTreeMap::new(), left_out: 0 }
+        let (events, index) = (BTreeMap::new(), Index::default());
+        Self { options, vocabulary, templates, events, index, left_out: 0 }
     }
 
     /// Takes a finding into the event of its rule, client and day (UTC, of its first call), and
     /// gives the event's identifier. `now` in seconds since 1970. A finding is to be given once:
-    /// its calls are counted again otherwise.
+    /// its calls are counted again otherwise. One event too many costs the oldest.
     ///
     /// # Errors
     ///
@@ -118,19 +86,15 @@ impl Feed {
         &mut self,
         finding: &Finding,
         network: &Network<'_>,
-        rsit: Option<Rsit>,
+        marking: &Marking,
         now: i64,
     ) -> Result<Uuid, FeedError> {
         let facts = &finding.facts;
         let day = facts.first_seen.to_zoned(TimeZone::UTC).date().to_string();
         let uuid = self.identifier(facts, &day);
-        let known = self.events.get(&uuid);
-        if known.is_none() && self.events.len() >= MAX_EVENTS {
-            return Err(FeedError::Full);
-        }
-        let (mut event, is_new) = match known {
+        let (mut event, is_new) = match self.events.get(&uuid) {
             Some(event) => (event.clone(), false),
-            None => (self.event(uuid, facts, day, now)?, true),
+            None => (self.event(uuid, facts, marking, day, now)?, true),
         };
         // Strictly newer, also when the clock stands or goes back: a puller compares.
         let at = if is_new { now } else { now.max(event.timestamp.0.saturating_add(1)) };
@@ -141,16 +105,20 @@ impl Feed {
         };
         let attributes = contents::attributes(&self.vocabulary, uuid, facts, network, seen)?;
         let tables = (&self.vocabulary, &self.templates);
-        let objects = contents::objects(tables, uuid, facts, (network, rsit), seen)?;
+        let objects = contents::objects(tables, uuid, facts, (network, marking), seen)?;
         let owasp = facts.owasp.iter().map(|it| Tag::from(*it));
-        let tags = rsit.map(Tag::from).into_iter().chain(owasp).collect();
+        let tags = marking.rsit.map(Tag::from).into_iter().chain(owasp).collect();
         let level = contents::threat_level(facts.severity);
         let (is_changed, left_out) = event.merge((attributes, objects, tags), level);
         self.left_out = self.left_out.saturating_add(left_out as u64);
         if is_changed || is_new {
             event.timestamp = Seconds(at);
             event.publish_timestamp = Seconds(at);
+            if is_new && self.events.len() >= MAX_EVENTS {
+                self.forget_oldest();
+            }
             self.events.insert(uuid, event);
+            self.index.has_changed(uuid);
         }
         Ok(uuid)
     }
@@ -168,47 +136,50 @@ impl Feed {
             return Err(RestoreError::Full);
         }
         self.events.insert(uuid, event);
+        self.index.has_changed(uuid);
         Ok(uuid)
     }
 
     /// Forgets events of days before one (`YYYY-MM-DD`).
     pub fn forget_before(&mut self, day: &str) {
-        self.events.retain(|_, event| event.date.as_str() >= day);
+        let Self { events, index, .. } = self;
+        events.retain(|uuid, event| {
+            let is_kept = event.date.as_str() >= day;
+            if !is_kept {
+                index.is_gone(*uuid);
+            }
+            is_kept
+        });
+    }
+
+    /// What is to be done for a folder to be as the feed is, if it was after the last call. After a
+    /// failure [`Feed::files`] says all of it again.
+    #[must_use]
+    pub fn changes(&mut self) -> Changes {
+        self.index.changes(&self.events)
+    }
+
+    /// Whether [`Feed::changes`] would have any.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.index.is_behind()
     }
 
     /// All files: events first and the index last, so that it never names one that is not written.
     #[must_use]
     pub fn files(&self) -> Vec<FeedFile> {
-        let mut files = Vec::with_capacity(self.events.len().saturating_add(2));
-        let mut manifest = BTreeMap::new();
-        let mut hashes = BTreeSet::new();
-        for (uuid, event) in &self.events {
-            let content = json(&Wrapped { event });
-            let described = Described {
-                organisation: &event.organisation,
-                tags: &event.tags,
-                info: &event.info,
-                date: &event.date,
-                analysis: event.analysis,
-                threat_level_id: event.threat_level_id,
-                timestamp: event.timestamp,
-                sha256: hexadecimal(&Sha256::digest(&content)),
-            };
-            manifest.insert(uuid.to_string(), described);
-            for value in event.all_attributes().flat_map(Attribute::parts) {
-                hashes.insert(format!("{},{uuid}\n", hexadecimal(&Md5::digest(value))));
-            }
-            files.push(FeedFile::new(format!("{uuid}.json"), content));
-        }
-        let hashes: String = hashes.into_iter().collect();
-        files.push(FeedFile::new("hashes.csv".to_owned(), hashes.into_bytes()));
-        files.push(FeedFile::new("manifest.json".to_owned(), json(&manifest)));
-        files
+        index::files(&self.events)
     }
 
     /// Its events.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.events.values()
+    }
+
+    /// How many events it has.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.events.len()
     }
 
     /// Attributes that found no room in their events.
@@ -225,14 +196,28 @@ impl Feed {
         Uuid::of(self.options.organisation.uuid, &["event", &facts.rule, known, client, day])
     }
 
+    fn forget_oldest(&mut self) {
+        let oldest = self.events.values().min_by_key(|it| (&it.date, it.timestamp));
+        if let Some(uuid) = oldest.map(Event::uuid) {
+            self.events.remove(&uuid);
+            self.index.is_gone(uuid);
+        }
+    }
+
     fn event(
         &self,
         uuid: Uuid,
         facts: &FindingFacts,
+        marking: &Marking,
         day: String,
         now: i64,
     ) -> Result<Event, FeedError> {
         let FeedOptions { organisation, tlp, pap, distribution } = &self.options;
+        // A rule can narrow what the participant allows, and not widen it.
+        let tlp = marking.tlp.map_or(*tlp, |it| it.min(*tlp));
+        let pap = marking.pap.map_or(*pap, |it| it.min(*pap));
+        let is_own = tlp <= Tlp::AmberStrict;
+        let distribution = if is_own { Distribution::Organisation } else { *distribution };
         let info: String = facts.title.chars().take(super::scalar::MAX_INFO_CHARACTERS).collect();
         Ok(Event {
             uuid,
@@ -243,26 +228,14 @@ impl Feed {
             published: true,
             threat_level_id: ThreatLevel::Undefined,
             analysis: Analysis::Initial,
-            distribution: *distribution,
+            distribution,
             extends_uuid: String::new(),
             organisation: organisation.clone(),
-            tags: vec![Tag::from(*tlp), Tag::from(*pap)],
+            tags: vec![Tag::from(tlp), Tag::from(pap)],
             attributes: Vec::new(),
             objects: Vec::new(),
         })
     }
-}
-
-impl FeedFile {
-    fn new(name: String, content: Vec<u8>) -> Self {
-        let etag = format!("\"{}\"", hexadecimal(&Sha256::digest(&content)));
-        Self { name, content, etag }
-    }
-}
-
-/// JSON of a value; none of ours has a map with keys that are no texts, or fails otherwise.
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// A rule and a client have one a day: some hundred clients, some hundred rules, most of them calm.

@@ -1,7 +1,7 @@
 //! What was found, for MISP: events of its core format (the RFC draft), as a feed that others pull.
 //!
 //! ```text
-//! Finding + Network -> Feed (one event a rule, client and day) -> manifest.json, <uuid>.json, hashes.csv
+//! Finding + Network + Marking -> Feed (one event a rule, client and day) -> manifest.json, <uuid>.json, hashes.csv
 //! ```
 //!
 //! Values are texts, also where they are numbers, because the format says so. What may be written is
@@ -11,6 +11,8 @@ pub mod attribute;
 mod contents;
 pub mod event;
 pub mod feed;
+mod index;
+pub mod marking;
 pub mod object;
 pub mod restore;
 pub mod scalar;

@@ -143,6 +143,12 @@ impl Templates {
         Ok(Self(objects))
     }
 
+    /// The type of a relation of a template.
+    #[must_use]
+    pub fn type_of(&self, name: &str, relation: &str) -> Option<&str> {
+        self.0.iter().find(|it| it.name == name)?.relation(relation)
+    }
+
     /// Makes an object of an event. Its identifier follows from the event, its name and its values
     /// but counters.
     ///

@@ -14,8 +14,8 @@ pub struct Tag {
     colour: Option<Cow<'static, str>>,
 }
 
-/// Traffic light protocol 2.0: to whom it may be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Traffic light protocol 2.0: to whom it may be told; the fewest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tlp {
     /// Those who are addressed.
@@ -30,8 +30,8 @@ pub enum Tlp {
     Clear,
 }
 
-/// Permissible actions protocol: what may be done with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Permissible actions protocol: what may be done with it; the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pap {
     /// Nothing that can be noticed.
@@ -54,12 +54,18 @@ pub enum Rsit {
     DataLeak,
     /// More calls than a service bears.
     Ddos,
+    /// A call that a service does not bear.
+    Dos,
     /// A known weakness is tried.
     Exploit,
+    /// A service tells more of itself than it should.
+    InformationDisclosure,
     /// A scanner looks around.
     Scanner,
     /// Data are read without being allowed to.
     UnauthorisedAccess,
+    /// A service that should not be there, or not so.
+    VulnerableSystem,
     /// Weak cryptography.
     WeakCrypto,
 }
@@ -72,46 +78,97 @@ impl Tag {
     }
 }
 
+impl Tlp {
+    /// All of them, the strictest first.
+    pub const ALL: [Self; 5] =
+        [Self::Red, Self::AmberStrict, Self::Amber, Self::Green, Self::Clear];
+
+    /// Its tag.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Red => "tlp:red",
+            Self::AmberStrict => "tlp:amber+strict",
+            Self::Amber => "tlp:amber",
+            Self::Green => "tlp:green",
+            Self::Clear => "tlp:clear",
+        }
+    }
+}
+
+impl Pap {
+    /// All of them, the strictest first.
+    pub const ALL: [Self; 4] = [Self::Red, Self::Amber, Self::Green, Self::Clear];
+
+    /// Its tag.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Red => "PAP:RED",
+            Self::Amber => "PAP:AMBER",
+            Self::Green => "PAP:GREEN",
+            Self::Clear => "PAP:CLEAR",
+        }
+    }
+}
+
+impl Rsit {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::BruteForce,
+        Self::DataLeak,
+        Self::Ddos,
+        Self::Dos,
+        Self::Exploit,
+        Self::InformationDisclosure,
+        Self::Scanner,
+        Self::UnauthorisedAccess,
+        Self::VulnerableSystem,
+        Self::WeakCrypto,
+    ];
+
+    /// Its tag.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::BruteForce => "rsit:intrusion-attempts=\"brute-force\"",
+            Self::DataLeak => "rsit:information-content-security=\"data-leak\"",
+            Self::Ddos => "rsit:availability=\"ddos\"",
+            Self::Dos => "rsit:availability=\"dos\"",
+            Self::InformationDisclosure => "rsit:vulnerable=\"information-disclosure\"",
+            Self::VulnerableSystem => "rsit:vulnerable=\"vulnerable-system\"",
+            Self::Exploit => "rsit:intrusion-attempts=\"exploit\"",
+            Self::Scanner => "rsit:information-gathering=\"scanner\"",
+            Self::UnauthorisedAccess => {
+                "rsit:information-content-security=\"unauthorised-information-access\""
+            }
+            Self::WeakCrypto => "rsit:vulnerable=\"weak-crypto\"",
+        }
+    }
+}
+
 impl From<Tlp> for Tag {
     fn from(tlp: Tlp) -> Self {
         // Colours as FIRST publishes them.
-        let (name, colour) = match tlp {
-            Tlp::Red => ("tlp:red", "#FF2B2B"),
-            Tlp::AmberStrict => ("tlp:amber+strict", "#FFC000"),
-            Tlp::Amber => ("tlp:amber", "#FFC000"),
-            Tlp::Green => ("tlp:green", "#33FF00"),
-            Tlp::Clear => ("tlp:clear", "#FFFFFF"),
+        let colour = match tlp {
+            Tlp::Red => "#FF2B2B",
+            Tlp::AmberStrict | Tlp::Amber => "#FFC000",
+            Tlp::Green => "#33FF00",
+            Tlp::Clear => "#FFFFFF",
         };
-        Self { name: name.to_owned(), colour: Some(colour.into()) }
+        Self { name: tlp.tag().to_owned(), colour: Some(colour.into()) }
     }
 }
 
 impl From<Pap> for Tag {
     fn from(pap: Pap) -> Self {
-        let name = match pap {
-            Pap::Red => "PAP:RED",
-            Pap::Amber => "PAP:AMBER",
-            Pap::Green => "PAP:GREEN",
-            Pap::Clear => "PAP:CLEAR",
-        };
-        Self { name: name.to_owned(), colour: None }
+        Self { name: pap.tag().to_owned(), colour: None }
     }
 }
 
 impl From<Rsit> for Tag {
     fn from(rsit: Rsit) -> Self {
-        let name = match rsit {
-            Rsit::BruteForce => "rsit:intrusion-attempts=\"brute-force\"",
-            Rsit::DataLeak => "rsit:information-content-security=\"data-leak\"",
-            Rsit::Ddos => "rsit:availability=\"ddos\"",
-            Rsit::Exploit => "rsit:intrusion-attempts=\"exploit\"",
-            Rsit::Scanner => "rsit:information-gathering=\"scanner\"",
-            Rsit::UnauthorisedAccess => {
-                "rsit:information-content-security=\"unauthorised-information-access\""
-            }
-            Rsit::WeakCrypto => "rsit:vulnerable=\"weak-crypto\"",
-        };
-        Self { name: name.to_owned(), colour: None }
+        Self { name: rsit.tag().to_owned(), colour: None }
     }
 }
 

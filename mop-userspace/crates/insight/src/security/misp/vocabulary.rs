@@ -81,6 +81,16 @@ impl Vocabulary {
         Self::parse(PUBLISHED, &[])
     }
 
+    /// The table that comes with the program, without further types that the participant does not
+    /// let out.
+    ///
+    /// # Errors
+    ///
+    /// None but by a mistake in the file, which a test would find.
+    pub fn without(denied: &[String]) -> Result<Self, VocabularyError> {
+        Self::parse(PUBLISHED, denied)
+    }
+
     /// Reads a table; `denied` are further types that the participant does not let out.
     ///
     /// # Errors
@@ -107,6 +117,12 @@ impl Vocabulary {
         let built_in = NEVER.iter().map(|it| (*it).to_owned());
         let never = never.into_iter().chain(built_in).chain(denied.iter().cloned()).collect();
         Ok(Self { types, never })
+    }
+
+    /// Whether a type never leaves.
+    #[must_use]
+    pub fn is_never(&self, name: &str) -> bool {
+        self.never.contains(name)
     }
 
     /// What is known of a type, if it may be written in the category; none is its usual one.

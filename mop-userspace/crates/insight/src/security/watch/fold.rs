@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::SeenCall;
+use super::{Noticed, SeenCall};
 use crate::{
     data::digest::Digest,
     security::finding::{Finding, FindingFacts},
@@ -48,7 +48,7 @@ struct Fold {
     until: Timestamp,
     told: u64,
     /// What was not told one by one.
-    rest: Option<Box<FindingFacts>>,
+    rest: Option<Box<Noticed>>,
 }
 
 impl Folds {
@@ -60,16 +60,17 @@ impl Folds {
     /// Takes a finding, and gives it out unless it is one of many.
     pub(super) fn take(
         &mut self,
-        finding: Finding,
+        noticed: Noticed,
         call: &SeenCall,
         now: Timestamp,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<Noticed>,
     ) {
         if self.singly == u64::MAX {
             self.counts.told += 1;
-            findings.push(finding);
+            findings.push(noticed);
             return;
         }
+        let finding = &noticed.finding;
         let key = FoldKey {
             rule: finding.facts.rule.clone(),
             client: call.client,
@@ -87,24 +88,23 @@ impl Folds {
         if fold.told < self.singly {
             fold.told += 1;
             self.counts.told += 1;
-            findings.push(finding);
+            findings.push(noticed);
             return;
         }
         self.counts.folded += 1;
         match &mut fold.rest {
             Some(rest) => {
+                let rest = &mut rest.finding.facts;
                 rest.count = rest.count.saturating_add(finding.facts.count);
                 rest.first_seen = rest.first_seen.min(finding.facts.first_seen);
                 rest.last_seen = rest.last_seen.max(finding.facts.last_seen);
             }
-            None => {
-                fold.rest = Some(Box::new(FindingFacts { exchange: None, ..finding.facts }));
-            }
+            None => fold.rest = Some(Box::new(noticed)),
         }
     }
 
     /// Closes windows that are over.
-    pub(super) fn advance(&mut self, now: Timestamp, findings: &mut Vec<Finding>) {
+    pub(super) fn advance(&mut self, now: Timestamp, findings: &mut Vec<Noticed>) {
         if now < self.next {
             return;
         }
@@ -124,7 +124,7 @@ impl Folds {
     }
 
     /// Closes all.
-    pub(super) fn finish(&mut self, findings: &mut Vec<Finding>) {
+    pub(super) fn finish(&mut self, findings: &mut Vec<Noticed>) {
         let over = self.open.drain().filter_map(|(_, fold)| fold.rest).collect();
         self.next = Timestamp::MAX;
         self.tell(over, findings);
@@ -134,18 +134,22 @@ impl Folds {
         self.counts
     }
 
-    fn tell(&mut self, mut over: Vec<Box<FindingFacts>>, findings: &mut Vec<Finding>) {
-        over.sort_by(|one, other| {
-            (one.first_seen, &one.rule).cmp(&(other.first_seen, &other.rule))
-        });
-        for facts in over {
+    fn tell(&mut self, mut over: Vec<Box<Noticed>>, findings: &mut Vec<Noticed>) {
+        over.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
+        for noticed in over {
+            let Noticed { finding, marking, caller } = *noticed;
             // It was a finding before its number grew, and the number alone makes none of it worse.
-            if let Ok(finding) = Finding::new(*facts) {
+            let facts = FindingFacts { exchange: None, ..finding.facts };
+            if let Ok(finding) = Finding::new(facts) {
                 self.counts.told += 1;
-                findings.push(finding);
+                findings.push(Noticed { finding, marking, caller });
             }
         }
     }
+}
+
+fn order_of(noticed: &Noticed) -> (Timestamp, &str) {
+    (noticed.finding.facts.first_seen, &noticed.finding.facts.rule)
 }
 
 /// Rules times clients times endpoints at work in a minute; each has a kilobyte.

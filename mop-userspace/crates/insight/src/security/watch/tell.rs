@@ -1,14 +1,17 @@
 //! What is told of a call, before it is a record.
 
 use super::SeenCall;
+use mop_wire::Role;
+
 use crate::{
     data::funnel::Side,
     security::{
         finding::{Finding, FindingError, FindingFacts, MAX_ITEMS, Owasp, Place, Reason, Severity},
+        inspector::KnownBad,
+        misp::{marking::Marking, tag::Rsit},
         rules::{Level, Rule},
     },
 };
-use mop_wire::Role;
 
 /// What is told.
 #[derive(Clone, Debug)]
@@ -24,6 +27,7 @@ pub(super) struct Told {
     /// It follows from many calls, of which this is the last.
     pub(super) is_of_many: bool,
     pub(super) reason: Reason,
+    pub(super) marking: Marking,
 }
 
 impl Told {
@@ -36,6 +40,48 @@ impl Told {
     /// A correlation that this call reached.
     pub(super) fn of_correlation(rule: &Rule, count: u64) -> Self {
         Self { count: count.max(1), is_of_many: true, ..Self::of(rule) }
+    }
+
+    /// Something that is known to be bad.
+    pub(super) fn known_bad(bad: &KnownBad, role: Role) -> Self {
+        let KnownBad { kind, source, confidence, place } = bad;
+        let (owasp, en, pt) = match role {
+            Role::Server => (
+                Owasp::Api8,
+                "calls this participant. See what it was answered, and block it if it has no business \
+                 here.",
+                "faz chamadas a este participante. Verifique o que foi respondido e bloqueie a origem \
+                 se ela não tiver motivo para estar aqui.",
+            ),
+            Role::Client => (
+                Owasp::Api10,
+                "is called by this participant. See which application does, and why.",
+                "é chamado por este participante. Verifique qual aplicação faz isso e por quê.",
+            ),
+        };
+        let (name, source) = (kind.name(), shortened(source));
+        Self {
+            rule: "mop_indicator".to_owned(),
+            title: format!("Known to be bad: {name}"),
+            severity: match confidence {
+                75.. => Severity::High,
+                50.. => Severity::Medium,
+                _ => Severity::Low,
+            },
+            paranoia: 1,
+            owasp: vec![owasp],
+            fapi: Vec::new(),
+            places: vec![place.clone()],
+            count: 1,
+            is_of_many: false,
+            reason: Reason {
+                en: format!("What the list {source} knows to be bad ({name}, {confidence} %) {en}"),
+                pt: format!(
+                    "Algo que a lista {source} conhece como malicioso ({name}, {confidence} %) {pt}"
+                ),
+            },
+            marking: Marking { rsit: Some(Rsit::Exploit), ..Marking::default() },
+        }
     }
 
     /// A client that never called before.
@@ -60,6 +106,7 @@ impl Told {
                      observação. Verifique se o cadastro dela foi intencional."
                 ),
             },
+            marking: Marking::default(),
         }
     }
 
@@ -87,6 +134,7 @@ impl Told {
                      se não for um teste seu."
                 ),
             },
+            marking: Marking { rsit: Some(Rsit::Exploit), ..Marking::default() },
         }
     }
 
@@ -109,6 +157,12 @@ impl Told {
             count: 1,
             is_of_many: false,
             reason: extension.reason.clone().unwrap_or_else(otherwise),
+            // What a rule of others says wrongly is told by `mop rules lint`.
+            marking: extension
+                .misp
+                .as_ref()
+                .and_then(|misp| Marking::of(misp).ok())
+                .unwrap_or_else(|| marking_of(owasp.unwrap_or(Owasp::Api8))),
         }
     }
 
@@ -125,6 +179,7 @@ impl Told {
             count,
             is_of_many,
             reason,
+            marking: _,
         } = self;
         places.truncate(MAX_ITEMS);
         let exchange = (!is_of_many).then(|| call.sighting.exchange.clone());
@@ -151,6 +206,18 @@ impl Told {
             reason,
         })
     }
+}
+
+/// What is told to MISP of a class, where no rule says it.
+pub(super) fn marking_of(owasp: Owasp) -> Marking {
+    let rsit = match owasp {
+        Owasp::Api1 | Owasp::Api3 | Owasp::Api5 => Rsit::UnauthorisedAccess,
+        Owasp::Api2 => Rsit::BruteForce,
+        Owasp::Api4 => Rsit::Dos,
+        Owasp::Api6 | Owasp::Api7 | Owasp::Api10 => Rsit::Exploit,
+        Owasp::Api8 | Owasp::Api9 => Rsit::VulnerableSystem,
+    };
+    Marking { rsit: Some(rsit), ..Marking::default() }
 }
 
 fn severity(level: Level) -> Severity {
