@@ -108,7 +108,16 @@ fn the_documents_name_every_metric_and_only_those() -> Result<()> {
     let address = format!("127.0.0.1:{}", free_port());
     // With every part that has metrics.
     let configuration = folder.path().join("mop.toml");
-    fs::write(&configuration, "[data]\n")?;
+    let indicators = folder.path().join("indicators.txt");
+    fs::write(&indicators, "192.0.2.7\n")?;
+    let text = format!(
+        "[data]\n[security.misp]\nfolder = \"{}\"\norganisation = \"A\"\n\
+         organisation_uuid = \"2ed6657d-e927-568b-95e1-2665a8aea6a2\"\n\
+         [[security.intelligence.sources]]\nname = \"own\"\nformat = \"freetext\"\npath = \"{}\"\n",
+        folder.path().join("misp").display(),
+        indicators.display(),
+    );
+    fs::write(&configuration, text)?;
     let configuration = configuration.display().to_string();
     let arguments = ["--admin", &address, "--config", &configuration];
     let observer = Observer::builder().args(&arguments).start()?;

@@ -1,8 +1,11 @@
-//! `mop report`: what became of everything that is owed to the metrics platform, and what it would
-//! refuse of what waits.
+//! `mop report`: what became of everything that is owed to the metrics platform, what it would refuse
+//! of what waits; and what is owed to others, of incidents and of personal data.
 
 mod check;
 mod reconcile;
+mod source;
+
+pub(crate) use source::each_record;
 
 use std::{
     io::IsTerminal as _,
@@ -16,6 +19,7 @@ use clap::{Args, Subcommand};
 use crate::{
     configuration::{Configuration, ConfigurationArguments},
     failure::Failure,
+    security::report::{self, IncidentArguments, LgpdArguments},
 };
 
 /// Arguments of `mop report`.
@@ -32,11 +36,16 @@ enum ReportCommand {
     Pcm(reconcile::PcmArguments),
     /// What the platform would discard, and why, before it is sent. Exit code 1 when there is any.
     Check(check::CheckArguments),
+    /// The material for the notice of an incident: a finding, what belongs to it, what it touched, and
+    /// until when the regulator wants to know.
+    Incident(IncidentArguments),
+    /// Which classes of personal data were seen where, and what left the node.
+    Lgpd(LgpdArguments),
 }
 
 /// Which outbox.
 #[derive(Args, Debug)]
-struct PlaceArguments {
+pub(crate) struct PlaceArguments {
     /// The folder of the outbox. Without it: that of the configuration.
     #[arg(long, value_name = "FOLDER")]
     outbox: Option<PathBuf>,
@@ -49,6 +58,8 @@ pub(crate) fn run(arguments: &PlatformReportArguments) -> Result<ExitCode, Failu
     match &arguments.command {
         ReportCommand::Pcm(arguments) => reconcile::run(arguments),
         ReportCommand::Check(arguments) => check::run(arguments),
+        ReportCommand::Incident(arguments) => report::incident(arguments),
+        ReportCommand::Lgpd(arguments) => report::lgpd(arguments),
     }
 }
 

@@ -16,6 +16,7 @@ mod module;
 mod port;
 mod profile;
 mod records;
+pub(crate) mod report;
 mod thread;
 
 pub(crate) use self::{

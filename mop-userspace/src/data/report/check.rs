@@ -1,12 +1,6 @@
 //! `mop report check`: holds records against the platform's rules, and sends nothing.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, BufRead, BufReader, Read as _},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use mop_contract::json::{Reader as JsonReader, Value};
 use mop_insight::data::{
@@ -16,9 +10,8 @@ use mop_insight::data::{
 };
 use serde::Serialize;
 
-use super::{PlaceArguments, Progress};
+use super::{PlaceArguments, source::each_record};
 use crate::{
-    data::tally,
     failure::Failure,
     stdout::{print, print_line},
 };
@@ -73,52 +66,9 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
             told(&refused);
         }
     };
-    match &arguments.file {
-        Some(file) if file == Path::new("-") => read_lines(&mut io::stdin().lock(), &mut look)?,
-        Some(file) => {
-            let open = File::open(file).map_err(|error| {
-                Failure::usage(format!("cannot open {}: {error}", file.display()))
-            })?;
-            read_lines(&mut BufReader::new(open), &mut look)?;
-        }
-        None => {
-            let folder = arguments.place.folder()?;
-            let mut progress = Progress::new();
-            tally::each_waiting(&folder, |entry| {
-                progress.count();
-                look(Some(&entry.kind), &entry.payload);
-            })
-            .map_err(|error| {
-                Failure::runtime(format!("the outbox {} cannot be read: {error}", folder.display()))
-            })?;
-        }
-    }
+    each_record(arguments.file.as_deref(), &arguments.place, &mut look)?;
     eprintln!("{}", checker.summary());
     Ok(if checker.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn read_lines(
-    input: &mut impl BufRead,
-    look: &mut dyn FnMut(Option<&str>, &[u8]),
-) -> Result<(), Failure> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
-        match read {
-            Ok(0) => return Ok(()),
-            Ok(_) if line.trim_ascii().is_empty() => {}
-            Ok(_) if line.len() as u64 >= MAX_LINE_BYTES => {
-                return Err(Failure::usage(format!(
-                    "a line has {MAX_LINE_BYTES} bytes or more: records of one line each are wanted"
-                )));
-            }
-            Ok(_) => look(None, line.trim_ascii()),
-            Err(error) => {
-                return Err(Failure::runtime(format!("cannot read records: {error}")));
-            }
-        }
-    }
 }
 
 impl Checker {
@@ -211,8 +161,6 @@ fn text<'v>(record: Value<'v>, member: &str) -> Option<&'v str> {
 
 const NO_RECORD: Breach =
     Breach { field: "record", words: "must be a record `data.call` or `data.funnel`, in JSON" };
-/// As much as the outbox takes of one record.
-const MAX_LINE_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@
 //!
 //! Class and range are all that is said; no value is kept.
 
+pub mod attribute;
 mod bearer;
 mod card;
 mod check_digits;
