@@ -214,4 +214,4 @@ fn deploy() -> PathBuf {
 }
 
 /// Files of alerts, each with its test beside it.
-const RULES: [&str; 2] = ["alarms", "pcm"];
+const RULES: [&str; 3] = ["alarms", "pcm", "security"];
