@@ -13,7 +13,7 @@ use mop_insight::{
         inspector::{Against, Inspector, is_forwarded},
         intelligence::store::Store,
         profile::{Connection, FactsReader},
-        watch::{Seen, SeenCall},
+        watch::{Seen, SeenCall, user_agent},
     },
 };
 use mop_wire::Exchange;
@@ -79,7 +79,8 @@ impl Port {
 
     fn with(books: Arc<RuleBooks>, shared: Shared, way: Way) -> Self {
         let (generation, book) = (books.generation(), books.current());
-        let inspector = Inspector::new(Arc::clone(&book.detections), shared.key.clone());
+        let (rules, key) = (Arc::clone(&book.detections), shared.key.clone());
+        let inspector = Inspector::new(rules, key, shared.has_direct_clients);
         let profile = shared.profile.clone().map(FactsReader::new);
         Self { inspector, books, book, generation, shared, profile, indicators: None, way }
     }
@@ -99,17 +100,19 @@ impl Port {
             indicators: self.indicators.as_ref().map(|known| &*known.store),
         };
         let inspection = self.inspector.inspect(exchange, call, observed, against);
+        let is_client_direct = self.shared.has_direct_clients && !is_forwarded(exchange);
         let connection = Connection {
             tls: None,
             // A certificate that was shown is seen; that one was not shown is not known.
             is_client_certificate_visible: observed.peer_certificate.is_some(),
-            is_client_address_visible: self.shared.has_direct_clients && !is_forwarded(exchange),
+            is_client_address_visible: is_client_direct,
         };
         let profile = self.profile.as_mut();
         let facts = profile.and_then(|it| it.read(exchange, observed, Some(call), connection));
         let (parties, _gaps) = self.shared.addresses.parties(call);
         let template = inspection.endpoint.as_deref();
-        let told = SeenCall::new(exchange, call, observed, parties, template, &self.shared.key);
+        let caller = (user_agent(exchange), is_client_direct);
+        let told = SeenCall::new(call, observed, parties, template, caller, &self.shared.key);
         let rules = Arc::clone(self.inspector.rules());
         let seen = Seen { call: told, inspection, rules, facts: facts.map(Box::new) };
         match &mut self.way {

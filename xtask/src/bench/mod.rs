@@ -9,6 +9,7 @@ mod data;
 mod load;
 mod outbox;
 mod report;
+mod security;
 mod subject;
 
 use std::{thread, time::Duration};
@@ -49,6 +50,10 @@ pub(crate) struct Options {
     /// Only what the data module costs in a whole observer.
     #[arg(long, conflicts_with_all = ["wire_only", "contract_only", "outbox_only"])]
     data_only: bool,
+    /// Only what the security module finds in ordinary texts, regulated calls and attacks, and what
+    /// looking at a call costs.
+    #[arg(long, conflicts_with_all = ["wire_only", "contract_only", "outbox_only", "data_only"])]
+    security_only: bool,
 }
 
 /// Runs the bench.
@@ -58,6 +63,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.outbox_only {
         return outbox::run(options.quick);
+    }
+    if options.security_only {
+        return security::run(options.quick);
     }
     if !options.wire_only {
         setup::ensure_parts(UsedBy::Bench)?;
@@ -73,7 +81,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     contract::run(options.quick)?;
-    outbox::run(options.quick)
+    outbox::run(options.quick)?;
+    security::run(options.quick)
 }
 
 struct Bench {

@@ -27,6 +27,7 @@ pub struct Inspector {
     /// Fields that its rules look at.
     wanted: FieldSet,
     key: Key,
+    has_direct_clients: bool,
     reading: Reading,
     scratch: Scratch,
 }
@@ -78,11 +79,18 @@ pub struct Against<'a> {
 }
 
 impl Inspector {
-    /// With these rules. `key` is that of the digests by which calls are grouped.
+    /// With these rules. `key` is that of the digests by which calls are grouped; an address stands for
+    /// a client only where clients are direct, and no balancer stands between.
     #[must_use]
-    pub fn new(rules: Arc<RuleSet>, key: Key) -> Self {
-        let wanted = rules.fields();
-        Self { rules, wanted, key, reading: Reading::default(), scratch: Scratch::default() }
+    pub fn new(rules: Arc<RuleSet>, key: Key, has_direct_clients: bool) -> Self {
+        Self {
+            wanted: rules.fields(),
+            rules,
+            key,
+            has_direct_clients,
+            reading: Reading::default(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// Other rules from now on.
@@ -107,13 +115,14 @@ impl Inspector {
         against: Against<'_>,
     ) -> Inspection {
         let Against { contract, indicators } = against;
-        let Self { rules, wanted, key, reading, scratch } = self;
+        let Self { rules, wanted, key, has_direct_clients, reading, scratch } = self;
         let (method, target) = match &exchange.request {
             Some(request) => (request.method.as_str(), request.target.as_str()),
             None => ("", ""),
         };
         let route = contract.map(|contract| contract.route(method, target));
-        let texts = Texts::of(exchange, call, observed);
+        let mut texts = Texts::of(exchange, call, observed);
+        texts.is_client_direct &= *has_direct_clients;
         let mut facts: Vec<(Field, &[u8])> = Vec::with_capacity(MOST_FACTS);
         texts.each(&mut |field, text| facts.push((field, text)));
         match &route {
@@ -218,8 +227,8 @@ struct Texts<'a> {
     server_port: Option<String>,
     request_bytes: Option<String>,
     response_bytes: Option<String>,
-    /// The address is that of a proxy.
-    is_forwarded: bool,
+    /// The address is that of the client, as far as the call says.
+    is_client_direct: bool,
 }
 
 impl<'a> Texts<'a> {
@@ -236,7 +245,7 @@ impl<'a> Texts<'a> {
         Self {
             client_address: client.map(|client| client.ip().to_string()),
             client_certificate: fingerprint.map(|bytes| hex(&bytes)),
-            is_forwarded: is_forwarded(exchange),
+            is_client_direct: !is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
             duration_ms: call.duration_ms().to_string(),
@@ -247,7 +256,7 @@ impl<'a> Texts<'a> {
     }
 
     fn each<'t>(&'t self, give: &mut dyn FnMut(Field, &'t [u8])) {
-        let address = self.client_address.as_deref().filter(|_| !self.is_forwarded);
+        let address = self.client_address.as_deref().filter(|_| self.is_client_direct);
         let client = self.client_organisation.or(self.client_certificate.as_deref()).or(address);
         for (field, text) in [
             (Field::Client, client),

@@ -23,7 +23,7 @@ use mop_wire::{Exchange, Role};
 use self::{clients::Clients, fold::Folds, points::Points, tell::Told};
 use super::{
     finding::{Finding, Severity},
-    inspector::{Hit, Inspection, is_forwarded},
+    inspector::{Hit, Inspection},
     misp::marking::Marking,
     profile::{self, Breach, Checks, Facts, Profile, ProfileCounts},
     rules::{Correlator, CorrelatorCounts, RuleSet},
@@ -158,31 +158,26 @@ pub struct WatchCounts {
 }
 
 impl SeenCall {
-    /// What findings tell of a call. `template` is that of the contract, where there is one.
+    /// What findings tell of a call. `template` is that of the contract, where there is one;
+    /// `is_client_direct` where the other end of the connection is the client itself.
     #[must_use]
     pub fn new(
-        exchange: &Exchange,
         call: &Call,
         observed: &Observed<'_>,
         parties: Parties,
         template: Option<&str>,
+        (user_agent, is_client_direct): (Unprinted, bool),
         key: &Key,
     ) -> Self {
         let (client, server, certificate) = match call.role {
             Role::Server => (call.ends.remote, call.ends.local, observed.peer_certificate),
             Role::Client => (call.ends.local, call.ends.remote, observed.own_certificate),
         };
-        let request = exchange.request.as_ref();
-        let agent = request.and_then(|request| request.headers.first("user-agent"));
-        let agent = agent.and_then(|agent| std::str::from_utf8(agent).ok()).unwrap_or_default();
-        let end = agent.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_AGENT_BYTES);
-        let end =
-            if agent.len() <= MAX_AGENT_BYTES { agent.len() } else { end.last().unwrap_or(0) };
         let caller = Caller {
-            address: client.map(|client| client.ip()).filter(|_| !is_forwarded(exchange)),
+            address: client.map(|client| client.ip()).filter(|_| is_client_direct),
             server_port: server.map(|server| server.port()),
             certificate: certificate.and_then(|certificate| certificate.fingerprint),
-            user_agent: agent.get(..end).unwrap_or_default().into(),
+            user_agent,
         };
         let address = caller.address.map(|address| address.to_string());
         let client = parties
@@ -370,6 +365,17 @@ impl Watch {
         let noticed = Noticed { finding, marking, caller: call.caller.clone() };
         self.folds.take(noticed, call, self.now, findings);
     }
+}
+
+/// What a caller says that it is, as far as browsers say it.
+#[must_use]
+pub fn user_agent(exchange: &Exchange) -> Unprinted {
+    let request = exchange.request.as_ref();
+    let agent = request.and_then(|request| request.headers.first("user-agent"));
+    let agent = agent.and_then(|agent| std::str::from_utf8(agent).ok()).unwrap_or_default();
+    let ends = agent.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_AGENT_BYTES);
+    let end = if agent.len() <= MAX_AGENT_BYTES { agent.len() } else { ends.last().unwrap_or(0) };
+    agent.get(..end).unwrap_or_default().into()
 }
 
 fn points_of(severity: Severity) -> u32 {

@@ -1,0 +1,209 @@
+//! From what calls show to what is told: once, together, by points, and of whom.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use mop_insight::{
+    data::{
+        call::{Ends, Method, Span},
+        digest::{Key, Subject},
+        once::Sighting,
+        signal::Parties,
+    },
+    security::{
+        finding::Finding,
+        inspector::{Hit, Inspection},
+        rules::{RuleSet, parse_documents},
+        watch::{Caller, Noticed, Seen, SeenCall, Watch, WatchSettings},
+    },
+};
+use mop_wire::Role;
+
+const RULES: &str = r"
+title: A
+name: a
+logsource: {category: webserver}
+detection: {s: {url.path: /a}, condition: s}
+level: high
+mop: {paranoia: 1, owasp: API1:2023, reason: {en: why, pt: por}}
+---
+title: B
+name: b
+logsource: {category: webserver}
+detection: {s: {url.path: /b}, condition: s}
+level: medium
+mop: {paranoia: 3}
+---
+title: C
+name: c
+logsource: {category: webserver}
+detection: {s: {url.path: /c}, condition: s}
+level: informational
+mop: {paranoia: 1}
+";
+
+struct Rig {
+    watch: Watch,
+    rules: Arc<RuleSet>,
+    noticed: Vec<Noticed>,
+    made: u64,
+}
+
+impl Rig {
+    fn new(change: impl FnOnce(&mut WatchSettings)) -> Self {
+        let documents = parse_documents("t.yml", RULES).unwrap();
+        let mut settings = WatchSettings::new(Key::new([7; 32]));
+        change(&mut settings);
+        Self {
+            watch: Watch::new(settings, None),
+            rules: Arc::new(RuleSet::compile(&documents).unwrap()),
+            noticed: Vec::new(),
+            made: 0,
+        }
+    }
+
+    /// A call that matches these rules, by their numbers.
+    fn seen(&mut self, second: i64, client: &str, rules: &[usize]) -> Seen {
+        self.made += 1;
+        let key = Key::new([7; 32]);
+        let start = Timestamp::from_second(1_700_000_000 + second).unwrap();
+        let start_ns = u64::try_from(second).unwrap() * 1_000_000_000 + self.made;
+        let sighting = Sighting {
+            exchange: format!("e{}", self.made),
+            interaction: Some(key.digest(Subject::Interaction, &self.made.to_be_bytes())),
+            method: Method::Get,
+            path: key.digest(Subject::Path, b"/a"),
+            status: Some(200),
+            role: Role::Server,
+            connection: self.made,
+            span: Span { start_ns, end_ns: start_ns + 1_000_000 },
+            ends: Ends::default(),
+            process: None,
+            server: None,
+        };
+        let parties =
+            Parties { client_organisation: Some(client.to_owned()), ..Parties::default() };
+        Seen {
+            call: SeenCall {
+                sighting,
+                start,
+                end: start,
+                method: Some("GET"),
+                endpoint: Some("/open-insurance/x".to_owned()),
+                parties,
+                client: Some(key.digest(Subject::Observed, client.as_bytes())),
+                caller: Caller::default(),
+            },
+            inspection: Inspection {
+                hits: rules.iter().map(|rule| Hit { rule: *rule, places: Vec::new() }).collect(),
+                ..Inspection::default()
+            },
+            rules: Arc::clone(&self.rules),
+            facts: None,
+        }
+    }
+
+    fn call(&mut self, second: i64, client: &str, rules: &[usize]) {
+        let seen = self.seen(second, client, rules);
+        self.watch.observe(seen, &mut self.noticed);
+    }
+
+    fn told(mut self) -> Vec<Finding> {
+        self.watch.finish(&mut self.noticed);
+        self.noticed.into_iter().map(|noticed| noticed.finding).collect()
+    }
+}
+
+fn of(findings: &[Finding], rule: &str) -> Vec<(u64, Option<String>)> {
+    let of_rule = findings.iter().filter(|finding| finding.facts.rule == rule);
+    of_rule.map(|finding| (finding.facts.count, finding.facts.exchange.clone())).collect()
+}
+
+#[test]
+fn many_findings_of_one_rule_and_client_are_told_together() {
+    let mut rig = Rig::new(|settings| {
+        settings.told_singly = 3;
+        settings.points = u32::MAX;
+    });
+    for second in 0..10 {
+        rig.call(second, "one", &[0]);
+    }
+    rig.call(10, "another", &[0]);
+    let findings = rig.told();
+    let told = of(&findings, "a");
+    assert_eq!(told.len(), 5, "three, one of another client, and the rest");
+    assert_eq!(told.iter().map(|(count, _)| count).sum::<u64>(), 11);
+    assert_eq!(told.last(), Some(&(7, None)));
+    let rest = findings.iter().find(|finding| finding.facts.count == 7).unwrap();
+    let length = rest.facts.last_seen.duration_since(rest.facts.first_seen);
+    assert_eq!(length, SignedDuration::from_secs(6));
+    assert_eq!(rest.facts.reason.pt, "por");
+    let ids: std::collections::HashSet<_> = findings.iter().map(|finding| &finding.id).collect();
+    assert_eq!(ids.len(), findings.len());
+}
+
+#[test]
+fn what_is_too_suspicious_or_only_counted_is_not_told() {
+    let mut rig = Rig::new(|_| {});
+    rig.call(0, "one", &[1, 2]);
+    let mut noticed = Vec::new();
+    rig.watch.finish(&mut noticed);
+    assert!(noticed.is_empty());
+    assert_eq!(rig.watch.counts().beyond_paranoia, 1);
+    let mut rig = Rig::new(|settings| settings.paranoia = 3);
+    rig.call(0, "one", &[1, 2]);
+    assert_eq!(of(&rig.told(), "b"), [(1, Some("e1".to_owned()))]);
+}
+
+#[test]
+fn points_of_a_client_are_summed_in_their_window_and_told_once() {
+    let mut rig = Rig::new(|settings| {
+        settings.points = 8;
+        settings.points_window = SignedDuration::from_secs(60);
+    });
+    // Four points each: too slow, then fast enough.
+    for second in [0, 100, 200] {
+        rig.call(second, "one", &[0]);
+    }
+    for second in [300, 301, 302, 303] {
+        rig.call(second, "one", &[0]);
+    }
+    rig.call(304, "another", &[0]);
+    assert_eq!(of(&rig.told(), "mop_client_points"), [(1, None)]);
+}
+
+#[test]
+fn who_is_new_after_a_day_is_told_once() {
+    let mut rig = Rig::new(|_| {});
+    rig.call(0, "one", &[]);
+    rig.call(10, "two", &[]);
+    for second in [90_000, 90_001] {
+        rig.call(second, "three", &[]);
+    }
+    rig.call(90_002, "one", &[]);
+    assert_eq!(of(&rig.told(), "mop_first_seen_client"), [(1, Some("e3".to_owned()))]);
+}
+
+#[test]
+fn a_call_that_is_seen_twice_is_looked_at_once() {
+    let mut rig = Rig::new(|_| {});
+    let outer = rig.seen(0, "one", &[0]);
+    let mut inner = rig.seen(0, "one", &[0]);
+    // Passed on by a proxy on this node: within the other's time, from this node.
+    inner.call.sighting.interaction = outer.call.sighting.interaction;
+    let Span { start_ns, end_ns } = outer.call.sighting.span;
+    inner.call.sighting.span = Span { start_ns: start_ns + 10, end_ns: end_ns - 10 };
+    let address = |text: &str| Some(text.parse().unwrap());
+    inner.call.sighting.ends =
+        Ends { local: address("127.0.0.1:8080"), remote: address("127.0.0.1:40000") };
+    let mut outer = outer;
+    outer.call.sighting.ends =
+        Ends { local: address("192.0.2.1:443"), remote: address("192.0.2.9:50000") };
+    rig.watch.observe(inner, &mut rig.noticed);
+    rig.watch.observe(outer, &mut rig.noticed);
+    let counts_before = rig.watch.counts();
+    assert_eq!((counts_before.calls, counts_before.hops), (2, 0), "nothing is settled yet");
+    let findings = rig.told();
+    assert_eq!(of(&findings, "a"), [(1, Some("e1".to_owned()))]);
+}
