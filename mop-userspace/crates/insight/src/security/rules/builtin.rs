@@ -156,9 +156,9 @@ impl Personal {
                     (_, true) => &mut personal.in_url,
                     (_, false) => &mut personal.in_error,
                 };
-                // Those of companies stand in addresses on purpose.
-                let is_address = matches!(class, Class::Email | Class::Phone);
-                let paranoia = if is_url && is_address { 2 } else { 1 };
+                // Those of companies are told on purpose: `call us at …`.
+                let is_contact = matches!(class, Class::Email | Class::Phone);
+                let paranoia = if is_contact { 2 } else { 1 };
                 if place.is_none_or(|known| paranoia < known.paranoia) {
                     *place = Some(Detection { paranoia, value: number });
                 }
