@@ -23,6 +23,21 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     if *place == Place::JsonNumber || !clues.any(NEEDED) {
         return None;
     }
+    let mut least = read_all(bytes, *clues);
+    if *place == Place::Path {
+        // A segment as it was sent is only given as part of the whole.
+        for segment in bytes.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()) {
+            if least == Some(SURE) {
+                break;
+            }
+            least = surest(least, read_all(segment, *clues));
+        }
+    }
+    least
+}
+
+/// Reads the value in each context that it may leave.
+fn read_all(bytes: &[u8], clues: Clues) -> Option<u8> {
     let mut least = read(bytes, Context::Bare);
     for (clue, quote) in [(SINGLE, b'\''), (DOUBLE, b'"')] {
         if least != Some(SURE) && clues.any(clue) {
