@@ -14,7 +14,7 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
         least = operators(bytes, *place);
     }
     if least.is_none() && clues.any(SCRIPT) {
-        least = script(bytes);
+        least = script(bytes, *clues);
     }
     least
 }
@@ -63,9 +63,20 @@ fn operators(bytes: &[u8], place: Place) -> Option<u8> {
 }
 
 /// Code in the text of `$where`, or behind it.
-fn script(bytes: &[u8]) -> Option<u8> {
-    if !bytes.contains(&b'.') {
-        return broken(bytes).filter_map(told).min();
+fn script(bytes: &[u8], clues: Clues) -> Option<u8> {
+    if clues.all(CALL) && is_called(bytes) {
+        return Some(1);
+    }
+    broken(bytes, clues).filter_map(told).min()
+}
+
+/// Calls of the shell, and of what a document is matched with.
+fn is_called(bytes: &[u8]) -> bool {
+    // `db.` and `this.`
+    let has_receiver =
+        bytes.windows(2).any(|pair| matches!(pair, [b'b' | b'B' | b's' | b'S', b'.']));
+    if !has_receiver && !contains(bytes, b"(this") {
+        return false;
     }
     let is_of_shell = occurrences(bytes, b"db.").any(|(before, rest)| {
         let (first, rest) = word(rest, b"_");
@@ -84,16 +95,14 @@ fn script(bytes: &[u8]) -> Option<u8> {
         is_matched || is_inside
     });
     let is_whole = contains(bytes, b"object.keys(this)") || contains(bytes, b"tojson(this");
-    if is_of_shell || is_of_document || is_whole {
-        return Some(1);
-    }
-    broken(bytes).filter_map(told).min()
+    is_of_shell || is_of_document || is_whole
 }
 
 /// What follows where a text or a number of the application may end.
-fn broken(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let quoted = [b'\'', b'"'].into_iter().filter_map(|quote| {
-        let at = bytes.iter().position(|byte| *byte == quote)?;
+fn broken(bytes: &[u8], clues: Clues) -> impl Iterator<Item = &[u8]> {
+    let quotes = if clues.any(QUOTES) { b"'\"".as_slice() } else { &[] };
+    let quoted = quotes.iter().filter_map(|quote| {
+        let at = bytes.iter().position(|byte| byte == quote)?;
         let rest = bytes.get(at + 1..)?.trim_ascii_start();
         matches!(rest, [b';' | b'|' | b'&' | b'}' | b')', ..]).then_some(rest)
     });
@@ -144,6 +153,8 @@ fn told(rest: &[u8]) -> Option<u8> {
 }
 
 const DOLLAR: Clues = Clues::these(b"$");
+const CALL: Clues = Clues::these(b"(");
+const QUOTES: Clues = Clues::these(b"'\"");
 const SCRIPT: Clues = Clues::these(b"(;|&}");
 
 /// Query operators, stages and expressions that change what is found.

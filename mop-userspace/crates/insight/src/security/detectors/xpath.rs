@@ -13,7 +13,8 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     }
     let is_called = clues.any(CALL) && calls(bytes);
     let is_sure = is_called
-        || (clues.any(QUOTE) && (is_left(bytes) || sql::has_condition(bytes)))
+        || (clues.any(LEFT) && is_left(bytes))
+        || (clues.any(QUOTE) && sql::has_condition(bytes))
         || (clues.all(AXIS) && axes(bytes))
         || (clues.any(PATH) && paths(bytes));
     is_sure.then_some(1)
@@ -25,6 +26,9 @@ fn calls(bytes: &[u8]) -> bool {
         let start = before.iter().rev().take(MAX_NAME);
         let length = start.take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-').count();
         let (before, name) = before.split_at_checked(before.len() - length).unwrap_or_default();
+        if name.is_empty() {
+            return false;
+        }
         let before = before.trim_ascii_end();
         let inside = inside.trim_ascii_start();
         if is_one_of(name, FUNCTIONS) {
@@ -83,7 +87,13 @@ fn is_joined(before: &[u8]) -> bool {
 
 /// `'] | //user`, `' or 1]`
 fn is_left(bytes: &[u8]) -> bool {
+    let (mut depth, mut counted) = (0_usize, 0);
     occurrences(bytes, b"]").any(|(before, after)| {
+        let opened = before.iter().skip(counted).filter(|byte| **byte == b'[').count();
+        depth += opened;
+        counted = before.len();
+        let is_opened = depth > 0;
+        depth = depth.saturating_sub(1);
         let before = before.trim_ascii_end();
         let before = match before {
             [start @ .., b')'] => start.trim_ascii_end(),
@@ -94,13 +104,14 @@ fn is_left(bytes: &[u8]) -> bool {
         match after {
             [b'|', rest @ ..] => {
                 is_quoted
+                    && !is_opened
                     && matches!(rest.trim_ascii_start(), [b'/' | b'a'..=b'z' | b'*' | b'.', ..])
             }
             [b'/', next, ..] => {
                 is_quoted
                     && !matches!(next, b'*' | b'>')
                     && !next.is_ascii_whitespace()
-                    && !before.iter().rev().take(MAX_NAME).any(|byte| *byte == b'[')
+                    && !is_opened
             }
             [0, ..] => true,
             [b'o' | b'a' | b'O' | b'A', ..] => {
@@ -108,7 +119,7 @@ fn is_left(bytes: &[u8]) -> bool {
                 is_quoted
                     && is_one_of(join, &[b"or", b"and"])
                     && head(rest).contains(&b'=')
-                    && !before.iter().rev().take(MAX_NAME).any(|byte| *byte == b'[')
+                    && !is_opened
             }
             _ => false,
         }
@@ -183,7 +194,8 @@ const NEEDED: Clues = Clues::these(b"('\":/]");
 const AXIS: Clues = Clues::these(b":");
 const CALL: Clues = Clues::these(b"(");
 const PATH: Clues = Clues::these(b"/");
-const QUOTE: Clues = Clues::these(b"'\"]");
+const LEFT: Clues = Clues::these(b"]");
+const QUOTE: Clues = Clues::these(b"'\"");
 
 /// No function or axis has a longer name.
 const MAX_NAME: usize = 24;
@@ -352,6 +364,7 @@ mod tests {
             "{\"a\": [\"b\"]}",
             "a['b']",
             "a['b']['c']",
+            "/[\"incendio\",\"roubo\",\"residencial\"]/x",
             "[\"a\"] / [\"b\"]",
             "2001:db8::1",
             "fe80::a",

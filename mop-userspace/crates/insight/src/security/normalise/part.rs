@@ -160,14 +160,12 @@ pub fn visit(
 
 /// Gives each name and value of a query, as [`visit`] does.
 pub fn query_pairs(query: &[u8], give: &mut dyn FnMut(Part<'_>)) {
-    let visited = Visited {
-        parts: 0,
-        is_cut: false,
-        request_body: BodyRead::Absent,
-        response_body: BodyRead::Absent,
-    };
-    let mut visit = Visit { of: Message::Request, limits: Limits::default(), visited, give };
-    visit.query(query);
+    Visit::of_request(give).query(query);
+}
+
+/// Gives each name and value of a `Cookie` field, as [`visit`] does.
+pub fn cookie_pairs(field: &[u8], give: &mut dyn FnMut(Part<'_>)) {
+    Visit::of_request(give).cookies(field);
 }
 
 /// A visit in progress.
@@ -178,15 +176,24 @@ struct Visit<'g> {
     give: &'g mut dyn FnMut(Part<'_>),
 }
 
-impl Visit<'_> {
+impl<'g> Visit<'g> {
+    /// For a piece of a request alone.
+    fn of_request(give: &'g mut dyn FnMut(Part<'_>)) -> Self {
+        let visited = Visited {
+            parts: 0,
+            is_cut: false,
+            request_body: BodyRead::Absent,
+            response_body: BodyRead::Absent,
+        };
+        Self { of: Message::Request, limits: Limits::default(), visited, give }
+    }
+
     fn request(&mut self, request: &Request, reader: &mut Reader) {
         self.part(Place::Method, None, request.method.as_bytes());
         self.target(&request.target);
         self.headers(&request.headers);
         for value in request.headers.values("cookie") {
-            form::cookies(value, &mut |name, value| {
-                self.named(Place::CookieName, Place::CookieValue, name, value);
-            });
+            self.cookies(value);
         }
         let bytes = body::plain(&request.headers, &request.body, self.limits.max_body_bytes);
         self.visited.request_body = match bytes {
@@ -238,6 +245,12 @@ impl Visit<'_> {
     fn query(&mut self, query: &[u8]) {
         form::pairs(query, &mut |name, value| {
             self.named(Place::QueryName, Place::QueryValue, name, value);
+        });
+    }
+
+    fn cookies(&mut self, field: &[u8]) {
+        form::cookies(field, &mut |name, value| {
+            self.named(Place::CookieName, Place::CookieValue, name, value);
         });
     }
 

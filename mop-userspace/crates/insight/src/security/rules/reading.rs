@@ -51,6 +51,12 @@ impl Reading {
                     FieldSet::of(std::slice::from_ref(field)).or(ANYWHERE),
                     value,
                 )),
+                WrittenAs::Cookies => {
+                    let (place, name) = (Place::HeaderValue, Some("cookie"));
+                    let of = Message::Request;
+                    read_part(chain, event, Part { place, name, value, of });
+                    part::cookie_pairs(value, &mut |part| read_part(chain, event, part));
+                }
                 WrittenAs::Part { place, name, of } => {
                     read_part(chain, event, Part { place, name, value, of });
                 }
@@ -219,6 +225,7 @@ fn is_plain_name(name: &[u8]) -> bool {
 
 /// What the value of a field of a written event is.
 enum WrittenAs<'f> {
+    Cookies,
     Fact,
     Part { place: Place, name: Option<&'f str>, of: Message },
     Query,
@@ -236,7 +243,7 @@ impl<'f> WrittenAs<'f> {
             Field::Body(Side::Response, _) => {
                 Self::Part { place: Place::Body, name: None, of: Message::Response }
             }
-            Field::Cookie => named("cookie"),
+            Field::Cookie => Self::Cookies,
             Field::Header(Side::Request, name) => named(name),
             Field::Header(Side::Response, name) => {
                 Self::Part { place: Place::HeaderValue, name: Some(name), of: Message::Response }

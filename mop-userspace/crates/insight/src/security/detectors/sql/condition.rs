@@ -23,7 +23,11 @@ impl Reading<'_, '_> {
             return (Operand::Call, self.past(start, &[Kind::Close]));
         }
         let (operand, mut after) = match self.kind(start) {
-            Kind::Select | Kind::Case => (Operand::Query, start + 1),
+            // A query among conditions stands in parentheses.
+            Kind::Select if self.before(start) == Kind::Open && start > at => {
+                (Operand::Query, start + 1)
+            }
+            Kind::Case if self.decided(start).is_some() => (Operand::Query, start + 1),
             Kind::Function | Kind::Strong | Kind::Sleep => {
                 (Operand::Call, self.past_call(start + 1))
             }
@@ -83,8 +87,13 @@ impl Reading<'_, '_> {
 
     /// What is said to be true or false behind `or` and `and`.
     pub(super) fn condition(self, at: usize) -> Option<u8> {
-        let (left, after) = self.operand(at);
         let is_broken = self.is_within() && self.past(1, &[Kind::Close]) + 1 == at;
+        let level = self.said(at, is_broken)?;
+        Some(if is_broken || self.is_expression(at) { level } else { level.max(LIKELY) })
+    }
+
+    fn said(self, at: usize, is_broken: bool) -> Option<u8> {
+        let (left, after) = self.operand(at);
         match left {
             Operand::Query => return Some(SURE),
             Operand::Missing => return None,
@@ -117,11 +126,14 @@ impl Reading<'_, '_> {
                         | Kind::Union
                 );
                 if is_literal && is_broken && (self.ends(after) || is_clause) {
-                    return Some(SURE);
+                    // The quote of the application closes nothing, unless the rest is cut off.
+                    let is_closed = self.before(after) == Kind::TextOpen || self.is_cut(after);
+                    let is_sure = is_closed || is_clause || kind == Kind::Null;
+                    return Some(if is_sure { SURE } else { LIKELY });
                 }
-                let is_cut = self.kind(self.past(after, &[Kind::Close])) == Kind::Comment;
-                if is_literal && is_cut && self.is_after_literal(at) {
-                    return Some(SURE);
+                let end = self.past(after, &[Kind::Close]);
+                if is_literal && self.kind(end) == Kind::Comment && self.is_after_literal(at) {
+                    return Some(if self.is_cut(end) { SURE } else { LIKELY });
                 }
                 let is_truth = kind == Kind::Null && self.starts_with_number();
                 (is_truth && self.ends(after)).then_some(SURE)
@@ -180,6 +192,42 @@ impl Reading<'_, '_> {
         is_sure.then_some(SURE)
     }
 
+    /// Whether the operators about a condition join operands, as they do in a statement; words of a
+    /// sentence stand side by side. Numbers that are compared on both sides are arithmetic.
+    fn is_expression(self, at: usize) -> bool {
+        let mut before = at.saturating_sub(1);
+        let (mut is_behind_operand, mut is_arithmetic) = (false, false);
+        while let Some(previous) = before.checked_sub(1) {
+            before = previous;
+            let kind = self.kind(before);
+            let is_text = kind == Kind::Text;
+            let is_operand = is_text || matches!(kind, Kind::Number | Kind::Null) || is_name(kind);
+            if is_operand && is_behind_operand && !(is_text && self.kind(before + 1) == kind) {
+                return false;
+            }
+            // A name before a text is its type.
+            is_behind_operand = is_operand && !is_text;
+            is_arithmetic |= kind == Kind::Comparator && self.before(before) == Kind::Number;
+            if !is_operand && !matches!(kind, Kind::Arithmetic | Kind::Comparator | Kind::Close) {
+                break;
+            }
+        }
+        let (_, mut after) = self.operand(at);
+        if matches!(self.kind(after), Kind::Comparator) {
+            after = self.operand(after + 1).1;
+        } else if self.kind(after) != Kind::WordComparator {
+            return true;
+        }
+        let goes_on = match self.kind(after) {
+            Kind::WordComparator => matches!(
+                self.kind(self.past(after + 1, &[Kind::Not])),
+                Kind::Null | Kind::Number | Kind::Open | Kind::Text | Kind::TextOpen
+            ),
+            kind => !(is_name(kind) || matches!(kind, Kind::Number | Kind::Text | Kind::From)),
+        };
+        goes_on && !is_arithmetic
+    }
+
     /// Whether a literal stands before the word before this.
     pub(super) fn is_after_literal(self, at: usize) -> bool {
         let Some(mut before) = at.checked_sub(2) else { return false };
@@ -193,6 +241,10 @@ impl Reading<'_, '_> {
         let first = self.past(0, &[Kind::Open, Kind::Arithmetic]);
         !self.is_within() && self.kind(first) == Kind::Number
     }
+}
+
+fn is_name(kind: Kind) -> bool {
+    matches!(kind, Kind::Name | Kind::Object | Kind::Schema)
 }
 
 /// Tokens between the parentheses of a call; a statement that has more is seen by what is in it.

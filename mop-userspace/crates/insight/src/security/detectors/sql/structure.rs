@@ -123,11 +123,16 @@ impl<'a> Reading<'_, 'a> {
     pub(super) fn cut_off(self, at: usize, closes: usize) -> Option<u8> {
         let text = self.text(at);
         let is_short = text.len() <= MAX_COMMENT && text.split(|byte| *byte == b' ').count() <= 3;
-        if !is_short {
+        // Behind a possessive stands what was being said.
+        let is_said = self.is_within()
+            && matches!(text, [b'-', b'-', b' ', b'A'..=b'Z' | b'a'..=b'z', ..])
+            && self.text(0).contains(&b' ');
+        if !is_short || is_said {
             return Some(LIKELY);
         }
         let is_idiom = text.trim_ascii_end().ends_with(b"-- -") || text.ends_with(b"--+");
-        Some(if self.is_within() || closes > 0 || is_idiom { SURE } else { LIKELY })
+        let is_closed = closes > 0 && !text.iter().any(u8::is_ascii_alphabetic);
+        Some(if self.is_within() || is_closed || is_idiom { SURE } else { LIKELY })
     }
 
     /// `'='`, `' like '%`, `'=0#`
@@ -160,7 +165,10 @@ impl<'a> Reading<'_, 'a> {
                 let is_cut = self.kind(self.past(after, &[Kind::Close])) == Kind::Comment;
                 let goes_on =
                     self.kind(after) == Kind::Arithmetic && self.kind(after + 1) == Kind::TextOpen;
-                (is_open || is_cut || goes_on).then_some(SURE)
+                // A quote behind a space opens: signs are quoted in a sentence, too.
+                let is_quoted = matches!(self.text(0).last(), Some(b' ' | b'(' | b'[' | b','));
+                let level = if is_quoted && !is_cut { LIKELY } else { SURE };
+                (is_open || is_cut || goes_on).then_some(level)
             }
             _ => None,
         }
@@ -190,6 +198,14 @@ impl<'a> Reading<'_, 'a> {
             Kind::Union => self.united(at + 1),
             Kind::Select => self.queried(at),
             Kind::Strong => (next == Kind::Open).then_some(SURE),
+            Kind::StrongWord => {
+                let is_nested = matches!(
+                    self.kind(at + 4),
+                    Kind::Function | Kind::Open | Kind::Select | Kind::Sleep | Kind::Strong
+                );
+                let is_called = next == Kind::Open && self.kind(at + 3) == Kind::Comma;
+                (is_called && is_nested).then_some(SURE)
+            }
             Kind::Sleep => {
                 let is_called = !matches!(self.before(at), Kind::Dot | Kind::Name);
                 let has_number = match self.kind(at + 2) {

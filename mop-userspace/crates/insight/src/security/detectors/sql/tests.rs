@@ -29,6 +29,20 @@ fn attacks_that_may_be_text_are_likely() {
 }
 
 #[test]
+fn sentences_with_conditions_are_not_sure() {
+    let sure: Vec<_> =
+        SENTENCES.iter().filter(|text| level(text.as_bytes()) == Some(SURE)).collect();
+    assert!(sure.is_empty(), "{sure:#?}");
+}
+
+#[test]
+fn each_segment_of_a_path_is_read_alone() {
+    let bytes = b"/policies/2' or '1'='1/claims";
+    let (place, steps, clues) = (Place::Path, Steps::default(), Clues::of(bytes));
+    assert_eq!(suspicion(&Subject { bytes, place, name: None, steps, clues }), Some(SURE));
+}
+
+#[test]
 fn ordinary_texts_are_nothing() {
     let hits: Vec<_> = ORDINARY
         .iter()
@@ -278,6 +292,21 @@ const ATTACKS: &[&str] = &[
     "1-- -",
     "1) -- ",
     "';--",
+];
+
+const SENTENCES: &[&str] = &[
+    "6 mod 4 = 2 and 8 mod 4 = 0",
+    "We know that 4 < 7 && 7 > 4 is true of these",
+    "5=5 and 2+3=5 were on the board",
+    "5'11\" and 1/2",
+    "between 5' and 6",
+    "the key '+' or '-' does it",
+    "Either 'x' or \"y\" -- whichever = cheaper",
+    "\"yes\" or \"no\" -- tell me",
+    "The benchmark (500 cars, 2 years) and the polygon (5, 6)",
+    "{\"q\":\"or select plan\",\"n\":1}",
+    "os clientes' -- todos",
+    "1) -- first item",
 ];
 
 const ORDINARY: &[&str] = &[

@@ -53,6 +53,8 @@ pub(super) enum Kind {
     System,
     /// A function that hardly anything but attacks calls.
     Strong,
+    /// The same, but it is a word of texts as well, and its parenthesis is not at once behind it.
+    StrongWord,
     Text,
     /// A text that does not end.
     TextOpen,
@@ -159,6 +161,7 @@ impl<'a> Tokenizer<'a> {
         let is_called = matches!(self.rest, [b'(', ..]);
         match token.kind {
             Kind::Function | Kind::Sleep if !is_called => token.kind = Kind::Name,
+            Kind::StrongWord if is_called => token.kind = Kind::Strong,
             Kind::Object if is_called && token.text.eq_ignore_ascii_case(b"user") => {
                 token.kind = Kind::Function;
             }
@@ -240,7 +243,7 @@ fn run(bytes: &[u8], is_of: impl Fn(u8) -> bool) -> usize {
 
 /// How long the word at the start is. The no-break space, in UTF-8 or Latin-1, is white space to
 /// MySQL.
-fn word_length(bytes: &[u8]) -> usize {
+pub(super) fn word_length(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     let mut last = 0;
     loop {

@@ -1,10 +1,16 @@
 //! Words of SQL and of its dialects.
 
-use super::token::Kind::{self, *};
+use super::token::{
+    Kind::{self, *},
+    word_length,
+};
 
 /// What a word is; a name if it is none of SQL.
 pub(super) fn kind(word: &[u8]) -> Kind {
     let Some(first) = word.first() else { return Name };
+    if !starts_like_one(word) {
+        return Name;
+    }
     let words: &[(&[u8], Kind)] = match first.to_ascii_lowercase() {
         b'a' => A,
         b'b' => B,
@@ -34,6 +40,77 @@ pub(super) fn kind(word: &[u8]) -> Kind {
     words.iter().find(|(known, _)| is(known)).map_or(Name, |(_, kind)| *kind)
 }
 
+/// Whether there is a word without which nothing but what follows a number or a quote is an attack.
+pub(super) fn has_any(bytes: &[u8], is_quoted: bool, has_variable: bool) -> bool {
+    let mut is_inside = false;
+    let mut ahead = bytes;
+    while let [byte, after @ ..] = ahead {
+        let is_of_word = byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$');
+        if is_of_word && !is_inside && starts_like_one(ahead) {
+            let (word, rest) = ahead.split_at_checked(word_length(ahead)).unwrap_or((ahead, &[]));
+            let tells = match kind(word) {
+                Alter | Case | Create | Declare | Delete | Drop | Exec | Group | Having
+                | Insert | Limit | Logic | Object | Order | Outfile | Select | Shutdown
+                | Strong | StrongWord | System | Truncate | Union | Update | Waitfor => true,
+                Function | Sleep => rest.first() == Some(&b'('),
+                From => is_quoted,
+                Set => has_variable,
+                _ => false,
+            };
+            if tells {
+                return true;
+            }
+        }
+        is_inside = is_of_word;
+        ahead = after;
+    }
+    false
+}
+
+/// Whether the word at the start is true, false or null.
+pub(super) fn is_truth(bytes: &[u8]) -> bool {
+    let (word, _) = bytes.split_at_checked(word_length(bytes)).unwrap_or((bytes, &[]));
+    kind(word) == Null
+}
+
+/// Whether a word of SQL begins with the same letters.
+fn starts_like_one(word: &[u8]) -> bool {
+    let (slot, bit) = place(word);
+    STARTS.get(slot).is_some_and(|bits| bits >> bit & 1 == 1)
+}
+
+/// Where the bit of the first three letters is, whatever their case.
+const fn place(word: &[u8]) -> (usize, u32) {
+    let (first, second, third) = match word {
+        [first, second, third, ..] if third.is_ascii_alphabetic() => (*first, *second, *third),
+        [first, second, ..] => (*first, *second, 0),
+        _ => return (0, 0),
+    };
+    let slot = ((first & 31) as usize) << 4 | ((second & 30) as usize) >> 1;
+    (slot, ((second & 1) as u32) << 5 | (third & 31) as u32)
+}
+
+/// A bit for each start that some word has.
+static STARTS: [u64; 512] = {
+    let all = [A, B, C, D, E, F, G, H, I, J, L, M, N, O, P, R, S, T, U, V, W, X];
+    let mut starts = [0; 512];
+    let mut letter = 0;
+    while letter < all.len() {
+        #[expect(clippy::indexing_slicing, reason = "at compile time")]
+        {
+            let words = all[letter];
+            let mut word = 0;
+            while word < words.len() {
+                let (slot, bit) = place(words[word].0);
+                starts[slot] |= 1 << bit;
+                word += 1;
+            }
+        }
+        letter += 1;
+    }
+    starts
+};
+
 const A: &[(&[u8], Kind)] = &[
     (b"and", Logic),
     (b"all", All),
@@ -50,7 +127,7 @@ const A: &[(&[u8], Kind)] = &[
 const B: &[(&[u8], Kind)] = &[
     (b"by", By),
     (b"between", WordComparator),
-    (b"benchmark", Strong),
+    (b"benchmark", StrongWord),
     (b"bin", Function),
     (b"bit_length", Function),
 ];
@@ -208,7 +285,7 @@ const P: &[(&[u8], Kind)] = &[
     (b"pg_tables", System),
     (b"pg_user", System),
     (b"pg_class", System),
-    (b"polygon", Strong),
+    (b"polygon", StrongWord),
     (b"power", Function),
     (b"position", Function),
 ];
