@@ -157,6 +157,7 @@ const SCHEMES: &[&str] = &[
     "pop3",
     "smtp",
     "rmi",
+    "sftp",
     "php",
     "phar",
     "expect",

@@ -91,12 +91,12 @@ fn dots(text: &[u8], place: Place, clues: Clues) -> Option<u8> {
 /// `%2e%2e/`: no one encodes a dot, which is reserved nowhere (RFC 3986, section 2.3), but to hide it.
 fn encoded_dots(text: &[u8]) -> Option<u8> {
     least(marks(text, |byte| byte == b'%').map(|(before, _, rest)| {
-        let after_dot = super::letters::after(rest, "2e")?;
+        let after_dot = after(rest, "2e")?;
         let is_second = before.last() == Some(&b'.');
         let then = match after_dot {
             _ if is_second => after_dot,
             [b'.', then @ ..] => then,
-            _ => super::letters::after(after_dot, "%2e")?,
+            _ => after(after_dot, "%2e")?,
         };
         let is_slash = then.is_empty() || begins(then, &["/", "\\", "%2f", "%5c"]);
         is_slash.then_some(1)

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::security::{
     detectors::{Clues, Detector, Subject},
-    normalise::part::Place,
+    normalise::{part::Place, shape},
     personal::{self, Class, secrets},
 };
 
@@ -95,6 +95,9 @@ fn attacks(event: &Event) -> [Option<Detection>; DETECTORS] {
     let mut attacks = [None; DETECTORS];
     for (number, value) in event.values().enumerate() {
         let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
+        if shape::is_fixed(value.bytes) {
+            continue;
+        }
         let clues = Clues::of(value.bytes);
         if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
             continue;
@@ -170,6 +173,10 @@ impl Personal {
 
 fn secret(event: &Event) -> Option<Detection> {
     let is_error = is_error(event);
+    // Nearly no call has what a key begins with.
+    if !is_error && !event.has_run_of_hyphens() {
+        return None;
+    }
     let found = event.values().enumerate().find(|(_, value)| {
         let is_error = is_error && value.fields.has(&RESPONSE_BODY);
         let mut is_secret = false;

@@ -135,6 +135,18 @@ impl Event {
         &self.bytes
     }
 
+    /// Whether five hyphens follow each other, as where a key in PEM begins. Values that end and begin
+    /// with some count, too.
+    pub(super) fn has_run_of_hyphens(&self) -> bool {
+        // Any five bytes have one whose place is a multiple of five.
+        let places = (0..self.bytes.len()).step_by(5);
+        places.filter(|at| self.bytes.get(*at) == Some(&b'-')).any(|at| {
+            let around = self.bytes.get(at.saturating_sub(4)..).unwrap_or_default();
+            let around = around.get(..9).unwrap_or(around);
+            around.windows(5).any(|window| window == b"-----")
+        })
+    }
+
     /// Where each value ends among [`Self::bytes`].
     pub(super) fn end_of(&self, number: usize) -> usize {
         self.values.get(number).map_or(usize::MAX, |stored| stored.end as usize)

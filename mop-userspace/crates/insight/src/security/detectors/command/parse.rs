@@ -215,8 +215,10 @@ impl<'a> Command<'a> {
 
 /// Two hexadecimal digits of percent-encoding, not the start of a variable.
 fn is_escape(after_percent: &[u8]) -> bool {
-    matches!(after_percent, [one, two, third, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit() && *third != b'%')
-        || matches!(after_percent, [one, two] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
+    let [first, second, ..] = after_percent else { return false };
+    // Names of variables begin with letters, and `%CD%` is one.
+    let is_variable = first.is_ascii_alphabetic() && after_percent.get(2) == Some(&b'%');
+    first.is_ascii_hexdigit() && second.is_ascii_hexdigit() && !is_variable
 }
 
 /// `-c`, `-la`, `-encodedcommand`, `--version`; not a hyphen with a word after it.

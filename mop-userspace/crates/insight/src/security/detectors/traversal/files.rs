@@ -59,8 +59,9 @@ fn private(rest: &[u8]) -> Option<u8> {
         let then = super::after(rest, name)?;
         let is_folder = name.ends_with('/');
         // A colon or a comma after it is of a text about the file.
-        let is_end = |byte: &u8| !is_word(*byte) && !matches!(byte, b'.' | b':' | b',');
-        (is_folder || then.first().is_none_or(is_end)).then_some(1)
+        let is_told = begins(then, &[":", ",", "%3a", "%2c"]);
+        let is_end = then.first().is_none_or(|byte| !is_word(*byte) && *byte != b'.') && !is_told;
+        (is_folder || is_end).then_some(1)
     })
 }
 
