@@ -3,6 +3,7 @@
 use super::{
     event::{Event, Value},
     field::{Body, Field, Side},
+    quiet::Quiet,
 };
 use crate::security::{
     detectors::{Clues, Detector, Subject},
@@ -35,6 +36,8 @@ pub(super) struct Detections {
     leak: Option<Option<Detection>>,
     personal: Option<Personal>,
     secret: Option<Option<Detection>>,
+    /// Kept from call to call.
+    quiet: Quiet,
 }
 
 /// A find: the value, and from which level of paranoia on it is one.
@@ -67,14 +70,16 @@ impl Builtin {
 
 impl Detections {
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        let Self { attacks, leak, personal, secret, quiet: _ } = self;
+        (*attacks, *leak, *personal, *secret) = (None, None, None, None);
     }
 
     /// What a matcher finds.
     pub(super) fn find(&mut self, builtin: Builtin, event: &Event) -> Option<Detection> {
         match builtin {
             Builtin::Attack(detector) => {
-                let attacks = self.attacks.get_or_insert_with(|| attacks(event));
+                let Self { attacks, quiet, .. } = self;
+                let attacks = attacks.get_or_insert_with(|| self::attacks(event, quiet));
                 attacks.get(detector as usize).copied().flatten()
             }
             Builtin::Leak => *self.leak.get_or_insert_with(|| leak(event)),
@@ -91,7 +96,7 @@ impl Detections {
 }
 
 /// Every detector over every input, in one pass.
-fn attacks(event: &Event) -> [Option<Detection>; DETECTORS] {
+fn attacks(event: &Event, quiet: &mut Quiet) -> [Option<Detection>; DETECTORS] {
     let mut attacks = [None; DETECTORS];
     for (number, value) in event.values().enumerate() {
         let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
@@ -102,14 +107,23 @@ fn attacks(event: &Event) -> [Option<Detection>; DETECTORS] {
         if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
             continue;
         }
+        let digest = quiet.digest(&value);
+        if digest.is_some_and(|digest| quiet.has(digest)) {
+            continue;
+        }
+        let mut is_quiet = true;
         let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
         let subject = Subject { bytes: value.bytes, place, name, steps: value.steps, clues };
-        for (detector, found) in Detector::ALL.iter().zip(&mut attacks) {
-            if let Some(paranoia) = detector.suspicion(&subject)
-                && found.is_none_or(|known: Detection| paranoia < known.paranoia)
-            {
+        for detector in Detector::that_may_find(&subject) {
+            let Some(found) = attacks.get_mut(*detector as usize) else { continue };
+            let Some(paranoia) = detector.suspicion(&subject) else { continue };
+            is_quiet = false;
+            if found.is_none_or(|known: Detection| paranoia < known.paranoia) {
                 *found = Some(Detection { paranoia, value: number });
             }
+        }
+        if let Some(digest) = digest.filter(|_| is_quiet) {
+            quiet.add(digest);
         }
     }
     attacks

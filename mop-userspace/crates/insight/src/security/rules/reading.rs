@@ -171,10 +171,9 @@ fn sorted(part: Part<'_>) -> Sorted {
         }
         Place::JsonNumber => Sorted { fields: BODY_VALUES, header: None, forms: Forms::Sent },
         Place::FormValue | Place::JsonString => request(&[values], forms_of_value),
-        Place::MultipartFileName
-        | Place::MultipartValue
-        | Place::XmlAttribute
-        | Place::XmlText => request(&[values], Forms::All),
+        Place::MultipartFileName | Place::MultipartValue | Place::XmlAttribute | Place::XmlText => {
+            request(&[values], Forms::All)
+        }
         Place::Text | Place::XmlMarkup => {
             request(&[values, Field::Body(Side::Request, Body::Content)], Forms::All)
         }

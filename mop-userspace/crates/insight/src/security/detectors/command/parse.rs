@@ -2,7 +2,7 @@
 
 use super::{
     super::letters::{begins, head, is_one_of, is_word, skip_space, word},
-    names::{SHELLS, SURE, WEAK},
+    names::{SHELLS, SURE, WEAK, may_be_name},
 };
 
 /// What is known of a command.
@@ -180,7 +180,7 @@ impl<'a> Command<'a> {
 
     pub(super) fn name(&self) -> Name {
         let word = self.word();
-        if word.is_empty() {
+        if !may_be_name(word) {
             Name::Unknown
         } else if is_one_of(word, SURE) {
             Name::Sure
