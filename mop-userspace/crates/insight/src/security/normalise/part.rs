@@ -141,13 +141,7 @@ pub fn visit(
     scratch: &mut Scratch,
     give: &mut dyn FnMut(Part<'_>),
 ) -> Visited {
-    let visited = Visited {
-        parts: 0,
-        is_cut: false,
-        request_body: BodyRead::Absent,
-        response_body: BodyRead::Absent,
-    };
-    let mut visit = Visit { of: Message::Request, limits, visited, give };
+    let mut visit = Visit { of: Message::Request, limits, visited: Visited::NOTHING, give };
     if let Some(request) = &exchange.request {
         visit.request(request, &mut scratch.reader);
     }
@@ -160,14 +154,12 @@ pub fn visit(
 
 /// Gives each name and value of a query, as [`visit`] does.
 pub fn query_pairs(query: &[u8], give: &mut dyn FnMut(Part<'_>)) {
-    let visited = Visited {
-        parts: 0,
-        is_cut: false,
-        request_body: BodyRead::Absent,
-        response_body: BodyRead::Absent,
-    };
-    let mut visit = Visit { of: Message::Request, limits: Limits::default(), visited, give };
-    visit.query(query);
+    Visit::of_request(give).query(query);
+}
+
+/// Gives each name and value of a line of cookies, as [`visit`] does.
+pub fn cookie_pairs(line: &[u8], give: &mut dyn FnMut(Part<'_>)) {
+    Visit::of_request(give).cookies(line);
 }
 
 /// A visit in progress.
@@ -178,15 +170,20 @@ struct Visit<'g> {
     give: &'g mut dyn FnMut(Part<'_>),
 }
 
+impl<'g> Visit<'g> {
+    /// A visit of a piece of a request.
+    fn of_request(give: &'g mut dyn FnMut(Part<'_>)) -> Self {
+        Self { of: Message::Request, limits: Limits::default(), visited: Visited::NOTHING, give }
+    }
+}
+
 impl Visit<'_> {
     fn request(&mut self, request: &Request, reader: &mut Reader) {
         self.part(Place::Method, None, request.method.as_bytes());
         self.target(&request.target);
         self.headers(&request.headers);
         for value in request.headers.values("cookie") {
-            form::cookies(value, &mut |name, value| {
-                self.named(Place::CookieName, Place::CookieValue, name, value);
-            });
+            self.cookies(value);
         }
         let bytes = body::plain(&request.headers, &request.body, self.limits.max_body_bytes);
         self.visited.request_body = match bytes {
@@ -241,6 +238,12 @@ impl Visit<'_> {
         });
     }
 
+    fn cookies(&mut self, line: &[u8]) {
+        form::cookies(line, &mut |name, value| {
+            self.named(Place::CookieName, Place::CookieValue, name, value);
+        });
+    }
+
     fn headers(&mut self, headers: &Headers) {
         for (name, value) in headers.iter() {
             self.part(Place::HeaderName, None, name.as_bytes());
@@ -265,6 +268,15 @@ impl Visit<'_> {
         self.visited.parts += 1;
         (self.give)(Part { place, name, value, of: self.of });
     }
+}
+
+impl Visited {
+    const NOTHING: Self = Self {
+        parts: 0,
+        is_cut: false,
+        request_body: BodyRead::Absent,
+        response_body: BodyRead::Absent,
+    };
 }
 
 impl Place {

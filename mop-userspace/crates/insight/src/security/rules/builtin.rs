@@ -159,7 +159,7 @@ impl Personal {
         for (number, value) in event.values().enumerate() {
             let is_url =
                 matches!(value.place, Some(Place::Path | Place::PathSegment | Place::QueryValue));
-            if !is_url && !(is_error && value.fields.has(&RESPONSE_BODY)) {
+            if !(is_url || is_error && value.fields.has(&RESPONSE_BODY)) {
                 continue;
             }
             scan(value, &mut |class| {

@@ -60,6 +60,11 @@ impl Reading {
                     read_part(chain, event, Part { place: Place::Query, name: None, value, of });
                     part::query_pairs(value, &mut |part| read_part(chain, event, part));
                 }
+                WrittenAs::Cookies => {
+                    let (place, name, of) = (Place::HeaderValue, Some("cookie"), Message::Request);
+                    read_part(chain, event, Part { place, name, value, of });
+                    part::cookie_pairs(value, &mut |part| read_part(chain, event, part));
+                }
             }
         }
         event
@@ -242,6 +247,7 @@ enum WrittenAs<'f> {
     Fact,
     Part { place: Place, name: Option<&'f str>, of: Message },
     Query,
+    Cookies,
 }
 
 impl<'f> WrittenAs<'f> {
@@ -256,7 +262,10 @@ impl<'f> WrittenAs<'f> {
             Field::Body(Side::Response, _) => {
                 Self::Part { place: Place::Body, name: None, of: Message::Response }
             }
-            Field::Cookie => named("cookie"),
+            Field::Cookie => Self::Cookies,
+            Field::Header(Side::Request, name) if name.eq_ignore_ascii_case("cookie") => {
+                Self::Cookies
+            }
             Field::Header(Side::Request, name) => named(name),
             Field::Header(Side::Response, name) => {
                 Self::Part { place: Place::HeaderValue, name: Some(name), of: Message::Response }
