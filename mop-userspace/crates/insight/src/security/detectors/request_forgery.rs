@@ -70,8 +70,9 @@ fn with_scheme(scheme: &[u8], rest: &[u8], name: Option<&str>) -> Option<u8> {
         rest.iter().take(MAX_SLASHES).take_while(|byte| matches!(byte, b'/' | b'\\')).count();
     let authority = authority(rest.get(slashes..)?);
     let Some(network) = Network::of(authority) else {
-        // Files are still offered so in public.
-        return is_file_transfer.then_some(2);
+        // Files are still offered so in public, but not to those who sign in within the address.
+        let is_signed_in = rest.contains(&b'@');
+        return is_file_transfer.then_some(if is_signed_in { 1 } else { 2 });
     };
     match network {
         // Native applications answer on the host that they run on (RFC 8252, section 7.3).

@@ -121,6 +121,7 @@ const ATTACKS: &[&str] = &[
     "gopher://evil.example/",
     "dict://127.0.0.1:11211/stat",
     "ftp://10.0.0.1/x",
+    "ftp://anonymous:x@example.com/x.txt",
     "file:///etc/passwd",
     "file:/etc/passwd",
     "ldap://127.0.0.1:389/",
