@@ -31,7 +31,8 @@ impl Canaries {
 
 /// A number with its check digits.
 fn cpf(base: u64) -> String {
-    let mut digits: Vec<u64> = format!("{base:09}").bytes().map(|it| u64::from(it - b'0')).collect();
+    let mut digits: Vec<u64> =
+        format!("{base:09}").bytes().map(|it| u64::from(it - b'0')).collect();
     for _ in 0..2 {
         let weights = (2..).take(digits.len());
         let sum: u64 = digits.iter().rev().zip(weights).map(|(digit, weight)| digit * weight).sum();
@@ -94,7 +95,8 @@ fn calls(canaries: &mut Canaries) -> String {
             "java.lang.IllegalStateException: {}\n\tat br.example.Consent.find(Consent.java:42)\n",
             plant("stack trace")
         );
-        let failed = json!({ "status": 500, "headers": [["content-type", "text/plain"]], "body": broken });
+        let failed =
+            json!({ "status": 500, "headers": [["content-type", "text/plain"]], "body": broken });
         let form = json!({
             "method": "POST", "target": "/auth/token",
             "headers": [["host", "auth.seguradora.example"],
@@ -173,11 +175,14 @@ fn what_is_planted_in_messages_comes_out_nowhere() -> Result<()> {
             place("misp")
         ),
     )?;
-    let (file, config, outbox) = (place("calls.exchanges.jsonl"), place("mop.toml"), place("outbox"));
+    let (file, config, outbox) =
+        (place("calls.exchanges.jsonl"), place("mop.toml"), place("outbox"));
     let mut out: Vec<(String, Vec<u8>)> = Vec::new();
     let mut findings = Vec::new();
     for arguments in [
-        vec!["replay", &file, "--config", &config, "--outbox", &outbox, "--output", "jsonl", "--all"],
+        vec![
+            "replay", &file, "--config", &config, "--outbox", &outbox, "--output", "jsonl", "--all",
+        ],
         vec!["replay", &file, "--output", "pretty", "--paranoia", "4", "--all"],
         vec!["outbox", "export", "--outbox", &outbox],
         vec!["report", "lgpd", "--outbox", &outbox],
@@ -204,9 +209,8 @@ fn what_is_planted_in_messages_comes_out_nowhere() -> Result<()> {
         ensure!(rules.contains(rule), "{rule} is not among {rules:?}");
     }
     let finding = findings.first().and_then(|it| it["id"].as_str()).context("a finding")?;
-    let output = mop_command()
-        .args(["report", "incident", finding, "--outbox", &outbox])
-        .output()?;
+    let output =
+        mop_command().args(["report", "incident", finding, "--outbox", &outbox]).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     out.push(("report incident".to_owned(), output.stdout));
     files_below(Path::new(&outbox), &mut out)?;
@@ -221,6 +225,12 @@ fn what_is_planted_in_messages_comes_out_nowhere() -> Result<()> {
             }
         }
     }
-    ensure!(leaks.is_empty(), "{} of {}:\n{}", leaks.len(), canaries.planted.len(), leaks.join("\n"));
+    ensure!(
+        leaks.is_empty(),
+        "{} of {}:\n{}",
+        leaks.len(),
+        canaries.planted.len(),
+        leaks.join("\n")
+    );
     Ok(())
 }

@@ -34,7 +34,11 @@ pub(super) fn run(quick: bool) -> Result<()> {
         command.arg(fixtures.join(script)).env("MOP_OPIN_SPECS", &documents);
         for argument in arguments {
             let file = corpus.join(argument);
-            if file.is_file() { command.arg(file) } else { command.arg(argument) };
+            if file.is_file() {
+                command.arg(file)
+            } else {
+                command.arg(argument)
+            };
         }
         let calls = folder.path().join(format!("{figure}.exchanges.jsonl"));
         fs::write(&calls, shell::run_quietly(&mut command)?)?;
@@ -60,5 +64,6 @@ fn scored(figure: &str, fixtures: &Path, calls: &Path, records: &Path) -> Result
 }
 
 fn python() -> Result<&'static str> {
-    python_with_jsonschema().context("Python with jsonschema and PyYAML: `cargo xtask setup --with-tests`")
+    python_with_jsonschema()
+        .context("Python with jsonschema and PyYAML: `cargo xtask setup --with-tests`")
 }

@@ -203,8 +203,10 @@ mod tests {
         ];
         let mut refused = Vec::new();
         let mut input = std::io::Cursor::new(lines.join("\n"));
-        super::super::source::read_lines(&mut input, &mut |kind, payload| refused.extend(checker.check(kind, payload)))
-            .expect("read");
+        super::super::source::read_lines(&mut input, &mut |kind, payload| {
+            refused.extend(checker.check(kind, payload))
+        })
+        .expect("read");
         let lines: String = refused.iter().map(Refused::lines).collect();
         assert_eq!(
             lines,

@@ -14,6 +14,7 @@ use super::{
     },
     normalise::part,
     rules::{Event, Field, FieldSet, Occurrence, Reading, RuleSet, Scratch, Side, Value},
+    trust::Trusted,
 };
 use crate::data::{
     call::{Call, Observed},
@@ -143,7 +144,16 @@ impl Inspector {
         facts.retain(|(field, _)| wanted.has(field));
         let event = reading.read(exchange, &facts);
         let mut matched = Vec::new();
+        scratch.trust(std::iter::empty());
         rules.evaluate(event, scratch, &mut |found| matched.push(found.number));
+        if let (Some(contract), Some(Ok((route, operation)))) = (contract, &route)
+            && matched.iter().any(|rule| rules.looks_for_attacks(*rule))
+        {
+            let trusted = Trusted::of(contract, operation, route, exchange);
+            scratch.trust(trusted_values(&trusted, event).into_iter());
+            matched.clear();
+            rules.evaluate(event, scratch, &mut |found| matched.push(found.number));
+        }
         let at_ns = u64::try_from(call.start.as_nanosecond()).unwrap_or_default();
         let endpoint = match &route {
             Some(Ok((_, operation))) => Some(Arc::clone(&operation.template)),
@@ -283,6 +293,24 @@ pub fn is_forwarded(exchange: &Exchange) -> bool {
         .request
         .as_ref()
         .is_some_and(|request| FORWARDED.iter().any(|name| request.headers.first(name).is_some()))
+}
+
+/// For each value of an event, whether the contract accounts for what was sent.
+fn trusted_values(trusted: &Trusted, event: &Event) -> Vec<bool> {
+    let (mut part, mut is_trusted) = (0, false);
+    let of_value = event.values().map(|value| {
+        if value.part != part {
+            part = value.part;
+            is_trusted = match value.place {
+                Some(part::Place::Path | part::Place::PathSegment) => trusted.has_path(),
+                // Only the value as it was sent is what the schema was held against.
+                Some(_) => value.steps.is_empty() && trusted.has(value.bytes),
+                None => false,
+            };
+        }
+        is_trusted
+    });
+    of_value.collect()
 }
 
 /// Where a rule matched, each place once.

@@ -10,5 +10,6 @@ pub mod normalise;
 pub mod personal;
 pub mod profile;
 pub mod rules;
+mod trust;
 pub mod uuid;
 pub mod watch;

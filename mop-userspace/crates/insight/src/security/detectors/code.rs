@@ -147,7 +147,10 @@ fn members(text: &[u8]) -> Option<u8> {
         }
         let (right, then) = word(rest);
         if MEMBERS.iter().any(|(of, names)| is(left, of) && begins(right, names)) {
-            return Some(1);
+            // In a text the next word follows, in code something is done with it.
+            let is_told = matches!(then, [b' ', next, ..] if next.is_ascii_alphabetic())
+                || matches!(then, [b',' | b'?' | b':', b' ', ..] | [b'%', b'2', b'0', ..]);
+            return Some(if is_told { 2 } else { 1 });
         }
         let is_called = matches!(then.first(), Some(b'(' | b' ' | b'.'));
         let is_server =

@@ -59,8 +59,15 @@ fn begin(text: &[u8]) -> Option<u8> {
     match command.name() {
         Name::Unknown => None,
         Name::Sure => Some(1),
+        // Names of commands are in small letters, while sentences begin with a capital.
+        Name::Weak if is_capitalised(text) => Some(2),
         Name::Weak => Some(if is_odd || command.is_strict(command.rest) { 1 } else { 2 }),
     }
+}
+
+/// Whether the text begins like a sentence.
+fn is_capitalised(text: &[u8]) -> bool {
+    matches!(text, [first, second, ..] if first.is_ascii_uppercase() && !second.is_ascii_uppercase())
 }
 
 /// One look at the first word: most values go on as no command does.
@@ -142,7 +149,11 @@ fn after_separator(separator: Separator, before: &[u8], mark: u8, rest: &[u8]) -
             1
         }
         (Name::Weak, Argument::Shell | Argument::Number) => {
-            let is_sure = separator == Separator::Sure || command.is_strict(command.rest);
+            // `rock & fish 'n' chips`
+            let is_and = separator == Separator::Weak && is_listed;
+            let is_quoted = matches!(skip_space(command.rest).first(), Some(b'\'' | b'"'));
+            let is_sure = separator == Separator::Sure
+                || command.is_strict(command.rest) && !(is_and && is_quoted);
             if is_sure { 1 } else { 2 }
         }
         (Name::Weak, Argument::None | Argument::End) => {
@@ -226,8 +237,8 @@ const LONE: &[&str] = &["whoami", "ifconfig", "ipconfig", "systeminfo", "tasklis
 
 /// Short commands that are sent without arguments.
 const PLAIN_COMMANDS: &[&str] = &[
-    "id", "ls", "su", "ps", "pwd", "dir", "w", "cat", "env", "set", "ver", "vol", "df", "nc",
-    "echo", "sleep", "ping", "reboot", "shutdown", "hostname", "history",
+    "id", "ls", "su", "ps", "pwd", "dir", "cat", "env", "set", "ver", "vol", "df", "nc", "echo",
+    "sleep", "ping", "reboot", "shutdown", "hostname", "history",
 ];
 
 /// Interpreters and options that give them code.

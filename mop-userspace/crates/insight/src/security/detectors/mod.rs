@@ -142,6 +142,17 @@ impl Detector {
         Self::ALL.into_iter().find(|detector| detector.name() == name)
     }
 
+    /// Those that may find something: all, but in words alone only the few whose attacks need no
+    /// marks.
+    #[must_use]
+    pub fn that_may_find(subject: &Subject<'_>) -> &'static [Self] {
+        let is_of_words = subject.clues.is_within(WORDS)
+            && subject
+                .name
+                .is_none_or(|name| !name.contains(['.', '[', '/']) && !name.contains("__"));
+        if is_of_words { &OF_WORDS } else { &Self::ALL }
+    }
+
     /// From which level of paranoia on the value is an attack of this class: 1 when no ordinary text
     /// has it, 4 when much of it may.
     #[must_use]
@@ -165,5 +176,36 @@ impl Detector {
             Self::XmlInjection => xml::suspicion(subject),
             Self::XpathInjection => xpath::suspicion(subject),
         }
+    }
+}
+
+/// What names of persons, places and things are of.
+const WORDS: Clues = Clues::these("0 ,-\u{e7}".as_bytes());
+
+/// Commands and keywords are words, and base64 looks like one.
+const OF_WORDS: [Detector; 3] =
+    [Detector::CommandInjection, Detector::Deserialization, Detector::SqlInjection];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::security::normalise::part::Place;
+
+    #[test]
+    fn words_are_for_few_detectors() {
+        let count = |name, text: &str| {
+            Detector::that_may_find(&Subject {
+                bytes: text.as_bytes(),
+                place: Place::JsonString,
+                name: Some(name),
+                steps: Steps::default(),
+                clues: Clues::of(text.as_bytes()),
+            })
+            .len()
+        };
+        assert_eq!(count("civilName", "Maria Aparecida Gon\u{e7}alves, 2"), OF_WORDS.len());
+        assert_eq!(count("civilName", "Maria D'Avila"), Detector::ALL.len());
+        assert_eq!(count("__proto__", "x"), Detector::ALL.len());
+        assert_eq!(count("class.module.classLoader.x", "y"), Detector::ALL.len());
     }
 }

@@ -6,7 +6,7 @@ mod host;
 use self::host::Network;
 use super::{
     Clues, Subject,
-    letters::{after, begins, is_one_of, is_word, skip_space, skip_space_before},
+    letters::{after, begins, ends, is_one_of, is_word, skip_space, skip_space_before},
 };
 use crate::security::normalise::part::Place;
 
@@ -49,6 +49,12 @@ fn with_scheme(scheme: &[u8], rest: &[u8], name: Option<&str>) -> Option<u8> {
         return None;
     }
     let is_double = begins(rest, &["//", "\\\\", "/\\"]);
+    let is_file_transfer = is_one_of(scheme, &["ftp", "ftps", "sftp"]);
+    let is_web = is_one_of(scheme, &["http", "https", "ws", "wss"]);
+    // An address has no blanks, a text about one has; commands of other schemes may have some.
+    if (is_file_transfer || is_web) && goes_on_in_words(rest) {
+        return is_double.then_some(3);
+    }
     if is_double && is_one_of(scheme, SCHEMES) {
         return Some(1);
     }
@@ -57,14 +63,25 @@ fn with_scheme(scheme: &[u8], rest: &[u8], name: Option<&str>) -> Option<u8> {
     {
         return Some(1);
     }
-    if !is_double || !is_one_of(scheme, &["http", "https", "ws", "wss"]) {
+    if !is_double || !is_web && !is_file_transfer {
         return None;
     }
     let slashes =
         rest.iter().take(MAX_SLASHES).take_while(|byte| matches!(byte, b'/' | b'\\')).count();
-    match Network::of(authority(rest.get(slashes..)?))? {
+    let authority = authority(rest.get(slashes..)?);
+    let Some(network) = Network::of(authority) else {
+        // Files are still offered so in public, but not to those who sign in within the address.
+        let is_signed_in = rest.contains(&b'@');
+        return is_file_transfer.then_some(if is_signed_in { 1 } else { 2 });
+    };
+    match network {
         // Native applications answer on the host that they run on (RFC 8252, section 7.3).
         Network::Loopback if name.is_some_and(|name| name == "redirect_uri") => Some(2),
+        // What is being developed answers there, though not where databases and caches do.
+        Network::Loopback if begins(authority, &["localhost"]) => {
+            let is_service = ends(authority, SERVICE_PORTS);
+            Some(if is_service || is_file_transfer { 1 } else { 2 })
+        }
         Network::Collaborator => Some(2),
         Network::Disguised
         | Network::Internal
@@ -72,6 +89,13 @@ fn with_scheme(scheme: &[u8], rest: &[u8], name: Option<&str>) -> Option<u8> {
         | Network::Metadata
         | Network::Private => Some(1),
     }
+}
+
+/// Whether a blank and another word follow.
+fn goes_on_in_words(rest: &[u8]) -> bool {
+    let end = rest.iter().position(|byte| *byte == b' ');
+    let words = end.and_then(|end| rest.get(end..)).map(skip_space);
+    words.is_some_and(|words| words.first().is_some_and(u8::is_ascii_alphabetic))
 }
 
 /// `//127.0.0.1/`, `169.254.169.254/latest`, `localhost:22`.
@@ -111,16 +135,19 @@ const MAX_ADDRESS_BYTES: usize = 2048;
 /// Browsers and libraries skip more slashes than two.
 const MAX_SLASHES: usize = 8;
 
+/// Ports of SSH, mail, databases, caches and containers.
+const SERVICE_PORTS: &[&str] = &[
+    ":22", ":25", ":1433", ":1521", ":2375", ":2379", ":3306", ":5432", ":6379", ":9200", ":10250",
+    ":11211", ":27017",
+];
+
 const SCHEMES: &[&str] = &[
     "gopher",
     "dict",
-    "ftp",
-    "ftps",
     "file",
     "ldap",
     "ldaps",
     "tftp",
-    "sftp",
     "jar",
     "netdoc",
     "smb",
@@ -131,6 +158,7 @@ const SCHEMES: &[&str] = &[
     "pop3",
     "smtp",
     "rmi",
+    "sftp",
     "php",
     "phar",
     "expect",

@@ -171,7 +171,14 @@ fn reflection(text: &[u8]) -> Option<u8> {
     least(marks(text, |byte| byte == b'_').map(|(before, _, rest)| {
         let name = rest.strip_prefix(b"_")?;
         let begins_here = before.last().is_none_or(|byte| !is_word(*byte));
-        (begins_here && begins(name, DUNDERS)).then_some(1)
+        if !begins_here || !begins(name, DUNDERS) {
+            return None;
+        }
+        // Something has it, and something is done with it.
+        let (_, then) = word(name);
+        let is_member = before.last().is_some_and(|byte| b".'\"[(|,{".contains(byte));
+        let is_used = then.first().is_none_or(|byte| b".([])'\"|}".contains(byte));
+        Some(if is_member || is_used { 1 } else { 2 })
     }))
 }
 

@@ -21,10 +21,11 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     let has_slash = clues.any(const { Clues::these(b"/\\\x80") });
     least([
         if has_slash && clues.any(const { Clues::these(b".") }) {
-            dots(bytes, place)
+            dots(bytes, place, clues)
         } else {
             None
         },
+        if clues.any(const { Clues::these(b"%") }) { encoded_dots(bytes) } else { None },
         if has_slash || clues.any(const { Clues::these(b".") }) {
             files::suspicion(bytes, place)
         } else {
@@ -35,15 +36,23 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
     ])
 }
 
-/// `../`, `..\`, `..;/`, `....//`, and `/..` at the end.
-fn dots(text: &[u8], place: Place) -> Option<u8> {
+/// `../../`, `..\..\`, `..;/`, `....//`, and `/..` at the end. A single `../` before a name is also
+/// how documentation and prose point to a file beside a folder.
+fn dots(text: &[u8], place: Place, clues: Clues) -> Option<u8> {
     let is_path = matches!(place, Place::Path | Place::PathSegment);
+    // Operations have no blanks in their paths, while notes in a segment do.
+    let is_sure = is_path && !clues.any(const { Clues::these(b" ") })
+        || text.iter().all(|byte| matches!(byte, b'.' | b'/' | b'\\'));
     let mut rest = text;
     let mut last = None;
+    let mut climbs = 0_usize;
     let mut worst: Option<u8> = None;
     while let Some(start) = rest.iter().position(|byte| *byte == b'.') {
         let Some((skipped, dotted)) = rest.split_at_checked(start) else { break };
         let before = skipped.last().copied().or(last);
+        if skipped.iter().any(|byte| *byte <= b' ') {
+            climbs = 0;
+        }
         let run = dotted.iter().take_while(|byte| **byte == b'.').count();
         let Some(then) = dotted.get(run..) else { break };
         let begins_segment =
@@ -54,7 +63,12 @@ fn dots(text: &[u8], place: Place) -> Option<u8> {
         let is_slash = is_wide || matches!(then.first(), Some(b'/' | b'\\'));
         let is_double_slash = matches!(then, [b'/' | b'\\', b'/' | b'\\', ..]);
         let level = match run {
-            2 if begins_segment && (is_slash || then.starts_with(b";/")) => Some(1),
+            2 if begins_segment && then.starts_with(b";/") => Some(1),
+            2 if begins_segment && is_slash => {
+                climbs += 1;
+                let is_plain = climbs == 1 && !is_wide && !is_double_slash;
+                Some(if is_plain && !is_sure { 2 } else { 1 })
+            }
             2 if is_slash && is_path && matches!(then, [_, b'.', b'.', ..]) => Some(1),
             2 if is_slash => Some(2),
             2 if then.is_empty() && matches!(before, Some(b'/' | b'\\')) => {
@@ -72,6 +86,21 @@ fn dots(text: &[u8], place: Place) -> Option<u8> {
         rest = then;
     }
     worst
+}
+
+/// `%2e%2e/`: no one encodes a dot, which is reserved nowhere (RFC 3986, section 2.3), but to hide it.
+fn encoded_dots(text: &[u8]) -> Option<u8> {
+    least(marks(text, |byte| byte == b'%').map(|(before, _, rest)| {
+        let after_dot = after(rest, "2e")?;
+        let is_second = before.last() == Some(&b'.');
+        let then = match after_dot {
+            _ if is_second => after_dot,
+            [b'.', then @ ..] => then,
+            _ => after(after_dot, "%2e")?,
+        };
+        let is_slash = then.is_empty() || begins(then, &["/", "\\", "%2f", "%5c"]);
+        is_slash.then_some(1)
+    }))
 }
 
 /// `php://filter`, `file:///etc`, `phar://`, `http://…/shell.txt?`.

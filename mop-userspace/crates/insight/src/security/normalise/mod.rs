@@ -12,4 +12,5 @@ pub mod chain;
 pub mod decode;
 mod marks;
 pub mod part;
+pub mod shape;
 pub mod step;

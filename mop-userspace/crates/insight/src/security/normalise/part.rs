@@ -141,13 +141,7 @@ pub fn visit(
     scratch: &mut Scratch,
     give: &mut dyn FnMut(Part<'_>),
 ) -> Visited {
-    let visited = Visited {
-        parts: 0,
-        is_cut: false,
-        request_body: BodyRead::Absent,
-        response_body: BodyRead::Absent,
-    };
-    let mut visit = Visit { of: Message::Request, limits, visited, give };
+    let mut visit = Visit { of: Message::Request, limits, visited: Visited::NOTHING, give };
     if let Some(request) = &exchange.request {
         visit.request(request, &mut scratch.reader);
     }
@@ -163,9 +157,9 @@ pub fn query_pairs(query: &[u8], give: &mut dyn FnMut(Part<'_>)) {
     Visit::of_request(give).query(query);
 }
 
-/// Gives each name and value of a `Cookie` field, as [`visit`] does.
-pub fn cookie_pairs(field: &[u8], give: &mut dyn FnMut(Part<'_>)) {
-    Visit::of_request(give).cookies(field);
+/// Gives each name and value of a line of cookies, as [`visit`] does.
+pub fn cookie_pairs(line: &[u8], give: &mut dyn FnMut(Part<'_>)) {
+    Visit::of_request(give).cookies(line);
 }
 
 /// A visit in progress.
@@ -177,17 +171,13 @@ struct Visit<'g> {
 }
 
 impl<'g> Visit<'g> {
-    /// For a piece of a request alone.
+    /// A visit of a piece of a request.
     fn of_request(give: &'g mut dyn FnMut(Part<'_>)) -> Self {
-        let visited = Visited {
-            parts: 0,
-            is_cut: false,
-            request_body: BodyRead::Absent,
-            response_body: BodyRead::Absent,
-        };
-        Self { of: Message::Request, limits: Limits::default(), visited, give }
+        Self { of: Message::Request, limits: Limits::default(), visited: Visited::NOTHING, give }
     }
+}
 
+impl Visit<'_> {
     fn request(&mut self, request: &Request, reader: &mut Reader) {
         self.part(Place::Method, None, request.method.as_bytes());
         self.target(&request.target);
@@ -248,8 +238,8 @@ impl<'g> Visit<'g> {
         });
     }
 
-    fn cookies(&mut self, field: &[u8]) {
-        form::cookies(field, &mut |name, value| {
+    fn cookies(&mut self, line: &[u8]) {
+        form::cookies(line, &mut |name, value| {
             self.named(Place::CookieName, Place::CookieValue, name, value);
         });
     }
@@ -278,6 +268,15 @@ impl<'g> Visit<'g> {
         self.visited.parts += 1;
         (self.give)(Part { place, name, value, of: self.of });
     }
+}
+
+impl Visited {
+    const NOTHING: Self = Self {
+        parts: 0,
+        is_cut: false,
+        request_body: BodyRead::Absent,
+        response_body: BodyRead::Absent,
+    };
 }
 
 impl Place {

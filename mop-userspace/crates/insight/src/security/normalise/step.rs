@@ -95,6 +95,12 @@ impl Steps {
         self.0 == 0
     }
 
+    /// Whether no other step than this one was taken.
+    #[must_use]
+    pub fn is_within(self, step: Step) -> bool {
+        self.0 & !(1 << step as u16) == 0
+    }
+
     pub(super) fn with(self, step: Step) -> Self {
         Self(self.0 | 1 << step as u16)
     }

@@ -3,10 +3,11 @@
 use super::{
     event::{Event, Value},
     field::{Body, Field, Side},
+    quiet::Quiet,
 };
 use crate::security::{
     detectors::{Clues, Detector, Subject},
-    normalise::part::Place,
+    normalise::{part::Place, shape},
     personal::{self, Class, secrets},
 };
 
@@ -35,6 +36,10 @@ pub(super) struct Detections {
     leak: Option<Option<Detection>>,
     personal: Option<Personal>,
     secret: Option<Option<Detection>>,
+    /// By numbers of values, those that the contract accounts for.
+    trusted: Vec<bool>,
+    /// Kept from call to call.
+    quiet: Quiet,
 }
 
 /// A find: the value, and from which level of paranoia on it is one.
@@ -67,14 +72,22 @@ impl Builtin {
 
 impl Detections {
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        let Self { attacks, leak, personal, secret, trusted: _, quiet: _ } = self;
+        (*attacks, *leak, *personal, *secret) = (None, None, None, None);
+    }
+
+    /// What the contract accounts for, in the calls that follow.
+    pub(super) fn trust(&mut self, is_trusted: impl Iterator<Item = bool>) {
+        self.trusted.clear();
+        self.trusted.extend(is_trusted);
     }
 
     /// What a matcher finds.
     pub(super) fn find(&mut self, builtin: Builtin, event: &Event) -> Option<Detection> {
         match builtin {
             Builtin::Attack(detector) => {
-                let attacks = self.attacks.get_or_insert_with(|| attacks(event));
+                let Self { attacks, quiet, trusted, .. } = self;
+                let attacks = attacks.get_or_insert_with(|| self::attacks(event, quiet, trusted));
                 attacks.get(detector as usize).copied().flatten()
             }
             Builtin::Leak => *self.leak.get_or_insert_with(|| leak(event)),
@@ -91,22 +104,35 @@ impl Detections {
 }
 
 /// Every detector over every input, in one pass.
-fn attacks(event: &Event) -> [Option<Detection>; DETECTORS] {
+fn attacks(event: &Event, quiet: &mut Quiet, trusted: &[bool]) -> [Option<Detection>; DETECTORS] {
     let mut attacks = [None; DETECTORS];
     for (number, value) in event.values().enumerate() {
         let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
+        let is_trusted = trusted.get(number).copied().unwrap_or_default();
+        if is_trusted || shape::is_fixed(value.bytes) {
+            continue;
+        }
         let clues = Clues::of(value.bytes);
         if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
             continue;
         }
+        let digest = quiet.digest(&value);
+        if digest.is_some_and(|digest| quiet.has(digest)) {
+            continue;
+        }
+        let mut is_quiet = true;
         let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
         let subject = Subject { bytes: value.bytes, place, name, steps: value.steps, clues };
-        for (detector, found) in Detector::ALL.iter().zip(&mut attacks) {
-            if let Some(paranoia) = detector.suspicion(&subject)
-                && found.is_none_or(|known: Detection| paranoia < known.paranoia)
-            {
+        for detector in Detector::that_may_find(&subject) {
+            let Some(found) = attacks.get_mut(*detector as usize) else { continue };
+            let Some(paranoia) = detector.suspicion(&subject) else { continue };
+            is_quiet = false;
+            if found.is_none_or(|known: Detection| paranoia < known.paranoia) {
                 *found = Some(Detection { paranoia, value: number });
             }
+        }
+        if let Some(digest) = digest.filter(|_| is_quiet) {
+            quiet.add(digest);
         }
     }
     attacks
@@ -142,7 +168,7 @@ impl Personal {
         for (number, value) in event.values().enumerate() {
             let is_url =
                 matches!(value.place, Some(Place::Path | Place::PathSegment | Place::QueryValue));
-            if !is_url && !(is_error && value.fields.has(&RESPONSE_BODY)) {
+            if !(is_url || is_error && value.fields.has(&RESPONSE_BODY)) {
                 continue;
             }
             scan(value, &mut |class| {
@@ -170,6 +196,10 @@ impl Personal {
 
 fn secret(event: &Event) -> Option<Detection> {
     let is_error = is_error(event);
+    // Nearly no call has what a key begins with.
+    if !is_error && !event.has_run_of_hyphens() {
+        return None;
+    }
     let found = event.values().enumerate().find(|(_, value)| {
         let is_error = is_error && value.fields.has(&RESPONSE_BODY);
         let mut is_secret = false;

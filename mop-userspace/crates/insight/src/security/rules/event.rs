@@ -19,6 +19,8 @@ pub struct Event {
     /// Their names.
     names: Vec<u8>,
     values: Vec<Stored>,
+    /// The number of the last part.
+    part: u32,
     unscanned_bytes: usize,
 }
 
@@ -35,6 +37,9 @@ pub struct Value<'e> {
     pub name: &'e [u8],
     /// Where it stands in a message; none for what is known of a call beside its messages.
     pub place: Option<Place>,
+    /// Number of the part that it is a form of; of the first form that is given of a part, nothing was
+    /// done to it. 0 for what is known beside messages.
+    pub part: u32,
     /// How the form was made.
     pub steps: Steps,
     /// Nothing of it was cut off; of what is cut, the end is not known.
@@ -50,6 +55,7 @@ struct Stored {
     fields: FieldSet,
     header: Option<Side>,
     place: Option<Place>,
+    part: u32,
     steps: Steps,
     is_whole: bool,
 }
@@ -66,12 +72,19 @@ impl Event {
         self.names.as_mut_slice().zeroize();
         self.names.clear();
         self.values.clear();
+        self.part = 0;
         self.unscanned_bytes = 0;
+    }
+
+    /// The number of the next part.
+    pub(super) fn begin_part(&mut self) -> u32 {
+        self.part = self.part.saturating_add(1);
+        self.part
     }
 
     /// Adds a value, as far as there is room for it: one that is cut, or left out, is counted.
     pub fn push(&mut self, value: Value<'_>) {
-        let Value { bytes, fields, header, name, place, steps, is_whole } = value;
+        let Value { bytes, fields, header, name, place, part, steps, is_whole } = value;
         let room =
             MAX_EVENT_BYTES.saturating_sub(self.bytes.len() + self.values.len() * VALUE_COST);
         let taken = bytes.get(..room).unwrap_or(bytes);
@@ -103,6 +116,7 @@ impl Event {
             fields,
             header,
             place,
+            part,
             steps,
             is_whole,
         });
@@ -135,6 +149,18 @@ impl Event {
         &self.bytes
     }
 
+    /// Whether five hyphens follow each other, as where a key in PEM begins. Values that end and begin
+    /// with some count, too.
+    pub(super) fn has_run_of_hyphens(&self) -> bool {
+        // Any five bytes have one whose place is a multiple of five.
+        let places = (0..self.bytes.len()).step_by(5);
+        places.filter(|at| self.bytes.get(*at) == Some(&b'-')).any(|at| {
+            let around = self.bytes.get(at.saturating_sub(4)..).unwrap_or_default();
+            let around = around.get(..9).unwrap_or(around);
+            around.windows(5).any(|window| window == b"-----")
+        })
+    }
+
     /// Where each value ends among [`Self::bytes`].
     pub(super) fn end_of(&self, number: usize) -> usize {
         self.values.get(number).map_or(usize::MAX, |stored| stored.end as usize)
@@ -150,14 +176,25 @@ impl Event {
     }
 
     fn value(&self, stored: &Stored) -> Value<'_> {
-        let Stored { start, end, name_start, name_end, fields, header, place, steps, is_whole } =
-            *stored;
+        let Stored {
+            start,
+            end,
+            name_start,
+            name_end,
+            fields,
+            header,
+            place,
+            part,
+            steps,
+            is_whole,
+        } = *stored;
         Value {
             bytes: self.bytes.get(start as usize..end as usize).unwrap_or_default(),
             fields,
             header,
             name: self.names.get(name_start as usize..name_end as usize).unwrap_or_default(),
             place,
+            part,
             steps,
             is_whole,
         }
@@ -175,7 +212,7 @@ impl<'e> Value<'e> {
     #[must_use]
     pub const fn fact(fields: FieldSet, bytes: &'e [u8]) -> Self {
         let steps = Steps::NONE;
-        Self { bytes, fields, header: None, name: &[], place: None, steps, is_whole: true }
+        Self { bytes, fields, header: None, name: &[], place: None, part: 0, steps, is_whole: true }
     }
 
     /// Whether it is of a field.

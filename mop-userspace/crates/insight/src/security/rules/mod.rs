@@ -42,6 +42,7 @@ mod head;
 mod item;
 mod node;
 mod pattern;
+mod quiet;
 mod reading;
 mod reference;
 mod rule_set;

@@ -10,7 +10,8 @@ use super::{
 use crate::security::normalise::{
     chain::Chain,
     part::{self, Limits, Message, Part, Place},
-    step::{Kind, Steps},
+    shape,
+    step::{Kind, Step, Steps},
 };
 
 /// Makes events of calls, one after the other; buffers are kept.
@@ -51,12 +52,6 @@ impl Reading {
                     FieldSet::of(std::slice::from_ref(field)).or(ANYWHERE),
                     value,
                 )),
-                WrittenAs::Cookies => {
-                    let (place, name) = (Place::HeaderValue, Some("cookie"));
-                    let of = Message::Request;
-                    read_part(chain, event, Part { place, name, value, of });
-                    part::cookie_pairs(value, &mut |part| read_part(chain, event, part));
-                }
                 WrittenAs::Part { place, name, of } => {
                     read_part(chain, event, Part { place, name, value, of });
                 }
@@ -64,6 +59,11 @@ impl Reading {
                     let of = Message::Request;
                     read_part(chain, event, Part { place: Place::Query, name: None, value, of });
                     part::query_pairs(value, &mut |part| read_part(chain, event, part));
+                }
+                WrittenAs::Cookies => {
+                    let (place, name, of) = (Place::HeaderValue, Some("cookie"), Message::Request);
+                    read_part(chain, event, Part { place, name, value, of });
+                    part::cookie_pairs(value, &mut |part| read_part(chain, event, part));
                 }
             }
         }
@@ -81,15 +81,17 @@ impl Reading {
 fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let Part { place, name, value, of } = part;
     let sorted = sorted(part);
-    // What is encoded is read by nobody as it was sent, and is like many things that are attacks.
-    let is_encoded = is_percent_encoded(place, value);
+    let number = event.begin_part();
     let add = |event: &mut Event, bytes: &[u8], steps: Steps, is_whole| {
         let name = name.unwrap_or_default().as_bytes();
         let Sorted { fields, header, .. } = sorted;
-        let is_raw = is_encoded && steps.is_empty();
-        let fields = if is_raw { fields.without(READ) } else { fields };
+        // What is encoded is read by nobody as it stands, and is like many things that are attacks.
+        let is_read = !steps.is_within(Step::Percent)
+            || !is_percent_encoded(place, bytes)
+            || has_encoded_dot(bytes);
+        let fields = if is_read { fields } else { fields.without(READ) };
         let place = Some(place);
-        event.push(Value { bytes, fields, header, name, place, steps, is_whole });
+        event.push(Value { bytes, fields, header, name, place, part: number, steps, is_whole });
     };
     match sorted.forms {
         Forms::None => {}
@@ -116,6 +118,12 @@ fn is_percent_encoded(place: Place, value: &[u8]) -> bool {
         || matches!(place, Place::CookieName | Place::CookieValue);
     let is_escape = |window: &[u8]| matches!(window, [b'%', one, two] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit());
     is_where && value.contains(&b'%') && value.windows(3).any(is_escape)
+}
+
+/// Whether a dot is encoded, which only who hides one does: it is reserved nowhere (RFC 3986, section
+/// 2.3).
+fn has_encoded_dot(value: &[u8]) -> bool {
+    value.windows(3).any(|window| matches!(window, b"%2e" | b"%2E"))
 }
 
 /// What a part is of, and which of its forms are looked at.
@@ -147,6 +155,7 @@ fn sorted(part: Part<'_>) -> Sorted {
     };
     let values = Field::Body(Side::Request, Body::Values);
     let names = Field::Body(Side::Request, Body::Names);
+    let forms_of_value = if shape::is_fixed(value) { Forms::Sent } else { Forms::All };
     let forms_of_name = if is_plain_name(value) { Forms::Sent } else { Forms::All };
     match place {
         Place::Body => Sorted { fields: RESPONSE_BODY, header: None, forms: Forms::Sent },
@@ -157,7 +166,7 @@ fn sorted(part: Part<'_>) -> Sorted {
         // Its names and values are looked at one by one.
         Place::Query => Sorted { fields: QUERY, header: None, forms: Forms::Sent },
         Place::QueryName => request(&[Field::QueryNames], forms_of_name),
-        Place::QueryValue => request(&[Field::QueryValues], Forms::All),
+        Place::QueryValue => request(&[Field::QueryValues], forms_of_value),
         Place::CookieName if is_plain_name(value) => request(&[], Forms::None),
         Place::CookieName | Place::CookieValue => request(&[], Forms::All),
         Place::HeaderName if is_plain_name(value) => request(&[], Forms::None),
@@ -168,12 +177,10 @@ fn sorted(part: Part<'_>) -> Sorted {
             request(&[names], forms_of_name)
         }
         Place::JsonNumber => Sorted { fields: BODY_VALUES, header: None, forms: Forms::Sent },
-        Place::FormValue
-        | Place::JsonString
-        | Place::MultipartFileName
-        | Place::MultipartValue
-        | Place::XmlAttribute
-        | Place::XmlText => request(&[values], Forms::All),
+        Place::FormValue | Place::JsonString => request(&[values], forms_of_value),
+        Place::MultipartFileName | Place::MultipartValue | Place::XmlAttribute | Place::XmlText => {
+            request(&[values], Forms::All)
+        }
         Place::Text | Place::XmlMarkup => {
             request(&[values, Field::Body(Side::Request, Body::Content)], Forms::All)
         }
@@ -200,12 +207,26 @@ fn header(name: &str, value: &[u8], of: Message) -> Sorted {
     } else {
         FieldSet::default()
     });
+    if is_written_by_grammar(name, value) {
+        return Sorted { fields, header: Some(side), forms: Forms::Sent };
+    }
     // Cookies are looked at one by one; a token is base64 of claims that nobody interprets, and
     // those of the profile are looked at elsewhere.
     if is("cookie") || is("authorization") && is_bearer_of_token(value) {
         return Sorted { fields, header: Some(side), forms: Forms::Sent };
     }
     Sorted { fields: fields.or(INPUT), header: Some(side), forms: Forms::All }
+}
+
+/// Whether a value is what the grammar of its field allows, and can be no attack then.
+fn is_written_by_grammar(name: &str, value: &[u8]) -> bool {
+    let is = |other: &&str| name.eq_ignore_ascii_case(other);
+    match name.as_bytes().first() {
+        Some(b'a' | b'A' | b'c' | b'C' | b't' | b'T') if FIELDS_OF_TOKENS.iter().any(is) => {
+            shape::is_list_of_tokens(value)
+        }
+        _ => shape::is_fixed(value),
+    }
 }
 
 /// Whether a value is `Bearer` and a token of the characters of RFC 6750, section 2.1.
@@ -244,6 +265,9 @@ impl<'f> WrittenAs<'f> {
                 Self::Part { place: Place::Body, name: None, of: Message::Response }
             }
             Field::Cookie => Self::Cookies,
+            Field::Header(Side::Request, name) if name.eq_ignore_ascii_case("cookie") => {
+                Self::Cookies
+            }
             Field::Header(Side::Request, name) => named(name),
             Field::Header(Side::Response, name) => {
                 Self::Part { place: Place::HeaderValue, name: Some(name), of: Message::Response }
@@ -293,6 +317,20 @@ pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// The longest name of a member in a contract has 60.
 const MAX_PLAIN_NAME_BYTES: usize = 64;
+
+/// Fields whose values are lists of tokens or types, with parameters or not.
+const FIELDS_OF_TOKENS: &[&str] = &[
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-type",
+    "te",
+    "transfer-encoding",
+];
 
 /// What detectors read.
 const READ: FieldSet = FieldSet::of(&[Field::Input]);

@@ -180,6 +180,13 @@ impl RuleSet {
         scratch.is_candidate = is_candidate;
     }
 
+    /// Whether a rule looks for an attack in values, by a matcher.
+    #[must_use]
+    pub fn looks_for_attacks(&self, rule: usize) -> bool {
+        let builtin = self.rules.get(rule).and_then(|compiled| compiled.builtin);
+        matches!(builtin, Some(Builtin::Attack(_)))
+    }
+
     /// Gives the number of each value that made a test of a rule hold, for the event that was
     /// evaluated last, as often as tests did. What its builtin found comes first.
     pub fn matched_values(

@@ -225,6 +225,12 @@ fn test_value(plan: &FieldPlan, bytes: &[u8], number: usize, scratch: &mut Scrat
 }
 
 impl Scratch {
+    /// By the numbers of values, whether a contract accounts for each: attacks are not looked for in
+    /// those. Holds until it is said anew.
+    pub fn trust(&mut self, is_trusted: impl Iterator<Item = bool>) {
+        self.detections.trust(is_trusted);
+    }
+
     /// Forgets the last call, and takes the size of a set.
     pub(super) fn prepare(&mut self, atoms: usize, rules: usize) {
         if self.states.len() == atoms && self.is_candidate.len() == rules {

@@ -115,7 +115,7 @@ impl Folds {
             if is_open {
                 next = next.min(fold.until);
             } else {
-                over.extend(fold.rest.take());
+                over.extend(fold.rest.take().map(|rest| *rest));
             }
             is_open
         });
@@ -125,7 +125,7 @@ impl Folds {
 
     /// Closes all.
     pub(super) fn finish(&mut self, findings: &mut Vec<Noticed>) {
-        let over = self.open.drain().filter_map(|(_, fold)| fold.rest).collect();
+        let over = self.open.drain().filter_map(|(_, fold)| fold.rest.map(|rest| *rest)).collect();
         self.next = Timestamp::MAX;
         self.tell(over, findings);
     }
@@ -134,10 +134,10 @@ impl Folds {
         self.counts
     }
 
-    fn tell(&mut self, mut over: Vec<Box<Noticed>>, findings: &mut Vec<Noticed>) {
+    fn tell(&mut self, mut over: Vec<Noticed>, findings: &mut Vec<Noticed>) {
         over.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
         for noticed in over {
-            let Noticed { finding, marking, caller } = *noticed;
+            let Noticed { finding, marking, caller } = noticed;
             // It was a finding before its number grew, and the number alone makes none of it worse.
             let facts = FindingFacts { exchange: None, ..finding.facts };
             if let Ok(finding) = Finding::new(facts) {

@@ -43,8 +43,12 @@ fn variables(text: &[u8]) -> Option<u8> {
 fn windows_variables(text: &[u8]) -> Option<u8> {
     least(marks(text, |byte| byte == b'%').map(|(_, _, rest)| {
         let (name, then) = word(rest);
-        let is_variable = matches!(then, [b'%', ..] | [b':', b'~', ..]);
-        (is_variable && is_one_of(name, WINDOWS_ENVIRONMENT)).then_some(1)
+        let is_cut = then.starts_with(b":~");
+        if !(is_cut || then.starts_with(b"%")) || !is_one_of(name, WINDOWS_ENVIRONMENT) {
+            return None;
+        }
+        // Folders are told by them in texts; a shell is called by one, a letter is cut from another.
+        Some(if is_cut || is(name, "COMSPEC") { 1 } else { 2 })
     }))
 }
 

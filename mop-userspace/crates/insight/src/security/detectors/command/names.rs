@@ -122,3 +122,47 @@ pub(super) const WEAK: &[&str] = &[
 /// Shells.
 pub(super) const SHELLS: &[&str] =
     &["sh", "bash", "zsh", "ksh", "csh", "tcsh", "dash", "ash", "fish"];
+
+/// Whether a command begins with this letter and is as long: most words are none, and read no list.
+pub(super) fn may_be_name(word: &[u8]) -> bool {
+    let Some(first) = word.first().and_then(|first| first.to_ascii_lowercase().checked_sub(b'a'))
+    else {
+        return false;
+    };
+    let lengths = LENGTHS.get(usize::from(first)).copied().unwrap_or_default();
+    word.len() < 32 && lengths & 1 << word.len() != 0
+}
+
+/// By its first letter, the lengths of each command.
+const LENGTHS: [u32; 26] = {
+    let mut lengths = [0; 26];
+    let mut lists: &[&[&str]] = &[SURE, WEAK, SHELLS];
+    while let [names, other_lists @ ..] = lists {
+        let mut names = *names;
+        while let [name, rest @ ..] = names {
+            if let [first, ..] = name.as_bytes() {
+                #[expect(
+                    clippy::indexing_slicing,
+                    reason = "names begin with small letters, at compile time"
+                )]
+                {
+                    lengths[(*first - b'a') as usize] |= 1 << name.len();
+                }
+            }
+            names = rest;
+        }
+        lists = other_lists;
+    }
+    lengths
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_may_be_one() {
+        assert!(SURE.iter().chain(WEAK).chain(SHELLS).all(|name| may_be_name(name.as_bytes())));
+        assert!(!may_be_name(b"responsabilidade") && !may_be_name(b"") && !may_be_name(b"1"));
+    }
+}

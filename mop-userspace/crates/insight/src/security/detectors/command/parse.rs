@@ -2,7 +2,7 @@
 
 use super::{
     super::letters::{begins, head, is_one_of, is_word, skip_space, word},
-    names::{SHELLS, SURE, WEAK},
+    names::{SHELLS, SURE, WEAK, may_be_name},
 };
 
 /// What is known of a command.
@@ -39,7 +39,10 @@ impl Argument {
         if matches!(first, b';' | b'|' | b'&' | b')' | b'`' | b'}' | b'"' | b'\'' | b'\n' | b'\r') {
             return Self::End;
         }
-        if matches!(first, b'<' | b'>' | b'$' | b'{' | b'%') {
+        if let [b'%', next @ ..] = rest {
+            return if is_escape(next) { Self::Joined } else { Self::Shell };
+        }
+        if matches!(first, b'<' | b'>' | b'$' | b'{') {
             return Self::Shell;
         }
         // `cmd/c`, `cd..`; but not `curl/8.5` or `host.example`.
@@ -104,6 +107,7 @@ impl<'a> Command<'a> {
         };
         let mut rest = command.start(text);
         let mut quoted = false;
+        let mut marks = [0_u8; 2];
         for _ in 0..MAX_COMMAND_BYTES {
             let [byte, after @ ..] = rest else { break };
             let next_is_word = after
@@ -112,6 +116,11 @@ impl<'a> Command<'a> {
             match byte {
                 b'\'' | b'"' | b'\\' | b'^' if next_is_word || quoted => {
                     quoted = next_is_word;
+                    match byte {
+                        b'\'' => marks[0] ^= 1,
+                        b'"' => marks[1] ^= 1,
+                        _ => {}
+                    }
                     command.is_disguised |= command.length > 0 && next_is_word;
                 }
                 b'$' if begins(after, &["@", "*", "1", "9", "u "]) && command.length > 0 => {
@@ -135,6 +144,8 @@ impl<'a> Command<'a> {
             }
             rest = after;
         }
+        // A quote that is not closed waits for its end; in texts it is an apostrophe.
+        command.is_disguised &= marks == [0, 0];
         command.rest = rest;
         command
     }
@@ -169,7 +180,7 @@ impl<'a> Command<'a> {
 
     pub(super) fn name(&self) -> Name {
         let word = self.word();
-        if word.is_empty() {
+        if !may_be_name(word) {
             Name::Unknown
         } else if is_one_of(word, SURE) {
             Name::Sure
@@ -197,9 +208,17 @@ impl<'a> Command<'a> {
             [b'.', b'.' | b'/', ..] => true,
             [b'\'' | b'"' | b'{', ..] => true,
             [b'*', ..] => is_one_of(self.word(), &["cat", "ls", "dir", "rm", "del", "type"]),
-            _ => Argument::is_address(argument),
+            _ => Argument::is_address(argument) && !is_one_of(self.word(), WITHOUT_NAMES),
         }
     }
+}
+
+/// Two hexadecimal digits of percent-encoding, not the start of a variable.
+fn is_escape(after_percent: &[u8]) -> bool {
+    let [first, second, ..] = after_percent else { return false };
+    // Names of variables begin with letters, and `%CD%` is one.
+    let is_variable = first.is_ascii_alphabetic() && after_percent.get(2) == Some(&b'%');
+    first.is_ascii_hexdigit() && second.is_ascii_hexdigit() && !is_variable
 }
 
 /// `-c`, `-la`, `-encodedcommand`, `--version`; not a hyphen with a word after it.
@@ -217,5 +236,9 @@ const MAX_COMMAND_BYTES: usize = 96;
 const MAX_START_BYTES: usize = 6;
 /// `-ExecutionPolicy`
 const MAX_OPTION_BYTES: usize = 16;
+
+/// Commands that take no name of a host or file.
+const WITHOUT_NAMES: &[&str] =
+    &["at", "date", "go", "groups", "id", "last", "time", "users", "w", "wait", "who", "yes"];
 
 const FOLDERS: &[&str] = &["bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/local/bin/", "opt/"];

@@ -125,8 +125,11 @@ fn call(before: &[u8], mark: u8, rest: &[u8]) -> Option<u8> {
 /// What an attack calls its sink with: a number, a text, a global.
 fn is_argument(argument: &[u8]) -> bool {
     let Some(first) = argument.first() else { return false };
+    if *first == b'!' {
+        return argument.get(1).is_some_and(|next| *next != b')' && *next != b' ');
+    }
     if first.is_ascii_digit()
-        || matches!(first, b'\'' | b'"' | b'`' | b'/' | b'\\' | b'[' | b'&' | b'-' | b'+' | b'!')
+        || matches!(first, b'\'' | b'"' | b'`' | b'/' | b'\\' | b'[' | b'&' | b'-' | b'+')
     {
         return true;
     }

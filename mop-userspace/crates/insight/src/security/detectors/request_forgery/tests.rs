@@ -25,6 +25,30 @@ fn where_an_address_stands_decides() {
     assert_eq!(level(Place::Path, "", "http://10.0.0.5/"), None);
 }
 
+#[test]
+fn what_development_and_texts_have_is_for_the_strict_levels() {
+    let level = |value: &str| {
+        trial::level(Detector::RequestForgery, Place::JsonString, Some("value"), value.as_bytes())
+    };
+    for address in [
+        "http://localhost/",
+        "http://localhost:8080/admin",
+        "HTTP://LOCALHOST/",
+        "http://localhost./",
+        "ftp://ftp.example.com/pub/manual.pdf",
+    ] {
+        assert_eq!(level(address), Some(2), "{address}");
+    }
+    for text in [
+        "http://localhost:3000/callback is our return address",
+        "http://10.0.0.1/ does not open",
+        "ftp://10.0.0.1/x is too slow",
+    ] {
+        assert_eq!(level(text), Some(3), "{text}");
+    }
+    assert_eq!(level("gopher://127.0.0.1:6379/_set a b"), Some(1));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "(http)?:?//[\\[\\]0-9a-fx.:@/%\\\\]{0,60}") {
@@ -72,10 +96,8 @@ const ATTACKS: &[&str] = &[
     "http://0x7f000001/",
     "http://017700000001/",
     "http://0177.0.0.1/",
-    "http://localhost/",
-    "http://localhost:8080/admin",
-    "HTTP://LOCALHOST/",
-    "http://localhost./",
+    "http://localhost:6379/",
+    "http://sub.localhost/",
     "http://[::1]/",
     "http://[::]:80/",
     "http://[0:0:0:0:0:ffff:127.0.0.1]/",
@@ -98,7 +120,8 @@ const ATTACKS: &[&str] = &[
     "gopher://127.0.0.1:6379/_INFO",
     "gopher://evil.example/",
     "dict://127.0.0.1:11211/stat",
-    "ftp://evil.example/x",
+    "ftp://10.0.0.1/x",
+    "ftp://anonymous:x@example.com/x.txt",
     "file:///etc/passwd",
     "file:/etc/passwd",
     "ldap://127.0.0.1:389/",

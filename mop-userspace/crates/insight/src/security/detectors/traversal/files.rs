@@ -58,7 +58,10 @@ fn private(rest: &[u8]) -> Option<u8> {
     PRIVATE.iter().find_map(|name| {
         let then = super::after(rest, name)?;
         let is_folder = name.ends_with('/');
-        (is_folder || then.first().is_none_or(|byte| !is_word(*byte) && *byte != b'.')).then_some(1)
+        // A colon or a comma after it is of a text about the file.
+        let is_told = begins(then, &[":", ",", "%3a", "%2c"]);
+        let is_end = then.first().is_none_or(|byte| !is_word(*byte) && *byte != b'.') && !is_told;
+        (is_folder || is_end).then_some(1)
     })
 }
 
@@ -67,21 +70,15 @@ fn windows(rest: &[u8]) -> Option<u8> {
     let (folder, then) = word(rest);
     if is_one_of(folder, &["windows", "winnt", "inetpub"]) {
         let path = then.strip_prefix(b"/").or(then.strip_prefix(b"\\"))?;
-        let is_file = begins(
-            path,
-            &[
-                "win.ini",
-                "system32",
-                "system.ini",
-                "wwwroot",
-                "repair",
-                "php.ini",
-                "logs",
-                "temp",
-                "drivers",
-            ],
-        );
-        return is_file.then_some(1);
+        if begins(path, &["win.ini", "system.ini", "php.ini"]) {
+            return Some(1);
+        }
+        // A text about a folder goes on with a blank, a request with what is in it.
+        let (below, then) = word(path);
+        let is_below = then.first().is_none_or(|byte| matches!(byte, b'/' | b'\\' | 0));
+        let is_system = is_one_of(below, &["system32", "wwwroot", "repair", "drivers"]);
+        let is_folder = is_one_of(below, &["logs", "temp"]) || is_system;
+        return is_folder.then_some(if is_system && is_below { 1 } else { 2 });
     }
     None
 }
@@ -91,20 +88,11 @@ fn drive(before: &[u8], rest: &[u8]) -> Option<u8> {
     let is_drive = matches!(before, [letter] | [.., b' ' | b'"' | b'\'' | b'=' | b'/' | b'\\', letter] if letter.is_ascii_alphabetic());
     let path = rest.strip_prefix(b"\\").or(rest.strip_prefix(b"/")).filter(|_| is_drive)?;
     let path = path.strip_prefix(b"\\").or(path.strip_prefix(b"/")).unwrap_or(path);
-    begins(
-        path,
-        &[
-            "windows",
-            "winnt",
-            "boot.ini",
-            "inetpub",
-            "autoexec.bat",
-            "pagefile.sys",
-            "xampp",
-            "wamp",
-        ],
-    )
-    .then_some(1)
+    if begins(path, &["boot.ini", "autoexec.bat", "pagefile.sys"]) {
+        return Some(1);
+    }
+    // What is below them is looked at behind its slash.
+    begins(path, &["windows", "winnt", "inetpub", "xampp", "wamp"]).then_some(2)
 }
 
 /// `.git/config`, `.env`, `.htaccess`, at the start of a segment.

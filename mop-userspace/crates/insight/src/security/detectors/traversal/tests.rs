@@ -47,6 +47,27 @@ fn paths_that_leave_their_folder_are_told_from_operations() {
 }
 
 #[test]
+fn one_step_up_may_be_of_a_text() {
+    let level = |text: &str| {
+        trial::level(Detector::PathTraversal, Place::JsonString, None, text.as_bytes())
+    };
+    for text in [
+        "See ../images/logo.png",
+        "Refer to ../README.md and ../CHANGELOG.md",
+        "file=../x",
+        r"..\photo.jpg",
+        r"C:\Windows\Temp is full",
+        r"C:\Windows\System32 is full",
+    ] {
+        assert_eq!(level(text), Some(2), "{text}");
+    }
+    for text in ["See ../../x", "../", "%2e%2e/photo.jpg", ".%2E%2Fx", "../.env", "../etc/passwd"] {
+        assert_eq!(level(text), Some(1), "{text}");
+    }
+    assert_eq!(level("application.yml: server.port=8081"), None);
+}
+
+#[test]
 fn an_application_without_a_host_is_no_attack() {
     let level =
         |name| trial::level(Detector::PathTraversal, Place::HeaderValue, Some(name), b"file://");
@@ -99,7 +120,8 @@ const ATTACKS: &[&str] = &[
     "..//..//etc/passwd",
     "../\\../\\etc",
     "/%5c../%5c../etc/passwd",
-    "file=../x",
+    "file=../../x",
+    "a/../b/../../c",
     "/var/www/images/../../../etc/passwd",
     "../.env",
     "../../.git/config",
