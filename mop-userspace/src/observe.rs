@@ -234,7 +234,7 @@ fn observe(
     let data = data.map_or(Ok(()), |(_, running)| running.stop());
     let security = security.map_or(Ok(()), security::Running::stop);
     if let Some(indicators) = indicators {
-        indicators.stop();
+        indicators.stop()?;
     }
     if let Some(deadline) = deadline {
         deadline.stop();

@@ -129,6 +129,7 @@ fn relay(
     let Some(misp) = &configuration.misp else { return Ok(None) };
     let database = Database::new(&configuration.database)?;
     let vitals = Arc::<RelayVitals>::default();
+    let database = (database, configuration.database.migrate);
     let relay = Relay::new(misp, database, detections, Arc::clone(&vitals))?;
     Ok(Some((relay, vitals)))
 }

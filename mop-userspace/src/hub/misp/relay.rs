@@ -31,6 +31,7 @@ use crate::{
 /// Tells MISP of findings, until it is asked to stop.
 pub(crate) struct Relay {
     database: Database,
+    migrate: bool,
     server: Server,
     builder: Builder,
     publish: bool,
@@ -53,14 +54,14 @@ enum Pushed {
 }
 
 impl Relay {
-    /// One that does nothing yet. `detections` are the rules of nodes beside those of the program.
+    /// One that does nothing yet. It brings the tables up to date where it is to; `detections` are the rules of nodes beside those of the program.
     ///
     /// # Errors
     ///
     /// A configuration that makes no sense, a key or rules that cannot be read.
     pub(crate) fn new(
         configuration: &RelayConfiguration,
-        database: Database,
+        (database, migrate): (Database, bool),
         detections: &[PathBuf],
         vitals: Arc<RelayVitals>,
     ) -> Result<Self, Failure> {
@@ -68,6 +69,7 @@ impl Relay {
         let wrong = || Failure::configuration("hub.misp.organisation_uuid is no UUID");
         Ok(Self {
             database,
+            migrate,
             server: Server::new(configuration)?,
             builder: Builder::new(options.ok_or_else(wrong)?, Markings::load(detections)?)?,
             publish: configuration.publish,
@@ -91,15 +93,18 @@ impl Relay {
     async fn work(&mut self) {
         let mut backoff = Backoff::default();
         loop {
-            let Err(Setback { trouble, wait }) = self.round().await else {
+            let Err(Setback { who, trouble, wait }) = self.round().await else {
                 backoff.reset();
                 sleep(ROUND_EVERY).await;
                 continue;
             };
+            if who == QUEUE {
+                self.client = None;
+            }
             self.vitals.is_connected.store(false, Ordering::Relaxed);
             add(&self.vitals.troubles, 1);
             let next = wait.unwrap_or_default().max(backoff.next());
-            eprintln!("mop: MISP: {trouble}; next try in {} ms", next.as_millis());
+            eprintln!("mop: {who}: {trouble}; next try in {} ms", next.as_millis());
             sleep(next).await;
         }
     }
@@ -133,8 +138,13 @@ impl Relay {
     async fn open(&mut self) -> Result<bool, Setback> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             (self.client, self.is_relaying) = (None, false);
-            let client = self.database.connect().await?;
-            migrations::check(&client).await?;
+            let mut client = self.database.connect().await.map_err(of_queue)?;
+            // The store does it as well, and perhaps later.
+            if self.migrate {
+                migrations::migrate(&self.database, &mut client).await.map_err(of_queue)?;
+            } else {
+                migrations::check(&client).await.map_err(of_queue)?;
+            }
             self.client = Some(client);
         }
         if !self.is_relaying {
@@ -148,8 +158,8 @@ impl Relay {
     }
 
     fn client(&self) -> Result<&Client, Setback> {
-        let lost = || Trouble::passing("lost", "there is no connection to the database");
-        Ok(self.client.as_ref().ok_or_else(lost)?)
+        let lost = || of_queue(Trouble::passing("lost", "there is no connection"));
+        self.client.as_ref().ok_or_else(lost)
     }
 
     /// Tells an event with findings that wait.
@@ -270,8 +280,15 @@ impl Relay {
 }
 
 fn lost(error: tokio_postgres::Error) -> Setback {
-    trouble(&error).into()
+    of_queue(trouble(&error))
 }
+
+fn of_queue(trouble: Trouble) -> Setback {
+    Setback { who: QUEUE, ..Setback::from(trouble) }
+}
+
+/// Who is in trouble when it is not the server.
+const QUEUE: &str = "the queue for MISP";
 
 /// A burst of findings is one change of an event.
 const ROUND_EVERY: Duration = Duration::from_secs(5);

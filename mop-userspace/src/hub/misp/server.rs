@@ -46,6 +46,8 @@ pub(super) enum Reply {
 /// Why nothing can be told at the moment.
 #[derive(Debug)]
 pub(super) struct Setback {
+    /// Who is in trouble, for people.
+    pub(super) who: &'static str,
     pub(super) trouble: Trouble,
     /// How long the server asks to be left alone.
     pub(super) wait: Option<Duration>,
@@ -153,7 +155,7 @@ fn reply(answer: &Answer, is_event: bool) -> Result<Reply, Setback> {
         408 | 425 | 429 | 500.. => {
             let reason = if status == 429 { "rate_limited" } else { "server_error" };
             let trouble = Trouble::passing(reason, format!("the answer has status {status}"));
-            Err(Setback { trouble, wait: answer.retry_after })
+            Err(Setback { wait: answer.retry_after, ..Setback::from(trouble) })
         }
         _ if text.contains("not newer") => Ok(Reply::Stale),
         _ if text.contains("already exists") => Ok(Reply::Exists),
@@ -185,7 +187,7 @@ impl Words {
 
 impl From<Trouble> for Setback {
     fn from(trouble: Trouble) -> Self {
-        Self { trouble, wait: None }
+        Self { who: "MISP", trouble, wait: None }
     }
 }
 
