@@ -34,8 +34,7 @@ pub(crate) struct Relay {
     migrate: bool,
     server: Server,
     builder: Builder,
-    publish: bool,
-    sightings: bool,
+    configuration: RelayConfiguration,
     vitals: Arc<RelayVitals>,
     client: Option<Client>,
     /// This hub is the one that relays.
@@ -72,8 +71,7 @@ impl Relay {
             migrate,
             server: Server::new(configuration)?,
             builder: Builder::new(options.ok_or_else(wrong)?, Markings::load(detections)?)?,
-            publish: configuration.publish,
-            sightings: configuration.sightings,
+            configuration: configuration.clone(),
             vitals,
             client: None,
             is_relaying: false,
@@ -246,13 +244,13 @@ impl Relay {
     /// What follows an event that was taken. What the key may not do is said and counted: it must not
     /// keep events back.
     async fn follow(&self, draft: &Draft) -> Result<(), Setback> {
-        if self.publish {
+        if self.configuration.publish {
             let published = self.server.publish(draft.uuid).await;
             if self.is_done("publish", published)? {
                 add(&self.vitals.events_published, 1);
             }
         }
-        if self.sightings && !draft.sightings.is_empty() {
+        if self.configuration.sightings && !draft.sightings.is_empty() {
             let sighted = self.server.sight(draft.uuid, &draft.sightings).await;
             if self.is_done("sightings", sighted)? {
                 add(&self.vitals.sightings, draft.sightings.len());

@@ -1,4 +1,5 @@
 //! Events as findings of several nodes make them, and what the server hears.
+#![allow(clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::PathBuf;
 
