@@ -45,10 +45,11 @@ fn findings_of_all_nodes_are_told_to_misp_once() -> Result<()> {
         server.port(),
         key.display(),
     ))?;
-    let mut nodes = Vec::new();
-    for day in [rig.day(-1)?, rig.day(0)?] {
-        nodes.extend([1, 2].map(|number| Node::new(&format!("node-{number}-{day}"), &day)));
-    }
+    // Two nodes that saw the same clients on the same day, and two of the day before.
+    let (today, yesterday) = (rig.day(0)?, rig.day(-1)?);
+    let mut nodes =
+        [("node-1", &today), ("node-2", &today), ("node-3", &yesterday), ("node-4", &yesterday)]
+            .map(|(name, day)| Node::new(name, day));
     let mut expected = Events::new();
     let records = findings(&mut nodes, &mut expected);
     let unwanted: Vec<Record> =
