@@ -116,7 +116,7 @@ impl Relay {
         let passes = if self.after.is_some() { 2 } else { 1 };
         for _ in 0..passes {
             loop {
-                let keys = queue::keys(self.client()?, self.after.as_ref()).await.map_err(lost)?;
+                let keys = queue::keys(self.client()?, self.after.as_ref()).await?;
                 if keys.is_empty() {
                     break;
                 }
@@ -127,7 +127,7 @@ impl Relay {
             }
             self.after = None;
         }
-        let waiting = queue::length(self.client()?).await.map_err(lost)?;
+        let waiting = queue::length(self.client()?).await?;
         self.vitals.waiting.store(waiting, Ordering::Relaxed);
         Ok(())
     }
@@ -146,10 +146,10 @@ impl Relay {
             self.client = Some(client);
         }
         if !self.is_relaying {
-            self.is_relaying = queue::lock(self.client()?).await.map_err(lost)?;
+            self.is_relaying = queue::lock(self.client()?).await?;
         }
         if self.is_relaying && !self.has_forgiven {
-            queue::forgive(self.client()?).await.map_err(lost)?;
+            queue::forgive(self.client()?).await?;
             self.has_forgiven = true;
         }
         Ok(self.is_relaying)
@@ -163,25 +163,25 @@ impl Relay {
     /// Tells an event with findings that wait.
     async fn tell(&self, key: &Key) -> Result<(), Setback> {
         let client = self.client()?;
-        let waiting = queue::waiting(client, key).await.map_err(lost)?;
-        let kept = queue::content(client, key).await.map_err(lost)?;
+        let waiting = queue::waiting(client, key).await?;
+        let kept = queue::content(client, key).await?;
         let ids: Vec<&str> = waiting.iter().map(|waiting| &*waiting.id).collect();
         let pushed = self.push(key, kept.as_deref(), &waiting).await?;
         let (draft, changed) = match pushed {
             None => {
                 add(&self.vitals.unspeakable, ids.len());
-                return queue::remove(client, key, &ids).await.map_err(lost);
+                return Ok(queue::remove(client, key, &ids).await?);
             }
             Some(Pushed::Refused(reason)) => {
                 self.refuse("event", &reason);
-                return queue::refuse(client, key, &reason).await.map_err(lost);
+                return Ok(queue::refuse(client, key, &reason).await?);
             }
             Some(Pushed::Added(draft)) => (draft, &self.vitals.events_added),
             Some(Pushed::Edited(draft)) => (draft, &self.vitals.events_edited),
         };
         self.vitals.is_connected.store(true, Ordering::Relaxed);
         self.follow(&draft).await?;
-        queue::settle(client, key, &ids, &draft.content).await.map_err(lost)?;
+        queue::settle(client, key, &ids, &draft.content).await?;
         add(changed, 1);
         add(&self.vitals.told, draft.taken);
         add(&self.vitals.unspeakable, draft.unspeakable);
@@ -277,8 +277,10 @@ impl Relay {
     }
 }
 
-fn lost(error: tokio_postgres::Error) -> Setback {
-    of_queue(trouble(&error))
+impl From<tokio_postgres::Error> for Setback {
+    fn from(error: tokio_postgres::Error) -> Self {
+        of_queue(trouble(&error))
+    }
 }
 
 fn of_queue(trouble: Trouble) -> Setback {
