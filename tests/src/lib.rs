@@ -53,7 +53,7 @@ pub use ecosystem::{
 pub use exchange::{Exchange, Message};
 pub use folder::{cache_folder, shared_folder};
 pub use marker::Marker;
-pub use misp::{misp_feed_problems, misp_table_problems};
+pub use misp::{misp_feed_problems, misp_server, misp_table_problems};
 pub use nginx::{Nginx, NginxBuilder};
 pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};
 pub use outbox::exported;

@@ -1,14 +1,14 @@
 //! MISP's own library, which feeds and tables are held against.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use anyhow::Result;
 
-use crate::{cache_folder, run};
+use crate::{Script, cache_folder, run};
 
 /// What is wrong with a feed in a folder, one a line and empty when nothing is: files that the library
 /// does not load, objects that their templates do not allow, pairs of type and category, digests,
@@ -30,18 +30,38 @@ pub fn misp_table_problems(folder: &Path) -> Result<Option<String>> {
     check("tables", folder)
 }
 
+/// A server that answers as MISP does, with a key of its API; `fixtures/misp/server.py` says what it
+/// can do. None without the library.
+///
+/// # Errors
+///
+/// It does not start.
+pub fn misp_server(key: &str) -> Result<Option<Script>> {
+    let packages = packages();
+    let Some(python) = python_with_library(&packages) else { return Ok(None) };
+    let arguments = [key.into(), packages.into_os_string()];
+    Script::serve_by(&python, "misp/server.py", arguments).map(Some)
+}
+
 fn check(what: &str, folder: &Path) -> Result<Option<String>> {
-    let packages = cache_folder().join("pymisp");
-    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
-        let mut command = Command::new(python);
-        command.env("PYTHONPATH", &packages).args(["-c", "import jsonschema, pymisp"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    });
-    let Some(python) = python else { return Ok(None) };
+    let packages = packages();
+    let Some(python) = python_with_library(&packages) else { return Ok(None) };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/misp/check.py");
     let mut command = Command::new(python);
     command.env("PYTHONPATH", &packages).arg(script).arg(what).arg(folder);
     let output = run(&mut command, Duration::from_secs(120))?;
     Ok(Some(String::from_utf8(output.stdout)?))
+}
+
+fn packages() -> PathBuf {
+    cache_folder().join("pymisp")
+}
+
+fn python_with_library(packages: &Path) -> Option<PathBuf> {
+    ["python3", "/usr/bin/python3"].map(PathBuf::from).into_iter().find(|python| {
+        let mut command = Command::new(python);
+        command.env("PYTHONPATH", packages).args(["-c", "import jsonschema, pymisp"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    })
 }

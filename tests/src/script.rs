@@ -25,9 +25,18 @@ impl Script {
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
+        let interpreter = if name.ends_with(".js") { PathBuf::from("node") } else { python() };
+        Self::serve_by(&interpreter, name, arguments)
+    }
+
+    /// [`Script::serve`] by another interpreter, such as one that has a library.
+    pub(crate) fn serve_by<I>(interpreter: &Path, name: &str, arguments: I) -> Result<Self>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<OsStr>,
+    {
         let port = free_port();
         let path = fixture(name);
-        let interpreter = if name.ends_with(".js") { PathBuf::from("node") } else { python() };
         let mut command = bound(interpreter);
         command.arg(&path).arg(port.to_string()).args(arguments).stdin(Stdio::null());
         let process = Process::start(name, &mut command)?;

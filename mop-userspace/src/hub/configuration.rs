@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::server_url::ServerUrl;
+use super::{misp::RelayConfiguration, server_url::ServerUrl};
 use crate::{
     configuration::{Problem, duration},
     failure::Failure,
@@ -29,6 +29,8 @@ pub(crate) struct HubConfiguration {
     pub(crate) database: DatabaseConfiguration,
     pub(crate) retention: RetentionConfiguration,
     pub(crate) mongodb: Option<MongoDbConfiguration>,
+    /// Findings are told to a MISP server; none without this section.
+    pub(crate) misp: Option<RelayConfiguration>,
 }
 
 /// Where messages come from.
@@ -123,6 +125,7 @@ impl HubConfiguration {
             database,
             retention,
             mongodb,
+            misp,
         } = self;
         range(problems, "hub.batch_messages", *batch_messages, 1, MAX_BATCH);
         range(problems, "hub.max_message_kib", *max_message_kib, 1, MAX_MESSAGE_KIB);
@@ -143,6 +146,13 @@ impl HubConfiguration {
         retention.check(problems);
         if let Some(mongodb) = mongodb {
             mongodb.check(problems);
+        }
+        if let Some(misp) = misp {
+            misp.check(problems);
+            if !database.enabled {
+                let text = "the queue of findings is in the database, which is not enabled";
+                problems.push(Problem::new("hub.misp", text));
+            }
         }
     }
 }
@@ -252,6 +262,7 @@ impl Default for HubConfiguration {
             database: DatabaseConfiguration::default(),
             retention: RetentionConfiguration::default(),
             mongodb: None,
+            misp: None,
         }
     }
 }

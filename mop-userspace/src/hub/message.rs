@@ -171,6 +171,8 @@ impl Draft<'_> {
         let ts = time(record.get("ts"))
             .or_else(|| time(record.pointer("/window/start")))
             .or_else(|| time(record.get("to")))
+            // Findings: their day is that of their event.
+            .or_else(|| time(record.get("first_seen")))
             // Steps of funnels: the day must not depend on when they were sent.
             .or_else(|| time(record.pointer("/event/timestamp")))
             .or(sent)

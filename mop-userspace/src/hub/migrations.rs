@@ -92,8 +92,9 @@ async fn apply(
 /// Of everything that is to be done by one hub at a time: "mop" and a number.
 pub(crate) const ADVISORY_LOCK: i64 = 0x006d_6f70_0000_0001;
 
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("records", include_str!("migrations/0001_records.sql")),
     ("quality", include_str!("migrations/0002_quality.sql")),
     ("positions", include_str!("migrations/0003_positions.sql")),
+    ("misp", include_str!("migrations/0004_misp.sql")),
 ];

@@ -13,6 +13,7 @@ mod gaps;
 mod ledger;
 mod message;
 mod migrations;
+mod misp;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 mod partitions;

@@ -24,7 +24,7 @@ use super::{
     configuration::RetentionConfiguration,
     database::{Database, Problem, problem, trouble},
     message::Arrival,
-    migrations,
+    migrations, misp,
     partitions::{KeptDays, Partitions},
     positions,
     refusal::Refusal,
@@ -38,6 +38,8 @@ pub(crate) struct PostgresStore {
     database: Database,
     retention: RetentionConfiguration,
     migrate: bool,
+    /// Findings are queued for MISP.
+    relays: bool,
     vitals: Arc<HubVitals>,
     client: Option<Client>,
     partitions: Partitions,
@@ -48,12 +50,14 @@ impl PostgresStore {
         database: Database,
         retention: RetentionConfiguration,
         migrate: bool,
+        relays: bool,
         vitals: Arc<HubVitals>,
     ) -> Self {
         Self {
             database,
             retention,
             migrate,
+            relays,
             vitals,
             client: None,
             partitions: Partitions::default(),
@@ -137,7 +141,7 @@ impl PostgresStore {
         let days = arrivals.iter().map(|arrival| arrival.day);
         let wanted = days.filter(|day| kept.first <= *day && *day <= kept.last);
         self.partitions.ensure(client, wanted).await.map_err(|error| problem(&error))?;
-        let stored = store_part(client, arrivals, kept);
+        let stored = store_part(client, arrivals, kept, self.relays);
         let limited = tokio::time::timeout(TRANSACTION_LIMIT, stored).await;
         let (fates, moved) = limited
             .map_err(|_elapsed| {
@@ -187,7 +191,7 @@ impl PostgresStore {
         let kept = KeptDays::today(self.retention);
         let Some(client) = &mut self.client else { return Ok(()) };
         self.partitions.maintain(client, kept).await?;
-        let RetentionConfiguration { record_days: _, aggregate_days, ledger_days, position_days } =
+        let RetentionConfiguration { record_days, aggregate_days, ledger_days, position_days } =
             self.retention;
         for (sql, days) in [
             ("DELETE FROM quality_hour WHERE hour < $1", aggregate_days),
@@ -198,6 +202,8 @@ impl PostgresStore {
             ("DELETE FROM ledger WHERE ts < $1", ledger_days),
             ("DELETE FROM gap WHERE coalesce(filled_at, opened_at) < $1", position_days),
             ("DELETE FROM stream_position WHERE last_received_at < $1", position_days),
+            ("DELETE FROM misp_queue WHERE day < ($1::timestamptz)::date", record_days),
+            ("DELETE FROM misp_event WHERE day < ($1::timestamptz)::date", record_days),
         ] {
             let span = jiff::SignedDuration::from_hours(24 * i64::from(days));
             let before = Timestamp::now().saturating_sub(span).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -240,6 +246,7 @@ async fn store_part(
     client: &mut Client,
     arrivals: &[Arrival],
     kept: KeptDays,
+    relays: bool,
 ) -> Result<(Vec<Fate>, positions::Moved), Error> {
     let transaction = client.transaction().await?;
     let mut fates: Vec<Fate> = arrivals
@@ -275,6 +282,9 @@ async fn store_part(
         .filter_map(|(arrival, fate)| (*fate == Fate::New).then_some(arrival))
         .collect();
     aggregates::add(&transaction, &added).await?;
+    if relays {
+        misp::queue::add(&transaction, &added).await?;
+    }
     // What is refused has not arrived.
     let arrived: Vec<&Arrival> = with_fate
         .filter_map(|(arrival, fate)| (!matches!(fate, Fate::Refused(_))).then_some(arrival))

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Arc,
@@ -21,6 +22,7 @@ use super::{
     consumer::Consumer,
     database::Database,
     families, ledger, migrations,
+    misp::{Relay, RelayVitals},
     postgres::PostgresStore,
     status::{self, StatusArguments},
     store::Store,
@@ -108,6 +110,7 @@ pub(super) fn stores(
             database,
             configuration.retention,
             configuration.database.migrate,
+            configuration.misp.is_some(),
             Arc::clone(vitals),
         )));
     }
@@ -116,6 +119,19 @@ pub(super) fn stores(
         stores.push(Box::new(super::mongodb::MongoDbStore::new(mongodb, configuration.retention)?));
     }
     Ok(stores)
+}
+
+/// Tells findings to MISP, where the configuration wants it.
+fn relay(
+    configuration: &HubConfiguration,
+    detections: &[PathBuf],
+) -> Result<Option<(Relay, Arc<RelayVitals>)>, Failure> {
+    let Some(misp) = &configuration.misp else { return Ok(None) };
+    let database = Database::new(&configuration.database)?;
+    let vitals = Arc::<RelayVitals>::default();
+    let database = (database, configuration.database.migrate);
+    let relay = Relay::new(misp, database, detections, Arc::clone(&vitals))?;
+    Ok(Some((relay, vitals)))
 }
 
 /// A runtime on this thread.
@@ -140,11 +156,12 @@ fn migrate(arguments: &HubArguments) -> Result<ExitCode, Failure> {
 }
 
 fn consume(arguments: &HubArguments) -> Result<ExitCode, Failure> {
-    let Configuration { hub: configuration, admin, .. } =
+    let Configuration { hub: configuration, admin, security, .. } =
         checked(Configuration::load(&arguments.configuration)?)?;
     let vitals = Arc::new(HubVitals::default());
     let broker = Broker::new(&configuration.broker)?;
     let stores = stores(&configuration, &vitals)?;
+    let relay = relay(&configuration, &security.detections)?;
     let (sender, receiver) = watch::channel(false);
     let request = StopRequest::listen()?;
     let duration = arguments.duration;
@@ -160,10 +177,22 @@ fn consume(arguments: &HubArguments) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::runtime(format!("cannot start a thread: {error}")))?;
     let numbers = Vitals::new();
     families::tell(&vitals, &numbers);
+    if let Some((_, vitals)) = &relay {
+        let vitals = Arc::clone(vitals);
+        numbers.add_families(move || vitals.families());
+    }
     let admin = admin.asked_for(arguments.admin, false);
     let admin = Admin::start_if_enabled(&admin, &numbers, axum::Router::new())?;
+    let stop = receiver.clone();
     let consumer = Consumer::new(configuration, broker, stores, Arc::clone(&vitals), receiver);
-    runtime()?.block_on(consumer.run());
+    runtime()?.block_on(async {
+        let relaying = async {
+            if let Some((relay, _)) = relay {
+                relay.run(stop).await;
+            }
+        };
+        tokio::join!(consumer.run(), relaying)
+    });
     is_done.store(true, Ordering::Release);
     if let Some(admin) = admin {
         admin.stop();

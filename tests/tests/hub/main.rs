@@ -5,6 +5,7 @@ mod cases;
 mod command;
 mod faults;
 mod gaps;
+mod misp;
 mod poison;
 mod publisher;
 mod rate;

@@ -6,6 +6,7 @@ use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable},
 };
+use mop_insight::security::finding::{Finding, FindingFacts, Owasp, Reason, Severity};
 use serde_json::{Value, json};
 
 /// A record and where it stands.
@@ -80,6 +81,36 @@ impl Node {
     /// Counts of calls.
     pub(crate) fn summaries(&mut self, count: usize) -> Vec<Record> {
         (0..count).map(|_| self.summary()).collect()
+    }
+
+    /// A finding of so many calls in an hour.
+    pub(crate) fn finding(&mut self, rule: &str, client: &str, hour: u8, calls: u64) -> Record {
+        let number = self.random(1 << 40);
+        let (minute, second) = (self.random(60), self.random(60));
+        let at = format!("{}T{hour:02}:{minute:02}:{second:02}.25Z", self.day);
+        let at = at.parse().expect("a time");
+        let finding = Finding::new(FindingFacts {
+            rule: rule.to_owned(),
+            title: rule.to_owned(),
+            severity: Severity::High,
+            paranoia: 1,
+            owasp: vec![Owasp::Api2],
+            fapi: Vec::new(),
+            organisation: Some("00000000-0000-4000-8000-000000000001".to_owned()),
+            client_organisation: Some(client.to_owned()),
+            side: None,
+            method: Some("POST".to_owned()),
+            endpoint: Some("/token".to_owned()),
+            exchange: Some(format!("{}/{number:x}", self.name)),
+            places: Vec::new(),
+            count: calls,
+            first_seen: at,
+            last_seen: at,
+            reason: Reason { en: "Refused.".to_owned(), pt: "Recusado.".to_owned() },
+        });
+        let finding = finding.expect("a finding");
+        let body = serde_json::to_value(&finding).expect("JSON");
+        self.record("security.finding", "data", finding.id, &body)
     }
 
     fn report(&mut self) -> Record {

@@ -56,6 +56,18 @@ pub(crate) enum Reach {
     All,
 }
 
+impl Reach {
+    /// As MISP has it.
+    pub(crate) fn distribution(self) -> Distribution {
+        match self {
+            Self::Organisation => Distribution::Organisation,
+            Self::Community => Distribution::Community,
+            Self::Connected => Distribution::Connected,
+            Self::All => Distribution::All,
+        }
+    }
+}
+
 impl FeedConfiguration {
     /// Says what is wrong with it.
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
@@ -94,12 +106,7 @@ impl FeedConfiguration {
             organisation: Organisation { name: self.organisation.clone(), uuid },
             tlp: self.tlp,
             pap: self.pap,
-            distribution: match self.distribution {
-                Reach::Organisation => Distribution::Organisation,
-                Reach::Community => Distribution::Community,
-                Reach::Connected => Distribution::Connected,
-                Reach::All => Distribution::All,
-            },
+            distribution: self.distribution.distribution(),
         })
     }
 }

@@ -15,7 +15,7 @@ mod serve;
 mod vitals;
 
 pub(crate) use self::{
-    configuration::FeedConfiguration,
+    configuration::{FeedConfiguration, Reach},
     keeper::{FeedKeeper, Told},
     serve::routes,
     vitals::FeedVitals,

@@ -335,7 +335,7 @@ impl Watch {
             }
             points += points_of(rule.severity);
             let seen = profile::Seen { facts, parties: &call.parties };
-            let marking = tell::marking_of(rule.owasp);
+            let marking = Marking::of_class(rule.owasp);
             let mut found = breach.finding(rule, seen);
             found.endpoint = call.endpoint.clone().or(found.endpoint);
             match Finding::new(found) {

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::tag::{Pap, Rsit, Tlp};
-use crate::security::rules::Misp;
+use crate::security::{finding::Owasp, rules::Misp};
 
 /// How findings of a rule are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,19 @@ impl Marking {
                 Some(_) => return Err(MarkingError::Object),
             },
         })
+    }
+
+    /// What is told of a class, where no rule says it.
+    #[must_use]
+    pub fn of_class(owasp: Owasp) -> Self {
+        let rsit = match owasp {
+            Owasp::Api1 | Owasp::Api3 | Owasp::Api5 => Rsit::UnauthorisedAccess,
+            Owasp::Api2 => Rsit::BruteForce,
+            Owasp::Api4 => Rsit::Dos,
+            Owasp::Api6 | Owasp::Api7 | Owasp::Api10 => Rsit::Exploit,
+            Owasp::Api8 | Owasp::Api9 => Rsit::VulnerableSystem,
+        };
+        Self { rsit: Some(rsit), ..Self::default() }
     }
 
     /// Whether attempts to get in were noticed, which have an object of their own.

@@ -162,7 +162,7 @@ impl Told {
                 .misp
                 .as_ref()
                 .and_then(|misp| Marking::of(misp).ok())
-                .unwrap_or_else(|| marking_of(owasp.unwrap_or(Owasp::Api8))),
+                .unwrap_or_else(|| Marking::of_class(owasp.unwrap_or(Owasp::Api8))),
         }
     }
 
@@ -206,18 +206,6 @@ impl Told {
             reason,
         })
     }
-}
-
-/// What is told to MISP of a class, where no rule says it.
-pub(super) fn marking_of(owasp: Owasp) -> Marking {
-    let rsit = match owasp {
-        Owasp::Api1 | Owasp::Api3 | Owasp::Api5 => Rsit::UnauthorisedAccess,
-        Owasp::Api2 => Rsit::BruteForce,
-        Owasp::Api4 => Rsit::Dos,
-        Owasp::Api6 | Owasp::Api7 | Owasp::Api10 => Rsit::Exploit,
-        Owasp::Api8 | Owasp::Api9 => Rsit::VulnerableSystem,
-    };
-    Marking { rsit: Some(rsit), ..Marking::default() }
 }
 
 fn severity(level: Level) -> Severity {
