@@ -71,8 +71,7 @@ impl SecurityConfiguration {
 
     /// Files and folders that are read.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        let of_intelligence = self.intelligence.iter().flat_map(IntelligenceConfiguration::files);
-        of_intelligence
+        self.intelligence.iter().flat_map(IntelligenceConfiguration::files)
     }
 
     /// TCP ports that are connected to; `None` when they cannot be told.

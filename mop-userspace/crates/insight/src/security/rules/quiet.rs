@@ -81,6 +81,7 @@ mod tests {
             header: Some(Side::Request),
             name,
             place: Some(Place::HeaderValue),
+            part: 1,
             steps: Steps::default(),
             is_whole: true,
         };
