@@ -86,9 +86,10 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
         let name = name.unwrap_or_default().as_bytes();
         let Sorted { fields, header, .. } = sorted;
         // What is encoded is read by nobody as it stands, and is like many things that are attacks.
-        let is_read = !steps.is_within(Step::Percent)
-            || !is_percent_encoded(place, bytes)
-            || has_encoded_dot(bytes);
+        let is_encoded = steps.is_within(Step::Percent)
+            && is_percent_encoded(place, bytes)
+            && !has_encoded_dot(bytes);
+        let is_read = !is_encoded && !(steps.is_within(Step::Html) && is_referring(place, bytes));
         let fields = if is_read { fields } else { fields.without(READ) };
         let place = Some(place);
         event.push(Value { bytes, fields, header, name, place, part: number, steps, is_whole });
@@ -118,6 +119,22 @@ fn is_percent_encoded(place: Place, value: &[u8]) -> bool {
         || matches!(place, Place::CookieName | Place::CookieValue);
     let is_escape = |window: &[u8]| matches!(window, [b'%', one, two] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit());
     is_where && value.contains(&b'%') && value.windows(3).any(is_escape)
+}
+
+/// Whether it is text of XML with one of its own references (XML 1.0, section 4.6), which every
+/// reader resolves.
+fn is_referring(place: Place, value: &[u8]) -> bool {
+    let is_reference = |from: &[u8]| {
+        [&b"&amp;"[..], b"&lt;", b"&gt;", b"&quot;", b"&apos;"]
+            .iter()
+            .any(|it| from.starts_with(it))
+    };
+    matches!(place, Place::XmlAttribute | Place::XmlText)
+        && value.contains(&b'&')
+        && value
+            .windows(6)
+            .chain([value.get(value.len().saturating_sub(5)..).unwrap_or_default()])
+            .any(is_reference)
 }
 
 /// Whether a dot is encoded, which only who hides one does: it is reserved nowhere (RFC 3986, section
