@@ -76,10 +76,10 @@ impl Run {
     fn findings<'r>(&self, observation: &'r Observation) -> Vec<Found<'r>> {
         let own = [Who::Client, Who::Victim].map(|who| organisation(self.number, who));
         let records = observation.records.iter().zip(&observation.arrivals);
-        let of_run = records.filter(|(record, arrival)| {
+        let of_run = records.filter(|(record, arrival): &(&Value, &SystemTime)| {
             let is_own = match record["client_organisation"].as_str() {
                 Some(organisation) => own.iter().any(|own| own == organisation),
-                None => (self.made.began..self.until).contains(arrival),
+                None => (self.made.began..self.until).contains(*arrival),
             };
             record["kind"] == KIND && is_own
         });
