@@ -30,7 +30,7 @@ pub(crate) fn answers() -> Vec<Value> {
         answer("POST", "/auth/token", 200, &token),
         answer("GET", &format!("{AUTO}/own-"), 200, &data),
         answer("GET", QUALIFICATIONS, 401, &refused),
-        text("GET", &format!("{RESOURCES}?page=9"), 500, trace),
+        answer("GET", &format!("{RESOURCES}?page=9"), 500, &error("500", trace)),
         answer("GET", &format!("{RESOURCES}?page=8"), 500, &error("500", "Tente novamente")),
         answer("GET", RESOURCES, 200, &data),
         answer("GET", IDENTIFICATIONS, 200, &data),
@@ -64,12 +64,6 @@ fn answer(method: &str, target: &str, status: u16, body: &Value) -> Answer {
     Answer(json!({
         "method": method, "target": target, "status": status,
         "type": "application/json", "body": body.to_string(),
-    }))
-}
-
-fn text(method: &str, target: &str, status: u16, body: &str) -> Answer {
-    Answer(json!({
-        "method": method, "target": target, "status": status, "type": "text/plain", "body": body,
     }))
 }
 

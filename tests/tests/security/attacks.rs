@@ -201,7 +201,12 @@ fn scanner() -> Scenario {
     twin.push(Call::get("/open-insurance/quote-boat/v1/{n}", 404).times(20));
     Scenario {
         name: "a scanner looks for paths",
-        expected: &["opin_scanner_user_agent", "opin_sensitive_path", "opin_path_discovery"],
+        expected: &[
+            "opin_scanner_user_agent",
+            "opin_sensitive_path",
+            "opin_path_traversal",
+            "opin_path_discovery",
+        ],
         attack,
         twin,
     }
