@@ -55,6 +55,16 @@ impl Certificates {
 
     /// The same with this subject, as openssl wants it written; it has no blanks.
     pub fn issue_client_of(&self, name: &str, subject: &str) -> Result<ClientCertificate> {
+        self.issue_client_for(name, subject, 1)
+    }
+
+    /// The same, valid for so many days.
+    pub fn issue_client_for(
+        &self,
+        name: &str,
+        subject: &str,
+        days: u32,
+    ) -> Result<ClientCertificate> {
         let commands = [
             format!(
                 "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
@@ -62,7 +72,7 @@ impl Certificates {
             ),
             format!(
                 "x509 -req -in {name}.csr -CA authority.pem -CAkey authority.key -CAcreateserial \
-                 -days 1 -extfile client.ext -out {name}.pem"
+                 -days {days} -extfile client.ext -out {name}.pem"
             ),
         ];
         fs::write(self.folder.join("client.ext"), CLIENT_EXTENSIONS)?;

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -34,6 +34,8 @@ pub struct ObserverBuilder {
 pub struct Observation {
     /// Every record, in order of arrival, without the summary.
     pub records: Vec<Value>,
+    /// When each of them was read.
+    pub arrivals: Vec<SystemTime>,
     /// The last record, of kind `observe.summary`.
     pub summary: Value,
     /// What was written to standard error.
@@ -49,6 +51,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     records: Vec<Value>,
+    arrivals: Vec<SystemTime>,
     messages: Vec<String>,
     outputs_ended: u32,
 }
@@ -158,15 +161,17 @@ impl Observer {
         }
         let mut state = self.shared.lock();
         let mut records = std::mem::take(&mut state.records);
+        let mut arrivals = std::mem::take(&mut state.arrivals);
         let messages = state.messages.join("\n");
         if !status.success() {
             bail!("mop observe ended with {status}: {messages}");
         }
         let summary = records.pop().unwrap_or(Value::Null);
+        arrivals.truncate(records.len());
         if summary["kind"] != "observe.summary" {
             bail!("the last record is not the summary: {summary}; MOP said: {messages}");
         }
-        Ok(Observation { records, summary, messages })
+        Ok(Observation { records, arrivals, summary, messages })
     }
 }
 
@@ -194,7 +199,10 @@ impl ObserverBuilder {
         let stderr = process.stderr().context("no standard error")?;
         let records = read_lines(stdout, Arc::clone(&shared), |state, line| {
             match serde_json::from_str(&line) {
-                Ok(record) => state.records.push(record),
+                Ok(record) => {
+                    state.records.push(record);
+                    state.arrivals.push(SystemTime::now());
+                }
                 Err(error) => state.messages.push(format!("not JSON ({error}): {line}")),
             }
         });
