@@ -16,7 +16,7 @@ use mop_insight::{
         watch::{Seen, SeenCall, user_agent},
     },
 };
-use mop_wire::Exchange;
+use mop_wire::{Exchange, Role};
 
 use super::{Module, intelligence::IndicatorStores, module::Shared, thread::Message};
 use crate::{
@@ -100,7 +100,8 @@ impl Port {
             indicators: self.indicators.as_ref().map(|known| &*known.store),
         };
         let inspection = self.inspector.inspect(exchange, call, observed, against);
-        let is_client_direct = self.shared.has_direct_clients && !is_forwarded(exchange);
+        let is_client_direct =
+            call.role == Role::Server && self.shared.has_direct_clients && !is_forwarded(exchange);
         let connection = Connection {
             tls: None,
             // A certificate that was shown is seen; that one was not shown is not known.

@@ -255,7 +255,8 @@ impl<'a> Texts<'a> {
         Self {
             client_address: client.map(|client| client.ip().to_string()),
             client_certificate: fingerprint.map(|bytes| hex(&bytes)),
-            is_client_direct: !is_forwarded(exchange),
+            // Who calls from here is this participant, and no caller to be told apart.
+            is_client_direct: call.role == Role::Server && !is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
             duration_ms: call.duration_ms().to_string(),

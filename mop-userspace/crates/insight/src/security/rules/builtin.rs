@@ -138,27 +138,29 @@ fn attacks(event: &Event, quiet: &mut Quiet, trusted: &[bool]) -> [Option<Detect
     attacks
 }
 
+/// Traces and messages before names of products: most servers tell their version, which is known and
+/// seldom changed, and a trace behind that must not be missed.
 fn leak(event: &Event) -> Option<Detection> {
     let mut values = event.values().enumerate();
-    let found = values.find(|(_, value)| match value.header {
-        Some(Side::Response) => {
-            std::str::from_utf8(value.name).is_ok_and(|name| secrets::is_banner(name, value.bytes))
-        }
-        _ if value.fields.has(&RESPONSE_BODY) => {
-            let mut leaks = false;
+    let trace = values.find(|(_, value)| {
+        let mut leaks = false;
+        if value.fields.has(&RESPONSE_BODY) {
             // Names and versions of products stand in ordinary texts as well.
             secrets::leaks(value.bytes, &mut |found| {
                 leaks |= found.leak != secrets::Leak::Banner;
             });
-            leaks
         }
-        _ => false,
+        leaks
     });
-    found.map(|(value, found)| {
-        // Most servers tell their version; it is known, and seldom changed.
-        let paranoia = if found.header.is_some() { 2 } else { 1 };
-        Detection { paranoia, value }
-    })
+    if let Some((value, _)) = trace {
+        return Some(Detection { paranoia: 1, value });
+    }
+    let banner = event.values().position(|value| {
+        value.header == Some(Side::Response)
+            && std::str::from_utf8(value.name)
+                .is_ok_and(|name| secrets::is_banner(name, value.bytes))
+    });
+    banner.map(|value| Detection { paranoia: 2, value })
 }
 
 impl Personal {

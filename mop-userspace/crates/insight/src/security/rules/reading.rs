@@ -89,7 +89,8 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
         let is_encoded = steps.is_within(Step::Percent)
             && is_percent_encoded(place, bytes)
             && !has_encoded_dot(bytes);
-        let is_read = !is_encoded && !(steps.is_within(Step::Html) && is_referring(place, bytes));
+        let is_referring = steps.is_within(Step::Html) && is_referring(place, bytes);
+        let is_read = !(is_encoded || is_referring);
         let fields = if is_read { fields } else { fields.without(READ) };
         let place = Some(place);
         event.push(Value { bytes, fields, header, name, place, part: number, steps, is_whole });
