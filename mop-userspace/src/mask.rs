@@ -2,7 +2,8 @@
 //!
 //! Header values are shown only for fields that describe the protocol; everything else, known or
 //! not, is masked. Of a request target the path is shown, without segments that look like a
-//! document number or an address, and the names of query parameters, without their values.
+//! document number or an address, and the names of query parameters, where they are names, without
+//! their values.
 
 use std::borrow::Cow;
 
@@ -38,7 +39,7 @@ pub(crate) fn target(target: &str) -> Cow<'_, str> {
         shown.push(if number == 0 { '?' } else { '&' });
         match parameter.split_once('=') {
             Some((name, _)) => {
-                shown.push_str(name);
+                shown.push_str(if is_name(name) { name } else { MASK });
                 shown.push('=');
                 shown.push_str(MASK);
             }
@@ -46,6 +47,14 @@ pub(crate) fn target(target: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// True for what names a parameter; anything else could be a value that stands in its place.
+fn is_name(name: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.[]".contains(&byte);
+    name.len() <= MAX_NAME_BYTES
+        && name.bytes().all(is_of_name)
+        && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_NAME_DIGITS
 }
 
 /// True for a path segment with an address, or with as many digits as the shortest personal
@@ -71,6 +80,12 @@ pub(crate) fn is_uuid(segment: &str) -> bool {
 }
 
 const PERSONAL_DIGITS: usize = 8;
+
+/// The longest name of a parameter in a contract has 40.
+const MAX_NAME_BYTES: usize = 64;
+
+/// No name of a contract has more than 3; parts of numbers of persons have.
+const MAX_NAME_DIGITS: usize = 5;
 
 /// Fields of RFC 9110, RFC 9112 and the FAPI profile that say how a message is sent, not about whom.
 const SHOWN_FIELDS: [&str; 32] = [

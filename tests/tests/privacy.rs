@@ -184,7 +184,7 @@ fn what_is_planted_in_messages_comes_out_nowhere() -> Result<()> {
             "replay", &file, "--config", &config, "--outbox", &outbox, "--output", "jsonl", "--all",
         ],
         vec!["replay", &file, "--output", "pretty", "--paranoia", "4", "--all"],
-        vec!["outbox", "export", "--outbox", &outbox],
+        vec!["outbox", "export", "--folder", &outbox],
         vec!["report", "lgpd", "--outbox", &outbox],
         vec!["report", "check", "--outbox", &outbox],
     ] {

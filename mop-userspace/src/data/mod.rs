@@ -33,7 +33,7 @@ pub(crate) use self::{
     hook_socket::HookSocket,
     module::Module,
     port::{Circumstances, Port},
-    report::{PlaceArguments, PlatformReportArguments, each_record, run as run_report},
+    report::{Kept, PlaceArguments, PlatformReportArguments, each_record, run as run_report},
     state::State,
     tally::SharedMade,
     thread::Running,

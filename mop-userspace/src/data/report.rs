@@ -5,7 +5,7 @@ mod check;
 mod reconcile;
 mod source;
 
-pub(crate) use source::each_record;
+pub(crate) use source::{Kept, each_record};
 
 use std::{
     io::IsTerminal as _,

@@ -10,7 +10,10 @@ use mop_insight::data::{
 };
 use serde::Serialize;
 
-use super::{PlaceArguments, source::each_record};
+use super::{
+    PlaceArguments,
+    source::{Kept, each_record},
+};
 use crate::{
     failure::Failure,
     stdout::{print, print_line},
@@ -66,7 +69,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
             told(&refused);
         }
     };
-    each_record(arguments.file.as_deref(), &arguments.place, &mut look)?;
+    each_record(arguments.file.as_deref(), &arguments.place, Kept::OwedToPlatform, &mut look)?;
     eprintln!("{}", checker.summary());
     Ok(if checker.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -6,13 +6,25 @@ use std::{
     path::Path,
 };
 
+use mop_outbox::{Entry, Lane, Reader};
+
 use super::{PlaceArguments, Progress};
 use crate::{data::tally, failure::Failure};
+
+/// Which records of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// All that it has.
+    All,
+    /// What waits for the metrics platform.
+    OwedToPlatform,
+}
 
 /// Gives each record, with its kind where that is known without reading it.
 pub(crate) fn each_record(
     file: Option<&Path>,
     place: &PlaceArguments,
+    kept: Kept,
     look: &mut dyn FnMut(Option<&str>, &[u8]),
 ) -> Result<(), Failure> {
     match file {
@@ -26,11 +38,22 @@ pub(crate) fn each_record(
         None => {
             let folder = place.folder()?;
             let mut progress = Progress::new();
-            tally::each_waiting(&folder, |entry| {
+            let mut visit = |entry: &Entry| {
                 progress.count();
                 look(Some(&entry.kind), &entry.payload);
-            })
-            .map_err(|error| {
+            };
+            let read = match kept {
+                Kept::OwedToPlatform => tally::each_waiting(&folder, visit),
+                Kept::All => Reader::open(&folder).and_then(|reader| {
+                    Lane::ALL.into_iter().try_for_each(|lane| {
+                        reader.entries(lane, |entry| {
+                            visit(&entry);
+                            true
+                        })
+                    })
+                }),
+            };
+            read.map_err(|error| {
                 Failure::runtime(format!("the outbox {} cannot be read: {error}", folder.display()))
             })
         }

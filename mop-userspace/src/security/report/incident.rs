@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Language, deadline::notice_until};
 use crate::{
     cli::parse_duration,
-    data::{PlaceArguments, each_record},
+    data::{Kept, PlaceArguments, each_record},
     failure::Failure,
     rulebook::{RuleArguments, RuleBook},
     stdout::{print, print_line},
@@ -29,7 +29,7 @@ pub(crate) struct IncidentArguments {
     /// The finding: its `id`, or at least 8 digits of its beginning.
     finding: String,
     /// Records, one a line, as `mop outbox export` or `mop replay` give them; `-` is the standard
-    /// input. Without it: what waits in the outbox.
+    /// input. Without it: what the outbox has.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Findings of the same client so long before and after belong to it.
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &IncidentArguments) -> Result<ExitCode, Failure> {
     }
     let mut findings: Vec<Finding> = Vec::new();
     let mut omitted = 0_u64;
-    each_record(arguments.file.as_deref(), &arguments.place, &mut |kind, payload| {
+    each_record(arguments.file.as_deref(), &arguments.place, Kept::All, &mut |kind, payload| {
         if kind.is_some_and(|kind| kind != RECORD_KIND) {
             return;
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Language;
 use crate::{
-    data::{PlaceArguments, each_record},
+    data::{Kept, PlaceArguments, each_record},
     failure::Failure,
     rulebook::RuleBook,
     stdout::{print, print_line},
@@ -24,7 +24,7 @@ use crate::{
 #[command(after_help = "Example: mop outbox export | mop report lgpd --file - --language en")]
 pub(crate) struct LgpdArguments {
     /// Records, one a line, as `mop outbox export` or `mop replay` give them; `-` is the standard
-    /// input. Without it: what waits in the outbox.
+    /// input. Without it: what the outbox has.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
@@ -97,7 +97,7 @@ struct Found {
 pub(crate) fn run(arguments: &LgpdArguments) -> Result<ExitCode, Failure> {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     let mut found: BTreeMap<[String; 4], Found> = BTreeMap::new();
-    each_record(arguments.file.as_deref(), &arguments.place, &mut |kind, payload| {
+    each_record(arguments.file.as_deref(), &arguments.place, Kept::All, &mut |kind, payload| {
         let named = || serde_json::from_slice::<AnyRecord>(payload).ok().map(|it| it.kind);
         let Some(kind) = kind.map(str::to_owned).or_else(named) else { return };
         if kind == FILL

@@ -116,7 +116,7 @@ pub(super) fn objects(
     if let Some(endpoint) = facts.endpoint.as_deref().filter(|it| is_clean(it)) {
         let mut values = vec![("uri", endpoint)];
         values.extend(facts.method.as_deref().map(|it| ("method", it)));
-        let user_agent = network.user_agent.filter(|it| is_clean(it));
+        let user_agent = network.user_agent.filter(|it| is_clean(it) && is_product(it));
         values.extend(user_agent.map(|it| ("user-agent", it)));
         request = make("http-request", &values)?;
     }
@@ -168,6 +168,24 @@ fn is_clean(text: &str) -> bool {
     }
     is_clean
 }
+
+/// Whether what a caller says that it is has the form of a product with its version (RFC 9110, section
+/// 10.1.5) and no more: the field is free text, and attacks and values of others stand in it as well.
+fn is_product(text: &str) -> bool {
+    let is_of_product = |byte: u8| byte.is_ascii_alphanumeric() || b" ._-".contains(&byte);
+    let is_versioned = text.split_once('/').is_some_and(|(product, version)| {
+        product.starts_with(|first: char| first.is_ascii_alphabetic())
+            && product.len() <= MAX_PRODUCT_BYTES
+            && product.bytes().all(is_of_product)
+            && version.starts_with(|first: char| first.is_ascii_digit())
+    });
+    is_versioned
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && !text.bytes().any(|byte| b"'\"<>{}\\`$|".contains(&byte))
+}
+
+/// `Fuzz Faster U Fool`, and twice as much.
+const MAX_PRODUCT_BYTES: usize = 40;
 
 /// Of one finding: it is about a consent and a token.
 const MAX_PSEUDONYMS: usize = 4;
