@@ -2,6 +2,7 @@
 
 mod data;
 mod forwarding;
+mod security;
 
 use std::{
     fmt,
@@ -108,7 +109,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!();
     forwarding::show(folder.path())?;
     println!();
-    data::show()
+    data::show()?;
+    println!();
+    security::show()
 }
 
 /// Where a call can be seen on its way.

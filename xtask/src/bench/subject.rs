@@ -31,6 +31,8 @@ pub(super) enum Subject {
     Mop,
     /// With the data module; its configuration.
     MopWithData(PathBuf),
+    /// With the security module, as it is without any flag.
+    MopWithSecurity,
     Nothing,
 }
 
@@ -66,6 +68,7 @@ impl Subject {
             Self::EmptyProbes => "empty_probes",
             Self::Mop => "mop",
             Self::MopWithData(_) => "mop_with_data",
+            Self::MopWithSecurity => "mop_with_security",
             Self::Nothing => "nothing",
         }
     }
@@ -83,12 +86,18 @@ impl Subject {
             }
             Self::Mop => {
                 let mut command = mop(cores);
-                command.args(["observe", "--output", "jsonl"]);
+                command.args(["observe", "--output", "jsonl", "--no-security"]);
                 Running::start(&mut command, "Observing", true)?
             }
             Self::MopWithData(configuration) => {
                 let mut command = mop(cores);
-                command.args(["observe", "--output", "jsonl", "--config"]).arg(configuration);
+                command.args(["observe", "--output", "jsonl", "--no-security", "--config"]);
+                command.arg(configuration);
+                Running::start(&mut command, "Observing", true)?
+            }
+            Self::MopWithSecurity => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl"]);
                 Running::start(&mut command, "Observing", true)?
             }
             Self::EmptyProbes => {

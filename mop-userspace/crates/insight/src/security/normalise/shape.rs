@@ -84,6 +84,19 @@ const UUID_BYTES: usize = 36;
 /// The longest constant of a contract has 60 characters; objects in base64 are longer.
 const MAX_BYTES: usize = 64;
 
+/// Whether it is no text: its start has a zero, or is not UTF-8.
+#[must_use]
+pub fn is_binary(value: &[u8]) -> bool {
+    let head = value.get(..BINARY_HEAD_BYTES).unwrap_or(value);
+    // The last character may be cut.
+    let is_text =
+        std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    !is_text || head.contains(&0)
+}
+
+/// Every binary format has a zero, or what is no character, by then.
+const BINARY_HEAD_BYTES: usize = 512;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,13 +106,16 @@ impl Detections {
 /// Every detector over every input, in one pass.
 fn attacks(event: &Event, quiet: &mut Quiet, trusted: &[bool]) -> [Option<Detection>; DETECTORS] {
     let mut attacks = [None; DETECTORS];
+    let mut left = MAX_READ_CALL_BYTES;
     for (number, value) in event.values().enumerate() {
         let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
         let is_trusted = trusted.get(number).copied().unwrap_or_default();
         if is_trusted || shape::is_fixed(value.bytes) {
             continue;
         }
-        let clues = Clues::of(value.bytes);
+        let read = value.bytes.get(..MAX_READ_BYTES.min(left)).unwrap_or(value.bytes);
+        left = left.saturating_sub(read.len());
+        let clues = Clues::of(read);
         if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
             continue;
         }
@@ -122,7 +125,7 @@ fn attacks(event: &Event, quiet: &mut Quiet, trusted: &[bool]) -> [Option<Detect
         }
         let mut is_quiet = true;
         let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
-        let subject = Subject { bytes: value.bytes, place, name, steps: value.steps, clues };
+        let subject = Subject { bytes: read, place, name, steps: value.steps, clues };
         for detector in Detector::that_may_find(&subject) {
             let Some(found) = attacks.get_mut(*detector as usize) else { continue };
             let Some(paranoia) = detector.suspicion(&subject) else { continue };
@@ -227,6 +230,13 @@ const RESPONSE_BODY: Field = Field::Body(Side::Response, Body::Content);
 
 /// What identifiers, dates, numbers and words are of: no attack is, unless it is long.
 const PLAIN: Clues = Clues::these(b"-0");
+
+/// Bytes of one form of a value that detectors read. Payloads are short; what stands behind so much
+/// text is found by the literals of rules only.
+const MAX_READ_BYTES: usize = 32 << 10;
+
+/// The same of all values of a call: some milliseconds, whatever an enemy sends.
+const MAX_READ_CALL_BYTES: usize = 256 << 10;
 
 /// Serialised objects and scripts in base64 are longer.
 const MAX_PLAIN_BYTES: usize = 40;

@@ -80,7 +80,10 @@ impl Reading {
 /// Adds each form of a part.
 fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let Part { place, name, value, of } = part;
-    let sorted = sorted(part);
+    // Of an upload, its beginning says what it is, and nobody reads the rest as text.
+    let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(value);
+    let value = value.get(..MAX_UPLOAD_BYTES).filter(|_| is_upload).unwrap_or(value);
+    let sorted = sorted(Part { value, ..part });
     let number = event.begin_part();
     let add = |event: &mut Event, bytes: &[u8], steps: Steps, is_whole| {
         let name = name.unwrap_or_default().as_bytes();
@@ -332,6 +335,9 @@ impl<'f> WrittenAs<'f> {
 /// Bytes of the body of a response: what leaks stands near the front, and a page of policies has
 /// megabytes.
 pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// How serialised objects and documents begin.
+const MAX_UPLOAD_BYTES: usize = 1 << 10;
 
 /// The longest name of a member in a contract has 60.
 const MAX_PLAIN_NAME_BYTES: usize = 64;
