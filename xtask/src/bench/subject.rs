@@ -31,7 +31,7 @@ pub(super) enum Subject {
     Mop,
     /// With the data module; its configuration.
     MopWithData(PathBuf),
-    /// With the security module, as it is without any flag.
+    /// With the security module.
     MopWithSecurity,
     Nothing,
 }
@@ -97,7 +97,7 @@ impl Subject {
             }
             Self::MopWithSecurity => {
                 let mut command = mop(cores);
-                command.args(["observe", "--output", "jsonl"]);
+                command.args(["observe", "--output", "jsonl", "--paranoia", "1"]);
                 Running::start(&mut command, "Observing", true)?
             }
             Self::EmptyProbes => {

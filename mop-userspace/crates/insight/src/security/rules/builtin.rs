@@ -233,10 +233,10 @@ const PLAIN: Clues = Clues::these(b"-0");
 
 /// Bytes of one form of a value that detectors read. Payloads are short; what stands behind so much
 /// text is found by the literals of rules only.
-const MAX_READ_BYTES: usize = 32 << 10;
+const MAX_READ_BYTES: usize = 8 << 10;
 
 /// The same of all values of a call: some milliseconds, whatever an enemy sends.
-const MAX_READ_CALL_BYTES: usize = 256 << 10;
+const MAX_READ_CALL_BYTES: usize = 128 << 10;
 
 /// Serialised objects and scripts in base64 are longer.
 const MAX_PLAIN_BYTES: usize = 40;

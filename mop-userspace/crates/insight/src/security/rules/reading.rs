@@ -82,7 +82,8 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let Part { place, name, value, of } = part;
     // Of an upload, its beginning says what it is, and nobody reads the rest as text.
     let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(value);
-    let value = value.get(..MAX_UPLOAD_BYTES).filter(|_| is_upload).unwrap_or(value);
+    let most = if is_upload { MAX_UPLOAD_BYTES } else { MAX_VALUE_BYTES };
+    let value = value.get(..most).filter(|_| of == Message::Request).unwrap_or(value);
     let sorted = sorted(Part { value, ..part });
     let number = event.begin_part();
     let add = |event: &mut Event, bytes: &[u8], steps: Steps, is_whole| {
@@ -335,6 +336,10 @@ impl<'f> WrittenAs<'f> {
 /// Bytes of the body of a response: what leaks stands near the front, and a page of policies has
 /// megabytes.
 pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// Bytes of one value of a request. Payloads are short, and a worker has to be done before its queue
+/// is full.
+const MAX_VALUE_BYTES: usize = 8 << 10;
 
 /// How serialised objects and documents begin.
 const MAX_UPLOAD_BYTES: usize = 1 << 10;
