@@ -116,6 +116,12 @@ fn observe(
         security::Running::start(module, output.outlet_that_waits(), &vitals)
     });
     let security = security.transpose()?;
+    let section = &configuration.security;
+    if !section.enabled && (section.misp.is_some() || section.intelligence.is_some()) {
+        eprintln!(
+            "mop: [security.misp] and [security.intelligence] do nothing while security.enabled is false"
+        );
+    }
     let intelligence = configuration.security.intelligence.as_ref();
     let intelligence = intelligence.filter(|_| security.is_some());
     let mut indicators = intelligence.map(Indicators::open).transpose()?;

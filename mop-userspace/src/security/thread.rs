@@ -152,6 +152,11 @@ impl SecurityVitals {
             )
             .is(watch.unscanned_bytes),
             Family::counter(
+                "mop_security_unread_messages",
+                "Messages that were not looked at, or not in all their parts",
+            )
+            .by("reason", watch.unread),
+            Family::counter(
                 "mop_security_evicted_groups",
                 "What correlations and points forgot before its time, since there was no room",
             )

@@ -30,7 +30,7 @@ fn main() {
         let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
         let (facts, mut matches) = (facts(), 0);
         reading.read(&exchange, &facts);
-        let event = reading.event();
+        let (event, _) = reading.last();
         let bytes: usize = event.values().map(|value| value.bytes.len()).sum();
         let count = event.values().count();
         println!("{name}: {} bytes, {count} values of {bytes} bytes", size(&exchange));

@@ -371,3 +371,35 @@ fn a_call_that_is_too_large_is_looked_at_in_part_and_that_is_counted() {
     });
     assert_eq!(values, [b"a needle"]);
 }
+
+/// Filling must not make a value pass for one in which nothing was found, nor hide what is left out.
+#[test]
+fn what_is_filled_up_is_counted_and_not_taken_for_quiet() {
+    let documents =
+        parse(&shipped().into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n---\n"));
+    let rules = RuleSet::compile(&documents).unwrap();
+    let attack = "x' or '1'='1";
+    let is_found = |reading: &mut Reading, scratch: &mut Scratch, written: &EventMap| {
+        let event = reading.read_written(written);
+        let mut is_found = false;
+        rules.evaluate(event, scratch, &mut |found| {
+            is_found |= found.rule.head.told_as() == "opin_sql_injection";
+        });
+        (is_found, event.unscanned_bytes() + scratch.unread_bytes())
+    };
+    let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
+    let mut filled = EventMap::default();
+    filled.push(FieldName::new("http.request.method").resolve().unwrap(), "GET");
+    for number in 0..40 {
+        let filling = format!("filling {number} {}", "of words, ".repeat(700));
+        filled.push(FieldName::new("url.query.values").resolve().unwrap(), filling);
+    }
+    filled.push(FieldName::new("http.request.header.x-note").resolve().unwrap(), attack);
+    let (_, left_out) = is_found(&mut reading, &mut scratch, &filled);
+    assert!(left_out > 0, "what detectors do not read is counted");
+    let plain = event(&[("http.request.method", "GET"), ("http.request.header.x-note", attack)]);
+    assert_eq!(is_found(&mut reading, &mut scratch, &plain), (true, 0));
+    let long = format!("{}{attack}", "a ".repeat(5000));
+    let long = event(&[("http.request.method", "GET"), ("url.query.values", &long)]);
+    assert_eq!(is_found(&mut reading, &mut scratch, &long).1, 2 * 5000 + attack.len() - (8 << 10));
+}

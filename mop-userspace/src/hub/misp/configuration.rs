@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     configuration::Problem,
-    security::feed::Reach,
+    security::feed::{Reach, check_organisation},
     sinks::http::{SecretFile, check_url},
 };
 
@@ -56,15 +56,7 @@ impl RelayConfiguration {
         if self.key_file.is_none() {
             wrong("key_file", "a file with the key of the server's API is wanted");
         }
-        let is_name = !self.organisation.is_empty()
-            && self.organisation.len() <= MAX_NAME_BYTES
-            && !self.organisation.chars().any(char::is_control);
-        if !is_name {
-            wrong("organisation", "the organisation's name in MISP is wanted");
-        }
-        if Uuid::parse(&self.organisation_uuid).is_none() {
-            wrong("organisation_uuid", "the organisation's UUID in MISP is wanted");
-        }
+        check_organisation(&self.organisation, &self.organisation_uuid, &mut wrong);
     }
 
     /// What events are made with; none where [`RelayConfiguration::check`] finds fault.
@@ -95,6 +87,3 @@ impl Default for RelayConfiguration {
         }
     }
 }
-
-/// A column of MISP.
-const MAX_NAME_BYTES: usize = 255;

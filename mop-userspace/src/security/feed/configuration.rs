@@ -77,15 +77,7 @@ impl FeedConfiguration {
         if !self.folder.is_absolute() {
             wrong("folder", "an absolute path is wanted");
         }
-        let is_name = !self.organisation.is_empty()
-            && self.organisation.len() <= MAX_NAME_BYTES
-            && !self.organisation.chars().any(char::is_control);
-        if !is_name {
-            wrong("organisation", "the organisation's name in MISP is wanted");
-        }
-        if Uuid::parse(&self.organisation_uuid).is_none() {
-            wrong("organisation_uuid", "the organisation's UUID in MISP is wanted");
-        }
+        check_organisation(&self.organisation, &self.organisation_uuid, &mut wrong);
         if !(1..=MAX_DAYS).contains(&self.keep_days) {
             wrong("keep_days", "a number from 1 to 366 is wanted");
         }
@@ -108,6 +100,18 @@ impl FeedConfiguration {
             pap: self.pap,
             distribution: self.distribution.distribution(),
         })
+    }
+}
+
+/// Says what is wrong with how the participant's organisation is named for MISP.
+pub(crate) fn check_organisation(name: &str, uuid: &str, wrong: &mut dyn FnMut(&str, &str)) {
+    let is_name =
+        !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control);
+    if !is_name {
+        wrong("organisation", "the organisation's name in MISP is wanted");
+    }
+    if Uuid::parse(uuid).is_none() {
+        wrong("organisation_uuid", "the organisation's UUID in MISP is wanted");
     }
 }
 

@@ -15,7 +15,7 @@ mod serve;
 mod vitals;
 
 pub(crate) use self::{
-    configuration::{FeedConfiguration, Reach},
+    configuration::{FeedConfiguration, Reach, check_organisation},
     keeper::{FeedKeeper, Told},
     serve::routes,
     vitals::FeedVitals,

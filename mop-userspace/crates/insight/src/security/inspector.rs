@@ -46,6 +46,8 @@ pub struct Inspection {
     pub endpoint: Option<Arc<str>>,
     /// Bytes of it that were not looked at.
     pub unscanned_bytes: usize,
+    /// Why something of it was not looked at at all, in a word each.
+    pub unread: Vec<&'static str>,
 }
 
 /// A rule that a call matches.
@@ -142,7 +144,8 @@ impl Inspector {
             Some(Err(_)) | None => {}
         }
         facts.retain(|(field, _)| wanted.has(field));
-        let event = reading.read(exchange, &facts);
+        reading.read(exchange, &facts);
+        let (event, unread) = reading.last();
         let mut matched = Vec::new();
         scratch.trust(std::iter::empty());
         rules.evaluate(event, scratch, &mut |found| matched.push(found.number));
@@ -164,7 +167,8 @@ impl Inspector {
                 .map(|store| known_bad(store, exchange, call, observed))
                 .unwrap_or_default(),
             endpoint,
-            unscanned_bytes: event.unscanned_bytes(),
+            unscanned_bytes: event.unscanned_bytes() + scratch.unread_bytes(),
+            unread: unread.collect(),
             ..Inspection::default()
         };
         for rule in matched {

@@ -15,7 +15,7 @@ mod fold;
 mod points;
 mod tell;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::{Exchange, Role};
@@ -145,6 +145,8 @@ pub struct WatchCounts {
     pub unspeakable: u64,
     /// Bytes of calls that rules did not look at.
     pub unscanned_bytes: u64,
+    /// Messages that were not looked at, or not in all their parts, by why.
+    pub unread: BTreeMap<&'static str, u64>,
     /// Of correlations.
     pub correlator: CorrelatorCounts,
     /// Of points.
@@ -226,6 +228,9 @@ impl Watch {
         self.counts.calls += 1;
         let unscanned = u64::try_from(seen.inspection.unscanned_bytes).unwrap_or(u64::MAX);
         self.counts.unscanned_bytes = self.counts.unscanned_bytes.saturating_add(unscanned);
+        for why in &seen.inspection.unread {
+            *self.counts.unread.entry(why).or_default() += 1;
+        }
         let sighting = seen.call.sighting.clone();
         let hurried = self.once.see(sighting, Box::new(seen), self.now);
         hurried.into_iter().for_each(|settled| self.settled(settled, findings));

@@ -133,11 +133,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::security::normalise::step::Steps;
+    use crate::security::{
+        detectors::{Detector, trial},
+        normalise::step::Steps,
+    };
 
     fn level(value: &[u8]) -> Option<u8> {
-        let (place, steps) = (Place::QueryValue, Steps::default());
-        suspicion(&Subject { bytes: value, place, name: None, steps, clues: Clues::of(value) })
+        trial::level_as_it_is(Detector::HeaderInjection, Place::QueryValue, value)
     }
 
     #[test]

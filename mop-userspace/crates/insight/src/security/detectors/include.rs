@@ -66,12 +66,13 @@ const ELEMENTS: &[&[u8]] = &[
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
-    use crate::security::normalise::{part::Place, step::Steps};
+    use crate::security::{
+        detectors::{Detector, trial},
+        normalise::part::Place,
+    };
 
     fn level(value: &[u8]) -> Option<u8> {
-        let (place, steps) = (Place::QueryValue, Steps::default());
-        suspicion(&Subject { bytes: value, place, name: None, steps, clues: Clues::of(value) })
+        trial::level_as_it_is(Detector::IncludeInjection, Place::QueryValue, value)
     }
 
     #[test]

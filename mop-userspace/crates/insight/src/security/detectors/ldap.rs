@@ -132,12 +132,13 @@ const ATTRIBUTES: &[&[u8]] = &[
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
-    use crate::security::normalise::{part::Place, step::Steps};
+    use crate::security::{
+        detectors::{Detector, trial},
+        normalise::part::Place,
+    };
 
     fn level(value: &[u8]) -> Option<u8> {
-        let (place, steps) = (Place::QueryValue, Steps::default());
-        suspicion(&Subject { bytes: value, place, name: None, steps, clues: Clues::of(value) })
+        trial::level_as_it_is(Detector::LdapInjection, Place::QueryValue, value)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What tests of detectors have in common: a value in all its forms, and ordinary values.
 
 use super::{Clues, Detector, Subject};
-use crate::security::normalise::{chain::Chain, part::Place};
+use crate::security::normalise::{chain::Chain, part::Place, step::Steps};
 
 /// The lowest level of all forms of a value.
 pub(super) fn level(
@@ -19,6 +19,12 @@ pub(super) fn level(
         }
     });
     least
+}
+
+/// The level of a value in the form that it has.
+pub(super) fn level_as_it_is(detector: Detector, place: Place, value: &[u8]) -> Option<u8> {
+    let (steps, clues) = (Steps::NONE, Clues::of(value));
+    detector.suspicion(&Subject { bytes: value, place, name: None, steps, clues })
 }
 
 /// Says which attacks are missed, and which ordinary values are taken for one, at level 1.

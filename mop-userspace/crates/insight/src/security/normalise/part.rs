@@ -134,6 +134,35 @@ pub enum BodyRead {
     Unwhole,
 }
 
+impl Visited {
+    /// Nothing was visited yet.
+    pub const NOTHING: Self = Self {
+        parts: 0,
+        is_cut: false,
+        request_body: BodyRead::Absent,
+        response_body: BodyRead::Absent,
+    };
+
+    /// Why something of the exchange was not visited, in a word each.
+    pub fn unread(self) -> impl Iterator<Item = &'static str> {
+        let bodies =
+            [self.request_body, self.response_body].into_iter().filter_map(BodyRead::unread);
+        bodies.chain(self.is_cut.then_some("too_many_parts"))
+    }
+}
+
+impl BodyRead {
+    /// Why it was not visited, in a word.
+    const fn unread(self) -> Option<&'static str> {
+        match self {
+            Self::Absent | Self::Read => None,
+            Self::TooLong => Some("too_long"),
+            Self::Undecodable => Some("undecodable"),
+            Self::Unwhole => Some("incomplete"),
+        }
+    }
+}
+
 /// Gives each part of an exchange, the request's first, in the order of the wire.
 pub fn visit(
     exchange: &Exchange,
@@ -268,15 +297,6 @@ impl Visit<'_> {
         self.visited.parts += 1;
         (self.give)(Part { place, name, value, of: self.of });
     }
-}
-
-impl Visited {
-    const NOTHING: Self = Self {
-        parts: 0,
-        is_cut: false,
-        request_body: BodyRead::Absent,
-        response_body: BodyRead::Absent,
-    };
 }
 
 impl Place {

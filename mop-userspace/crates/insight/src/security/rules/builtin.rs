@@ -38,6 +38,8 @@ pub(super) struct Detections {
     secret: Option<Option<Detection>>,
     /// By numbers of values, those that the contract accounts for.
     trusted: Vec<bool>,
+    /// Bytes of values that detectors did not read.
+    unread_bytes: usize,
     /// Kept from call to call.
     quiet: Quiet,
 }
@@ -72,8 +74,14 @@ impl Builtin {
 
 impl Detections {
     pub(super) fn forget(&mut self) {
-        let Self { attacks, leak, personal, secret, trusted: _, quiet: _ } = self;
+        let Self { attacks, leak, personal, secret, unread_bytes, trusted: _, quiet: _ } = self;
         (*attacks, *leak, *personal, *secret) = (None, None, None, None);
+        *unread_bytes = 0;
+    }
+
+    /// Bytes of values that detectors did not read, since a call had too many.
+    pub(super) fn unread_bytes(&self) -> usize {
+        self.unread_bytes
     }
 
     /// What the contract accounts for, in the calls that follow.
@@ -86,8 +94,9 @@ impl Detections {
     pub(super) fn find(&mut self, builtin: Builtin, event: &Event) -> Option<Detection> {
         match builtin {
             Builtin::Attack(detector) => {
-                let Self { attacks, quiet, trusted, .. } = self;
-                let attacks = attacks.get_or_insert_with(|| self::attacks(event, quiet, trusted));
+                let Self { attacks, quiet, trusted, unread_bytes, .. } = self;
+                let look = || self::attacks(event, quiet, trusted, unread_bytes);
+                let attacks = attacks.get_or_insert_with(look);
                 attacks.get(detector as usize).copied().flatten()
             }
             Builtin::Leak => *self.leak.get_or_insert_with(|| leak(event)),
@@ -104,22 +113,30 @@ impl Detections {
 }
 
 /// Every detector over every input, in one pass.
-fn attacks(event: &Event, quiet: &mut Quiet, trusted: &[bool]) -> [Option<Detection>; DETECTORS] {
+fn attacks(
+    event: &Event,
+    quiet: &mut Quiet,
+    trusted: &[bool],
+    unread_bytes: &mut usize,
+) -> [Option<Detection>; DETECTORS] {
     let mut attacks = [None; DETECTORS];
-    let mut left = MAX_READ_CALL_BYTES;
+    let mut left = MAX_READ_BYTES;
     for (number, value) in event.values().enumerate() {
         let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
         let is_trusted = trusted.get(number).copied().unwrap_or_default();
         if is_trusted || shape::is_fixed(value.bytes) {
             continue;
         }
-        let read = value.bytes.get(..MAX_READ_BYTES.min(left)).unwrap_or(value.bytes);
-        left = left.saturating_sub(read.len());
+        let read = value.bytes.get(..left).unwrap_or(value.bytes);
+        left -= read.len();
+        let is_whole = read.len() == value.bytes.len();
+        *unread_bytes = unread_bytes.saturating_add(value.bytes.len() - read.len());
         let clues = Clues::of(read);
         if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
             continue;
         }
-        let digest = quiet.digest(&value);
+        // What was read in part says nothing of the whole.
+        let digest = quiet.digest(&value).filter(|_| is_whole);
         if digest.is_some_and(|digest| quiet.has(digest)) {
             continue;
         }
@@ -231,12 +248,9 @@ const RESPONSE_BODY: Field = Field::Body(Side::Response, Body::Content);
 /// What identifiers, dates, numbers and words are of: no attack is, unless it is long.
 const PLAIN: Clues = Clues::these(b"-0");
 
-/// Bytes of one form of a value that detectors read. Payloads are short; what stands behind so much
-/// text is found by the literals of rules only.
-const MAX_READ_BYTES: usize = 8 << 10;
-
-/// The same of all values of a call: some milliseconds, whatever an enemy sends.
-const MAX_READ_CALL_BYTES: usize = 128 << 10;
+/// Bytes of all values of a call that detectors read, each form counted: some milliseconds, whatever an
+/// enemy sends. What stands behind is found by the literals of rules only, and is counted.
+const MAX_READ_BYTES: usize = 128 << 10;
 
 /// Serialised objects and scripts in base64 are longer.
 const MAX_PLAIN_BYTES: usize = 40;

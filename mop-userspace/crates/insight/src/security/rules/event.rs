@@ -76,6 +76,11 @@ impl Event {
         self.unscanned_bytes = 0;
     }
 
+    /// Bytes of a value were left out before it was added.
+    pub(super) fn leave_out(&mut self, bytes: usize) {
+        self.unscanned_bytes = self.unscanned_bytes.saturating_add(bytes);
+    }
+
     /// The number of the next part.
     pub(super) fn begin_part(&mut self) -> u32 {
         self.part = self.part.saturating_add(1);
@@ -138,7 +143,7 @@ impl Event {
         self.values().filter(|value| value.is_of(field)).map(|value| value.bytes)
     }
 
-    /// Bytes of the call that were not taken in, since it had more than [`MAX_EVENT_BYTES`].
+    /// Bytes of the call that were not taken in, since a value or the call had too many.
     #[must_use]
     pub fn unscanned_bytes(&self) -> usize {
         self.unscanned_bytes

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::security::normalise::{
     chain::Chain,
-    part::{self, Limits, Message, Part, Place},
+    part::{self, Limits, Message, Part, Place, Visited},
     shape,
     step::{Kind, Step, Steps},
 };
@@ -20,13 +20,14 @@ pub struct Reading {
     chain: Chain,
     parts: part::Scratch,
     event: Event,
+    visited: Option<Visited>,
 }
 
 impl Reading {
-    /// Takes a call in. `facts` are what is known beside its messages; a body of the response is
-    /// looked at up to [`MAX_RESPONSE_BYTES`].
+    /// Takes a call in. `facts` are what is known beside its messages. What is beyond the limits of this
+    /// module is counted, see [`Event::unscanned_bytes`].
     pub fn read(&mut self, exchange: &Exchange, facts: &[(Field, &[u8])]) -> &Event {
-        let Self { chain, parts, event } = self;
+        let Self { chain, parts, event, visited } = self;
         event.clear();
         chain.begin_exchange();
         for (field, value) in facts {
@@ -35,15 +36,15 @@ impl Reading {
         if let Some(request) = &exchange.request {
             event.push(Value::fact(URL, request.target.as_bytes()));
         }
-        part::visit(exchange, Limits::default(), parts, &mut |part| {
+        *visited = Some(part::visit(exchange, Limits::default(), parts, &mut |part| {
             read_part(chain, event, part);
-        });
+        }));
         event
     }
 
     /// Takes a written event in: its values are treated as they would be where their fields stand.
     pub fn read_written(&mut self, written: &EventMap) -> &Event {
-        let Self { chain, parts: _, event } = self;
+        let Self { chain, parts: _, event, visited: _ } = self;
         event.clear();
         chain.begin_exchange();
         for (field, value) in written.entries() {
@@ -70,23 +71,28 @@ impl Reading {
         event
     }
 
-    /// The event that was read last.
-    #[must_use]
-    pub fn event(&self) -> &Event {
-        &self.event
+    /// The event that was read last, and why something of its call is not in it, in a word each.
+    pub fn last(&self) -> (&Event, impl Iterator<Item = &'static str>) {
+        (&self.event, self.visited.into_iter().flat_map(Visited::unread))
     }
 }
 
 /// Adds each form of a part.
 fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
-    let Part { place, name, value, of } = part;
+    let Part { place, name, value: sent, of } = part;
     // Of an upload, its beginning says what it is, and nobody reads the rest as text.
-    let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(value);
-    let most = if is_upload { MAX_UPLOAD_BYTES } else { MAX_VALUE_BYTES };
-    let value = value.get(..most).filter(|_| of == Message::Request).unwrap_or(value);
+    let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(sent);
+    let most = match of {
+        Message::Request if is_upload => MAX_UPLOAD_BYTES,
+        Message::Request => MAX_VALUE_BYTES,
+        Message::Response => MAX_RESPONSE_BYTES,
+    };
+    let value = sent.get(..most).unwrap_or(sent);
+    let is_whole = value.len() == sent.len();
+    event.leave_out(sent.len() - value.len());
     let sorted = sorted(Part { value, ..part });
     let number = event.begin_part();
-    let add = |event: &mut Event, bytes: &[u8], steps: Steps, is_whole| {
+    let add = |event: &mut Event, bytes: &[u8], steps: Steps| {
         let name = name.unwrap_or_default().as_bytes();
         let Sorted { fields, header, .. } = sorted;
         // What is encoded is read by nobody as it stands, and is like many things that are attacks.
@@ -101,17 +107,14 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     };
     match sorted.forms {
         Forms::None => {}
-        Forms::Sent => {
-            let most = if of == Message::Response { MAX_RESPONSE_BYTES } else { value.len() };
-            add(event, value.get(..most).unwrap_or(value), Steps::NONE, value.len() <= most);
-        }
+        Forms::Sent => add(event, value, Steps::NONE),
         Forms::All => {
-            chain.views(value, place.kind(), &mut |view| add(event, view.bytes, view.steps, true));
+            chain.views(value, place.kind(), &mut |view| add(event, view.bytes, view.steps));
         }
         Forms::Decoded => {
             chain.views(value, place.kind(), &mut |view| {
                 if !view.steps.is_empty() {
-                    add(event, view.bytes, view.steps, true);
+                    add(event, view.bytes, view.steps);
                 }
             });
         }

@@ -231,6 +231,12 @@ impl Scratch {
         self.detections.trust(is_trusted);
     }
 
+    /// Bytes of the last call that detectors did not read, since it had too many.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        self.detections.unread_bytes()
+    }
+
     /// Forgets the last call, and takes the size of a set.
     pub(super) fn prepare(&mut self, atoms: usize, rules: usize) {
         if self.states.len() == atoms && self.is_candidate.len() == rules {

@@ -1,16 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::security::normalise::step::Steps;
+use crate::security::{
+    detectors::{Detector, trial},
+    normalise::step::Steps,
+};
 
 fn level(value: &[u8]) -> Option<u8> {
-    suspicion(&Subject {
-        bytes: value,
-        place: Place::QueryValue,
-        name: None,
-        steps: Steps::default(),
-        clues: Clues::of(value),
-    })
+    trial::level_as_it_is(Detector::SqlInjection, Place::QueryValue, value)
 }
 
 #[test]
