@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p mop-insight --example inspection_cost -- 50000
+//! cargo run --release -p mop-insight --example inspection_cost -- 50000 detectors
 //! ```
 //!
 //! Calls are the same from round to round; so what is kept of header values from call to call is
@@ -24,9 +25,14 @@ use mop_wire::{
 
 fn main() {
     let rounds: usize = std::env::args().nth(1).map_or(50_000, |it| it.parse().unwrap());
+    let is_each = std::env::args().nth(2).is_some_and(|it| it == "detectors");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../rules/security");
     let rules = RuleSet::compile(&documents(&folder)).unwrap();
-    for (name, exchange) in [("POST of a quote", quote()), ("GET with a query", query())] {
+    for (name, exchange) in [
+        ("POST of a consent", consent()),
+        ("POST of a quote", quote()),
+        ("GET with a query", query()),
+    ] {
         let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
         let (facts, mut matches) = (facts(), 0);
         reading.read(&exchange, &facts);
@@ -45,7 +51,8 @@ fn main() {
         measure("rules", rounds, &mut || {
             rules.evaluate(black_box(event), &mut scratch, &mut |_| matches += 1);
         });
-        for detector in Detector::ALL {
+        let detectors = if is_each { &Detector::ALL[..] } else { &[] };
+        for detector in detectors.iter().copied() {
             measure(detector.name(), rounds / 4, &mut || {
                 black_box(look(detector, black_box(event)));
             });
@@ -88,14 +95,23 @@ fn look(detector: Detector, event: &Event) -> Option<u8> {
     least
 }
 
+fn consent() -> Exchange {
+    posted("/open-insurance/consents/v3/consents", CONSENT)
+}
+
 fn quote() -> Exchange {
+    posted("/open-insurance/quote-auto/v1/request", QUOTE)
+}
+
+fn posted(target: &str, body: &str) -> Exchange {
+    let length = body.len().to_string();
     let mut fields = vec![
         ("content-type", "application/json"),
-        ("content-length", "1171"),
+        ("content-length", &length),
         ("x-idempotency-key", "0c8c7a2b-5f41-4a0c-9a5e-d7b1e0f3c2a4"),
     ];
     fields.extend(FIELDS);
-    exchange("POST", "/open-insurance/quote-auto/v1/request", &fields, QUOTE.as_bytes())
+    exchange("POST", target, &fields, body.as_bytes())
 }
 
 fn query() -> Exchange {
@@ -195,5 +211,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     ("connection", "keep-alive"),
 ];
+
+/// 2 KB with its header fields.
+const CONSENT: &str = r#"{"data":{"loggedUser":{"document":{"identification":"00000000000","rel":"CPF"}},"businessEntity":{"document":{"identification":"00000000000000","rel":"CNPJ"}},"permissions":["RESOURCES_READ","CUSTOMERS_PERSONAL_IDENTIFICATIONS_READ","CUSTOMERS_PERSONAL_QUALIFICATION_READ","CUSTOMERS_PERSONAL_ADDITIONALINFO_READ","DAMAGES_AND_PEOPLE_AUTO_READ","DAMAGES_AND_PEOPLE_AUTO_POLICYINFO_READ","DAMAGES_AND_PEOPLE_AUTO_PREMIUM_READ","DAMAGES_AND_PEOPLE_AUTO_CLAIM_READ","DAMAGES_AND_PEOPLE_PERSON_READ","DAMAGES_AND_PEOPLE_PERSON_POLICYINFO_READ","DAMAGES_AND_PEOPLE_PERSON_CLAIM_READ"],"expirationDateTime":"2027-05-21T08:30:00Z"}}"#;
 
 const QUOTE: &str = r#"{"data":{"consentId":"urn:seguradora:C1DD33123-0b4f-4c1c-9f2d-3f5c7a1d2e6b","expirationDateTime":"2027-05-21T08:30:00Z","personal":{"identification":{"brandName":"Seguradora Exemplo","civilName":"Maria Aparecida Gonçalves","cpfNumber":"00000000000","companyInfo":{"cnpjNumber":"00000000000000","name":"Empresa da Organização A"},"updateDateTime":"2026-11-21T08:30:00Z"},"contact":{"postalAddresses":[{"address":"Av Naburo Ykesaki, 1270","townName":"Marília","countrySubDivision":"SP","postCode":"17500001","country":"BRA"}],"emails":[{"email":"nome@br.example"}]}},"quoteData":{"isCollectiveStipulated":true,"termType":"ANUAL","termStartDate":"2026-12-01","termEndDate":"2027-12-01","termTime":"DIA","currency":"BRL","includesAssistanceServices":false,"coverages":[{"branch":"0531","code":"CASCO_COMPREENSIVA","description":"Cobertura compreensiva do casco","isSeparateContractingAllowed":true,"maxLMI":{"amount":"90000.85","unitType":"MONETARIO","unit":{"code":"R$","description":"BRL"}}}],"insuredObjects":[{"identification":"0a7d5c1e-2f3b-4c6d-8e9f-1a2b3c4d5e6f","model":"Modelo 1.0 Flex","modelYear":"2024"}]}}}"#;

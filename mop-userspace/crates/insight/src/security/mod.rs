@@ -10,6 +10,7 @@ pub mod normalise;
 pub mod personal;
 pub mod profile;
 pub mod rules;
+mod table;
 mod trust;
 pub mod uuid;
 pub mod watch;

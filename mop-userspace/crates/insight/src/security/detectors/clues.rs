@@ -1,5 +1,7 @@
 //! Which characters a value has, in one look; whoever needs others than it has is done.
 
+use crate::security::table::by_byte;
+
 /// Characters that a value has: punctuation of ASCII, controls, digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clues(u64);
@@ -65,19 +67,8 @@ const fn bit(byte: u8) -> u64 {
     }
 }
 
-const TABLE: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-        #[expect(clippy::indexing_slicing, reason = "below 256, at compile time")]
-        {
-            table[byte] = bit(byte as u8);
-        }
-        byte += 1;
-    }
-    table
-};
+/// By byte.
+static TABLE: [u64; 256] = by_byte!(bit);
 
 #[cfg(test)]
 mod tests {

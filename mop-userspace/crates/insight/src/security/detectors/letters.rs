@@ -90,7 +90,8 @@ pub(super) fn marks(
 /// The lowest of the levels that there are.
 pub(super) fn least(levels: impl IntoIterator<Item = Option<u8>>) -> Option<u8> {
     let mut least: Option<u8> = None;
-    for level in levels.into_iter().flatten() {
+    for level in levels {
+        let Some(level) = level else { continue };
         if level <= 1 {
             return Some(level);
         }

@@ -20,7 +20,7 @@ pub(super) fn occurrences<'a>(
     std::iter::from_fn(move || {
         loop {
             let ahead = bytes.get(from..)?;
-            let at = from + ahead.iter().position(|byte| byte.to_ascii_lowercase() == first)?;
+            let at = from + memchr::memchr2(first, first.to_ascii_uppercase(), ahead)?;
             from = at + 1;
             let (before, rest) = bytes.split_at_checked(at)?;
             if let Some(after) = strip(rest, text) {

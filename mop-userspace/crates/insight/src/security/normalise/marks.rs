@@ -2,6 +2,7 @@
 //! looks for, and cost no more than this.
 
 use super::decode::base64::MIN_RUN_BYTES;
+use crate::security::table::by_byte;
 
 /// What a value holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Marks {
         let mut marks = 0;
         let (mut run, mut longest_run, mut second_last, mut last) = (0_usize, 0_usize, 0, 0);
         for byte in bytes {
-            let class = Self::class(*byte);
+            let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or_default();
             marks |= class;
             if class & Self::OF_RUN != 0 {
                 run += 1;
@@ -61,7 +62,7 @@ impl Marks {
         Self(marks & !(Self::OF_RUN | Self::LINE_END))
     }
 
-    fn class(byte: u8) -> u16 {
+    const fn class(byte: u8) -> u16 {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'/' => Self::OF_RUN,
             b'+' => Self::OF_RUN | Self::PLUS,
@@ -86,6 +87,9 @@ impl Marks {
         self.0 & marks != 0
     }
 }
+
+/// By byte.
+static CLASSES: [u16; 256] = by_byte!(Marks::class);
 
 #[cfg(test)]
 mod tests {

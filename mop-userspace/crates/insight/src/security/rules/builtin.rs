@@ -7,7 +7,7 @@ use super::{
 };
 use crate::security::{
     detectors::{Clues, Detector, Subject},
-    normalise::{part::Place, shape},
+    normalise::part::Place,
     personal::{self, Class, secrets},
 };
 
@@ -124,7 +124,7 @@ fn attacks(
     for (number, value) in event.values().enumerate() {
         let Some(place) = value.place.filter(|_| value.fields.has(&Field::Input)) else { continue };
         let is_trusted = trusted.get(number).copied().unwrap_or_default();
-        if is_trusted || shape::is_fixed(value.bytes) {
+        if is_trusted || value.is_plain {
             continue;
         }
         let read = value.bytes.get(..left).unwrap_or(value.bytes);

@@ -11,7 +11,7 @@ use super::{
     field::{Field, FieldName, Side},
     field_set::{self, FIELDS, FieldSet},
     pattern::Simple,
-    scan::{AtomId, AtomPlan, FieldPlan, Late, Matcher, Use},
+    scan::{AtomId, AtomPlan, FieldPlan, Late, Matcher, Use, bit_of_length},
 };
 
 /// Why documents come to no set.
@@ -94,24 +94,28 @@ impl Compiler {
         });
         let mut plan_of_field = [None; FIELDS];
         let mut plans_of_headers = [HashMap::new(), HashMap::new()];
-        let mut tested = FieldSet::default();
+        let mut lengths_of_headers = [0; 2];
+        let (mut tested, mut read) = (FieldSet::default(), FieldSet::default());
         let [of_request, of_response] = &mut plans_of_headers;
         for (field, place) in places {
             let number = field_set::bit(&field).and_then(|bit| usize::try_from(bit).ok());
             match (&field, number.and_then(|number| plan_of_field.get_mut(number))) {
                 (Field::Header(side, name), _) => {
-                    let plans = match side {
-                        Side::Request => &mut *of_request,
-                        Side::Response => &mut *of_response,
+                    let [of_requests, of_responses] = &mut lengths_of_headers;
+                    let (plans, lengths) = match side {
+                        Side::Request => (&mut *of_request, of_requests),
+                        Side::Response => (&mut *of_response, of_responses),
                     };
+                    *lengths |= bit_of_length(name.as_bytes());
                     plans.insert(name.as_bytes().into(), place);
                 }
                 (_, Some(plan)) => *plan = Some(place),
                 (_, None) => {}
             }
-            if plans.get(place).is_some_and(FieldPlan::has_tests) {
-                tested = tested.or(FieldSet::of(&[field]));
-            }
+            let Some(plan) = plans.get(place) else { continue };
+            let field = FieldSet::of(&[field]);
+            tested = if plan.has_tests() { tested.or(field) } else { tested };
+            read = if plan.has_literals { read.or(field) } else { read };
         }
         Ok(Matcher {
             literals: automaton.transpose()?,
@@ -119,7 +123,9 @@ impl Compiler {
             plans: plans.into(),
             plan_of_field,
             plans_of_headers,
+            lengths_of_headers,
             tested,
+            read,
             atoms: atoms.into(),
         })
     }
@@ -148,6 +154,7 @@ impl Compiler {
                 Some(Simple::Any) | None => plan.exists.push(id),
                 Some(Simple::Empty) => plan.empty.push(id),
                 Some(Simple::Literal { literal, is_at_start, is_at_end }) => {
+                    plan.has_literals = true;
                     self.literal_bytes = self.literal_bytes.saturating_add(literal.len());
                     let exact = is_cased.then(|| literal.into());
                     let usage = Use { plan: place, atom: id, is_at_start, is_at_end, exact };
@@ -200,6 +207,7 @@ impl Compiler {
                 empty: Vec::new(),
                 comparisons: Vec::new(),
                 networks: Vec::new(),
+                has_literals: false,
             });
         }
         place
@@ -208,7 +216,7 @@ impl Compiler {
 
 impl FieldPlan {
     fn has_tests(&self) -> bool {
-        let Self { field: _, exists, empty, comparisons, networks } = self;
+        let Self { field: _, exists, empty, comparisons, networks, has_literals: _ } = self;
         !(exists.is_empty() && empty.is_empty() && comparisons.is_empty() && networks.is_empty())
     }
 }

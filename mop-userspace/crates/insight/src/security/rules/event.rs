@@ -42,6 +42,8 @@ pub struct Value<'e> {
     pub part: u32,
     /// How the form was made.
     pub steps: Steps,
+    /// Its shape says what it is, and no attack looks so.
+    pub is_plain: bool,
     /// Nothing of it was cut off; of what is cut, the end is not known.
     pub is_whole: bool,
 }
@@ -57,6 +59,7 @@ struct Stored {
     place: Option<Place>,
     part: u32,
     steps: Steps,
+    is_plain: bool,
     is_whole: bool,
 }
 
@@ -67,10 +70,10 @@ pub struct EventMap(pub(super) Vec<(Field, Vec<u8>)>);
 impl Event {
     /// Wipes what it holds.
     pub fn clear(&mut self) {
-        self.bytes.as_mut_slice().zeroize();
-        self.bytes.clear();
-        self.names.as_mut_slice().zeroize();
-        self.names.clear();
+        for buffer in [&mut self.bytes, &mut self.names] {
+            wipe(buffer);
+            buffer.clear();
+        }
         self.values.clear();
         self.part = 0;
         self.unscanned_bytes = 0;
@@ -89,7 +92,7 @@ impl Event {
 
     /// Adds a value, as far as there is room for it: one that is cut, or left out, is counted.
     pub fn push(&mut self, value: Value<'_>) {
-        let Value { bytes, fields, header, name, place, part, steps, is_whole } = value;
+        let Value { bytes, fields, header, name, place, part, steps, is_plain, is_whole } = value;
         let room =
             MAX_EVENT_BYTES.saturating_sub(self.bytes.len() + self.values.len() * VALUE_COST);
         let taken = bytes.get(..room).unwrap_or(bytes);
@@ -123,6 +126,7 @@ impl Event {
             place,
             part,
             steps,
+            is_plain,
             is_whole,
         });
     }
@@ -140,7 +144,8 @@ impl Event {
 
     /// Each value of a field.
     pub fn values_of<'e>(&'e self, field: &'e Field) -> impl Iterator<Item = &'e [u8]> {
-        self.values().filter(|value| value.is_of(field)).map(|value| value.bytes)
+        let stored = self.values.iter().filter(move |stored| self.is_of(stored, field));
+        stored.map(|stored| self.value(stored).bytes)
     }
 
     /// Bytes of the call that were not taken in, since a value or the call had too many.
@@ -149,37 +154,20 @@ impl Event {
         self.unscanned_bytes
     }
 
-    /// The bytes of all values, one after the other.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// Whether five hyphens follow each other, as where a key in PEM begins. Values that end and begin
     /// with some count, too.
     pub(super) fn has_run_of_hyphens(&self) -> bool {
-        // Any five bytes have one whose place is a multiple of five.
-        let places = (0..self.bytes.len()).step_by(5);
-        places.filter(|at| self.bytes.get(*at) == Some(&b'-')).any(|at| {
-            let around = self.bytes.get(at.saturating_sub(4)..).unwrap_or_default();
-            let around = around.get(..9).unwrap_or(around);
-            around.windows(5).any(|window| window == b"-----")
-        })
+        memchr::memmem::find(&self.bytes, b"-----").is_some()
     }
 
-    /// Where each value ends among [`Self::bytes`].
-    pub(super) fn end_of(&self, number: usize) -> usize {
-        self.values.get(number).map_or(usize::MAX, |stored| stored.end as usize)
+    fn is_of(&self, stored: &Stored, field: &Field) -> bool {
+        match field {
+            Field::Header(..) => self.value(stored).is_of(field),
+            field => stored.fields.has(field),
+        }
     }
 
-    /// Where each value begins among [`Self::bytes`].
-    pub(super) fn start_of(&self, number: usize) -> usize {
-        self.values.get(number).map_or(usize::MAX, |stored| stored.start as usize)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
-    }
-
+    #[inline]
     fn value(&self, stored: &Stored) -> Value<'_> {
         let Stored {
             start,
@@ -191,6 +179,7 @@ impl Event {
             place,
             part,
             steps,
+            is_plain,
             is_whole,
         } = *stored;
         Value {
@@ -201,6 +190,7 @@ impl Event {
             place,
             part,
             steps,
+            is_plain,
             is_whole,
         }
     }
@@ -208,8 +198,16 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        self.clear();
+        self.bytes.as_mut_slice().zeroize();
+        self.names.as_mut_slice().zeroize();
     }
+}
+
+/// Overwrites a buffer that is used again. What is written is read by what follows for all that the
+/// compiler knows, so it stays; as words, where volatile writes go byte by byte.
+fn wipe(buffer: &mut [u8]) {
+    buffer.fill(0);
+    std::hint::black_box(buffer);
 }
 
 impl<'e> Value<'e> {
@@ -217,7 +215,17 @@ impl<'e> Value<'e> {
     #[must_use]
     pub const fn fact(fields: FieldSet, bytes: &'e [u8]) -> Self {
         let steps = Steps::NONE;
-        Self { bytes, fields, header: None, name: &[], place: None, part: 0, steps, is_whole: true }
+        Self {
+            bytes,
+            fields,
+            header: None,
+            name: &[],
+            place: None,
+            part: 0,
+            steps,
+            is_plain: true,
+            is_whole: true,
+        }
     }
 
     /// Whether it is of a field.

@@ -83,6 +83,7 @@ mod tests {
             place: Some(Place::HeaderValue),
             part: 1,
             steps: Steps::default(),
+            is_plain: false,
             is_whole: true,
         };
         let mut quiet = Quiet::default();

@@ -95,6 +95,7 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let add = |event: &mut Event, bytes: &[u8], steps: Steps| {
         let name = name.unwrap_or_default().as_bytes();
         let Sorted { fields, header, .. } = sorted;
+        let is_plain = sorted.forms == Forms::Sent;
         // What is encoded is read by nobody as it stands, and is like many things that are attacks.
         let is_encoded = steps.is_within(Step::Percent)
             && is_percent_encoded(place, bytes)
@@ -103,7 +104,17 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
         let is_read = !(is_encoded || is_referring);
         let fields = if is_read { fields } else { fields.without(READ) };
         let place = Some(place);
-        event.push(Value { bytes, fields, header, name, place, part: number, steps, is_whole });
+        event.push(Value {
+            bytes,
+            fields,
+            header,
+            name,
+            place,
+            part: number,
+            steps,
+            is_plain,
+            is_whole,
+        });
     };
     match sorted.forms {
         Forms::None => {}
@@ -159,11 +170,11 @@ struct Sorted {
     forms: Forms,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Forms {
     /// It is part of what is looked at elsewhere.
     None,
-    /// As it was sent.
+    /// As it was sent: its shape says what it is, or it is no input.
     Sent,
     /// As it was sent, decoded and folded.
     All,
@@ -181,7 +192,7 @@ fn sorted(part: Part<'_>) -> Sorted {
     let values = Field::Body(Side::Request, Body::Values);
     let names = Field::Body(Side::Request, Body::Names);
     let forms_of_value = if shape::is_fixed(value) { Forms::Sent } else { Forms::All };
-    let forms_of_name = if is_plain_name(value) { Forms::Sent } else { Forms::All };
+    let forms_of_name = if shape::is_plain_name(value) { Forms::Sent } else { Forms::All };
     match place {
         Place::Body => Sorted { fields: RESPONSE_BODY, header: None, forms: Forms::Sent },
         Place::Status => Sorted { fields: STATUS, header: None, forms: Forms::Sent },
@@ -192,9 +203,9 @@ fn sorted(part: Part<'_>) -> Sorted {
         Place::Query => Sorted { fields: QUERY, header: None, forms: Forms::Sent },
         Place::QueryName => request(&[Field::QueryNames], forms_of_name),
         Place::QueryValue => request(&[Field::QueryValues], forms_of_value),
-        Place::CookieName if is_plain_name(value) => request(&[], Forms::None),
+        Place::CookieName if shape::is_plain_name(value) => request(&[], Forms::None),
         Place::CookieName | Place::CookieValue => request(&[], Forms::All),
-        Place::HeaderName if is_plain_name(value) => request(&[], Forms::None),
+        Place::HeaderName if shape::is_plain_name(value) => request(&[], Forms::None),
         Place::HeaderName if of == Message::Response => request(&[], Forms::None),
         Place::HeaderName => request(&[], Forms::All),
         Place::HeaderValue => header(name.unwrap_or_default(), value, of),
@@ -237,7 +248,7 @@ fn header(name: &str, value: &[u8], of: Message) -> Sorted {
     }
     // Cookies are looked at one by one; a token is base64 of claims that nobody interprets, and
     // those of the profile are looked at elsewhere.
-    if is("cookie") || is("authorization") && is_bearer_of_token(value) {
+    if is("cookie") || is("authorization") && shape::is_bearer_of_token(value) {
         return Sorted { fields, header: Some(side), forms: Forms::Sent };
     }
     Sorted { fields: fields.or(INPUT), header: Some(side), forms: Forms::All }
@@ -252,21 +263,6 @@ fn is_written_by_grammar(name: &str, value: &[u8]) -> bool {
         }
         _ => shape::is_fixed(value),
     }
-}
-
-/// Whether a value is `Bearer` and a token of the characters of RFC 6750, section 2.1.
-fn is_bearer_of_token(value: &[u8]) -> bool {
-    let is_scheme = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
-    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    is_scheme && value.iter().skip(7).all(is_of_token)
-}
-
-/// Letters, digits, `-`, `_` and single dots, and short: no detector and no decoder finds anything in it,
-/// but for names that start with two underscores.
-fn is_plain_name(name: &[u8]) -> bool {
-    name.len() <= MAX_PLAIN_NAME_BYTES
-        && !name.starts_with(b"__")
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// What the value of a field of a written event is.
@@ -346,9 +342,6 @@ const MAX_VALUE_BYTES: usize = 8 << 10;
 
 /// How serialised objects and documents begin.
 const MAX_UPLOAD_BYTES: usize = 1 << 10;
-
-/// The longest name of a member in a contract has 60.
-const MAX_PLAIN_NAME_BYTES: usize = 64;
 
 /// Fields whose values are lists of tokens or types, with parameters or not.
 const FIELDS_OF_TOKENS: &[&str] = &[

@@ -1,18 +1,18 @@
 //! One pass over the values of a call: which atoms hold.
 //!
-//! Literals of all rules are found by one automaton in one run over all values; what is cheap is
-//! tested with each value. Regular expressions and references are tested only once a rule needs
+//! Literals of all rules are found by one automaton in one run over the values of fields that have
+//! some; what is cheap is tested with each value. Regular expressions and references are tested only once a rule needs
 //! them, which few do: see [`Matcher::test`].
 
 use std::{collections::HashMap, fmt};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Match as Found};
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
 use super::{
     atom::{Comparison, is_in_network},
-    event::Event,
+    event::{Event, Value},
     field::{Field, Side},
     field_set::{FIELDS, FieldSet},
     reference::Anchor,
@@ -33,8 +33,12 @@ pub(super) struct Matcher {
     pub(super) plan_of_field: [Option<usize>; FIELDS],
     /// Those of header fields by their names.
     pub(super) plans_of_headers: [HashMap<Box<[u8]>, usize>; 2],
+    /// By side and length, whether a name of that length is among those; most lengths are not.
+    pub(super) lengths_of_headers: [u64; 2],
     /// Fields that have a plan with cheap tests.
     pub(super) tested: FieldSet,
+    /// Fields that have literals.
+    pub(super) read: FieldSet,
     /// For each atom, the place of its field among the plans, and what is put off.
     pub(super) atoms: Box<[AtomPlan]>,
 }
@@ -70,6 +74,8 @@ pub(super) struct FieldPlan {
     pub(super) empty: Vec<AtomId>,
     pub(super) comparisons: Vec<(Comparison, f64, AtomId)>,
     pub(super) networks: Vec<(IpNet, AtomId)>,
+    /// Literals are looked for in them.
+    pub(super) has_literals: bool,
 }
 
 /// What is written down while a call is looked at; reused from call to call. Holds no value.
@@ -157,43 +163,54 @@ impl Matcher {
     }
 
     fn header_plan(&self, side: Side, name: &[u8]) -> Option<usize> {
-        let [request, response] = &self.plans_of_headers;
-        let plans = match side {
-            Side::Request => request,
-            Side::Response => response,
+        let ([request, response], [of_request, of_response]) =
+            (&self.plans_of_headers, self.lengths_of_headers);
+        let (plans, lengths) = match side {
+            Side::Request => (request, of_request),
+            Side::Response => (response, of_response),
         };
-        if plans.is_empty() { None } else { plans.get(name).copied() }
+        if lengths & bit_of_length(name) == 0 { None } else { plans.get(name).copied() }
+    }
+
+    /// Whether literals are looked for in a value.
+    fn is_read(&self, value: &Value<'_>, header_plan: Option<usize>) -> bool {
+        !value.fields.and(self.read).is_empty()
+            || header_plan
+                .and_then(|plan| self.plans.get(plan))
+                .is_some_and(|plan| plan.has_literals)
     }
 
     fn find_literals(&self, event: &Event, scratch: &mut Scratch) {
-        let Some(Ok(found)) = self
-            .literals
-            .as_ref()
-            .map(|literals| literals.try_find_overlapping_iter(event.bytes()))
-        else {
-            return;
-        };
-        // Finds come by their ends, and values one after the other.
-        let mut number = 0;
-        for found in found {
-            while event.end_of(number) < found.end() && number < event.len() {
-                number += 1;
-            }
-            let start = event.start_of(number);
-            let Some(value) = event.get(number).filter(|_| found.start() >= start) else {
+        let Some(literals) = &self.literals else { return };
+        for (number, value) in event.values().enumerate() {
+            let header_plan = scratch.header_plans.get(number).copied().flatten();
+            if !self.is_read(&value, header_plan) {
                 continue;
-            };
+            }
+            let Ok(found) = literals.try_find_overlapping_iter(value.bytes) else { continue };
+            self.note_literals(found, (number, &value), header_plan, scratch);
+        }
+    }
+
+    /// Notes what literals that were found in a value decide.
+    fn note_literals(
+        &self,
+        found: impl Iterator<Item = Found>,
+        (number, value): (usize, &Value<'_>),
+        header_plan: Option<usize>,
+        scratch: &mut Scratch,
+    ) {
+        for found in found {
             let uses = self.uses.get(found.pattern().as_usize()).map_or(&[][..], |uses| uses);
             for usage in uses {
                 let Some(plan) = self.plans.get(usage.plan) else { continue };
-                let is_of_plan = value.fields.has(&plan.field)
-                    || scratch.header_plans.get(number).copied().flatten() == Some(usage.plan);
+                let is_of_plan = value.fields.has(&plan.field) || header_plan == Some(usage.plan);
+                let is_at_end = value.is_whole && found.end() == value.bytes.len();
                 let holds = is_of_plan
-                    && (!usage.is_at_start || found.start() == start)
-                    && (!usage.is_at_end || value.is_whole && found.end() == event.end_of(number))
+                    && (!usage.is_at_start || found.start() == 0)
+                    && (!usage.is_at_end || is_at_end)
                     && usage.exact.as_ref().is_none_or(|exact| {
-                        let range = found.start() - start..found.end() - start;
-                        value.bytes.get(range) == Some(exact)
+                        value.bytes.get(found.start()..found.end()) == Some(exact)
                     });
                 if holds {
                     scratch.hit(usage.atom, number);
@@ -201,6 +218,11 @@ impl Matcher {
             }
         }
     }
+}
+
+/// The bit that stands for the length of a name.
+pub(super) fn bit_of_length(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 fn test_value(plan: &FieldPlan, bytes: &[u8], number: usize, scratch: &mut Scratch) {

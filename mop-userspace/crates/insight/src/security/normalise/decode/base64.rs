@@ -5,6 +5,8 @@
 //! are such runs, and what they decode to is not. A slash is of the alphabet and also separates
 //! segments of a path, so the pieces between slashes are tried when the whole is nothing.
 
+use crate::security::table::by_byte;
+
 /// Writes what the runs decode to, one after the other with a space between; says whether there was
 /// any. The text around them is left out.
 pub fn decode(input: &[u8], output: &mut Vec<u8>) -> bool {
@@ -106,19 +108,26 @@ impl Text {
 
 /// Value of a character of either alphabet.
 fn sextet(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
+    SEXTETS.get(usize::from(byte)).copied().filter(|value| *value < 64)
 }
 
 fn is_of_run(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n') || sextet(byte).is_some()
 }
+
+const fn value(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => 64,
+    }
+}
+
+/// By byte; 64 for what is of neither alphabet.
+static SEXTETS: [u8; 256] = by_byte!(value);
 
 /// Shorter runs hold five bytes or less, which is no attack, while many short words decode to
 /// something printable by chance.
