@@ -54,8 +54,6 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let (run, mut file) = identify(BufReader::with_capacity(READ_BYTES, file))
         .map_err(|error| Failure::runtime(format!("cannot read {}: {error}", path.display())))?;
     let mut looked_for = configuration.security.clone();
-    // Whoever replays a file wants to know all of it.
-    looked_for.enabled = true;
     looked_for.over(&arguments.security);
     let rules = Rules::load(&arguments.quality, &looked_for)?;
     let dropped = Arc::new(Dropped::default());

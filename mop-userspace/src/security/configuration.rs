@@ -19,9 +19,9 @@ pub(crate) struct SecurityArguments {
     /// Do not look for attacks and weaknesses.
     #[arg(long)]
     pub(crate) no_security: bool,
-    /// Look for attacks and weaknesses, and how suspiciously: from 1, where ordinary traffic has no
-    /// finding, to 4, where much of it may. Without it: as the configuration says; a replay looks as with
-    /// 1, and an observer looks where `security.enabled` says so.
+    /// How suspicious to be, from 1, where ordinary traffic has no finding, to 4, where much of it
+    /// may; looks also where the configuration says not to. Without it: as the configuration says,
+    /// or 1.
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(crate) paranoia: Option<u8>,
 }
@@ -59,8 +59,7 @@ pub(crate) struct SecurityConfiguration {
 impl SecurityConfiguration {
     /// Whether calls are looked at, and how suspiciously.
     pub(crate) fn over(&mut self, arguments: &SecurityArguments) {
-        self.enabled |= arguments.paranoia.is_some();
-        self.enabled &= !arguments.no_security;
+        self.enabled = (self.enabled || arguments.paranoia.is_some()) && !arguments.no_security;
         self.paranoia = arguments.paranoia.unwrap_or(self.paranoia);
     }
 
@@ -116,7 +115,7 @@ impl SecurityConfiguration {
 impl Default for SecurityConfiguration {
     fn default() -> Self {
         Self {
-            enabled: false,
+            enabled: true,
             paranoia: 1,
             detections: Vec::new(),
             told_singly: DEFAULT_TOLD_SINGLY,

@@ -84,7 +84,7 @@ fn replayed(number: u8, refused: u32, answered: u32) -> Result<Vec<Value>> {
     let text = format!(
         "[data]\n[[data.servers]]\nhosts = [\"{HOST}\"]\n\
          organisation_id = \"{TRANSMITTER_ORGANISATION}\"\n\
-         authorisation_server_id = \"{TRANSMITTER_BRAND}\"\n\n[security]\nenabled = true\ndirect_clients = true\n"
+         authorisation_server_id = \"{TRANSMITTER_BRAND}\"\n\n[security]\ndirect_clients = true\n"
     );
     fs::write(&configuration, text)?;
     let mut command = mop_command();

@@ -142,7 +142,7 @@ impl Stage {
              [data]\n[[data.servers]]\nhosts = [\"{host}\"]\n\
              organisation_id = \"{TRANSMITTER_ORGANISATION}\"\n\
              authorisation_server_id = \"{TRANSMITTER_BRAND}\"\n\n\
-             [security]\nenabled = true\ndirect_clients = true\n\n\
+             [security]\ndirect_clients = true\n\n\
              [security.misp]\nfolder = \"{feed}\"\norganisation = \"Seguradora Exemplo\"\n\
              organisation_uuid = \"2ed6657d-e927-568b-95e1-2665a8aea6a2\"\nclient_addresses = true\n",
             admin = self.admin,

@@ -5,8 +5,8 @@
 //! load generator share the first core; MOP and this program have the second one.
 
 mod contract;
-mod data;
 mod load;
+mod modules;
 mod outbox;
 mod report;
 mod security;
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         build::mop(true)?;
         let mut bench = Bench::new(options)?;
         if options.data_only {
-            return data::module(&bench);
+            return modules::cost(&bench);
         }
         bench.run()?;
     }
@@ -154,7 +154,7 @@ impl Bench {
         self.throughput_and_completeness()?;
         self.idle()?;
         self.fixed_rate()?;
-        data::module(self)
+        modules::cost(self)
     }
 
     /// Interleaved, so that what the machine does meanwhile hits all subjects alike.

@@ -31,6 +31,8 @@ pub(super) enum Subject {
     Mop,
     /// With the data module; its configuration.
     MopWithData(PathBuf),
+    /// With the security module.
+    MopWithSecurity,
     Nothing,
 }
 
@@ -66,6 +68,7 @@ impl Subject {
             Self::EmptyProbes => "empty_probes",
             Self::Mop => "mop",
             Self::MopWithData(_) => "mop_with_data",
+            Self::MopWithSecurity => "mop_with_security",
             Self::Nothing => "nothing",
         }
     }
@@ -90,6 +93,11 @@ impl Subject {
                 let mut command = mop(cores);
                 command.args(["observe", "--output", "jsonl", "--no-security", "--config"]);
                 command.arg(configuration);
+                Running::start(&mut command, "Observing", true)?
+            }
+            Self::MopWithSecurity => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl"]);
                 Running::start(&mut command, "Observing", true)?
             }
             Self::EmptyProbes => {

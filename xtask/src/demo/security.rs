@@ -14,7 +14,7 @@ pub(super) fn show() -> Result<()> {
     let api = Script::serve("opin_api.py", [] as [&str; 0])?;
     let gateway = super::gateway(folder.path(), &certificates, api.port())?;
     let outbox = folder.path().join("outbox").to_string_lossy().into_owned();
-    let observer = Observer::builder().args(&["--outbox", &outbox, "--paranoia", "1"]).start()?;
+    let observer = Observer::builder().args(&["--outbox", &outbox]).start()?;
     let base = format!(
         "https://localhost:{}/open-insurance/insurance-auto/v1/insurance-auto",
         gateway.port()

@@ -15,6 +15,7 @@
 
 use std::{fs, hint::black_box, path::Path, time::Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mop_insight::security::{
     detectors::{Clues, Detector, Subject},
     rules::{Document, Event, Field, Reading, RuleSet, Scratch, parse_documents},
@@ -32,7 +33,10 @@ fn main() {
         ("POST of a consent", consent()),
         ("POST of a quote", quote()),
         ("GET with a query", query()),
+        ("POST of marks, 64 KiB", posted("/a", &marks(false))),
+        ("POST of marks in base64 of base64, 64 KiB", posted("/a", &marks(true))),
     ] {
+        let rounds = if size(&exchange) > 10_000 { rounds / 500 + 1 } else { rounds };
         let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
         let (facts, mut matches) = (facts(), 0);
         reading.read(&exchange, &facts);
@@ -101,6 +105,17 @@ fn consent() -> Exchange {
 
 fn quote() -> Exchange {
     posted("/open-insurance/quote-auto/v1/request", QUOTE)
+}
+
+/// One value, of what every detector looks at and none finds.
+fn marks(is_encoded: bool) -> String {
+    let marks = "a '(<$%5b{:/.;\\\\x41&#65;@-=!".repeat(3000);
+    let value = if is_encoded {
+        STANDARD.encode(STANDARD.encode(&marks[..36 << 10]))
+    } else {
+        marks[..64 << 10].to_owned()
+    };
+    format!(r#"{{"data":"{value}"}}"#)
 }
 
 fn posted(target: &str, body: &str) -> Exchange {

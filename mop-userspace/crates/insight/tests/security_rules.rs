@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use mop_insight::security::rules::{
-    Document, EventMap, FieldName, Lint, LintProblem, MAX_EVENT_BYTES, Reading, RuleSet, Scratch,
-    check, parse_documents,
+    Document, EventMap, FieldName, Lint, LintProblem, MAX_EVENT_BYTES, MAX_VALUE_BYTES, Reading,
+    RuleSet, Scratch, check, parse_documents,
 };
 
 fn event(values: &[(&str, &str)]) -> EventMap {
@@ -399,7 +399,10 @@ fn what_is_filled_up_is_counted_and_not_taken_for_quiet() {
     assert!(left_out > 0, "what detectors do not read is counted");
     let plain = event(&[("http.request.method", "GET"), ("http.request.header.x-note", attack)]);
     assert_eq!(is_found(&mut reading, &mut scratch, &plain), (true, 0));
-    let long = format!("{}{attack}", "a ".repeat(5000));
+    let long = format!("{}{attack}", "a ".repeat(40_000));
     let long = event(&[("http.request.method", "GET"), ("url.query.values", &long)]);
-    assert_eq!(is_found(&mut reading, &mut scratch, &long).1, 2 * 5000 + attack.len() - (8 << 10));
+    assert_eq!(
+        is_found(&mut reading, &mut scratch, &long).1,
+        2 * 40_000 + attack.len() - MAX_VALUE_BYTES
+    );
 }

@@ -1,4 +1,5 @@
-//! What the data module costs in a whole observer: the same calls without it and with it.
+//! What the data module and the security module cost in a whole observer: the same calls without them,
+//! and with each.
 
 use std::fs;
 
@@ -7,12 +8,12 @@ use serde_json::json;
 
 use super::{Bench, load, report::median, rounded, subject::Subject};
 
-/// Reports the difference in CPU time a call, and what it comes to at [`load::FIXED_RATE`].
-pub(super) fn module(bench: &Bench) -> Result<()> {
+/// Reports the differences in CPU time a call, and what they come to at [`load::FIXED_RATE`].
+pub(super) fn cost(bench: &Bench) -> Result<()> {
     let configuration = bench.folder.path().join("data.toml");
     fs::write(&configuration, CONFIGURATION)?;
-    let subjects = [Subject::Mop, Subject::MopWithData(configuration)];
-    let mut costs = [Vec::new(), Vec::new()];
+    let subjects = [Subject::Mop, Subject::MopWithData(configuration), Subject::MopWithSecurity];
+    let mut costs = [Vec::new(), Vec::new(), Vec::new()];
     let mut rates = Vec::new();
     for round in 0..bench.rounds as usize {
         for step in 0..subjects.len() {
@@ -37,17 +38,19 @@ pub(super) fn module(bench: &Bench) -> Result<()> {
             rates.push(reached.requests_per_second);
         }
     }
-    let [without, with] = costs.map(|costs| median(&costs));
-    let own = with - without;
-    bench.report.line(&json!({
-        "figure": "data_module",
-        "calls_per_s": median(&rates).round(),
-        "us_per_call_without": rounded(without),
-        "us_per_call_with": rounded(with),
-        "us_per_call": rounded(own),
-        "percent_of_one_core_at_5000_per_s":
-            rounded(own * f64::from(load::FIXED_RATE) / 1e6 * 100.0),
-    }));
+    let [without, with_data, with_security] = costs.map(|costs| median(&costs));
+    for (figure, with) in [("data_module", with_data), ("security_module", with_security)] {
+        let own = with - without;
+        bench.report.line(&json!({
+            "figure": figure,
+            "calls_per_s": median(&rates).round(),
+            "us_per_call_without": rounded(without),
+            "us_per_call_with": rounded(with),
+            "us_per_call": rounded(own),
+            "percent_of_one_core_at_5000_per_s":
+                rounded(own * f64::from(load::FIXED_RATE) / 1e6 * 100.0),
+        }));
+    }
     Ok(())
 }
 
