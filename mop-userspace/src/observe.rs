@@ -112,7 +112,7 @@ fn observe(
             let feed = feed.vitals();
             vitals.add_families(move || feed.families());
         }
-        let module = module.with_feed(feed);
+        let module = module.with_feed(feed).with_state(state.clone());
         security::Running::start(module, output.outlet_that_waits(), &vitals)
     });
     let security = security.transpose()?;

@@ -1,4 +1,5 @@
-//! What the module knows, on disk: its key, digests of tokens, and how far each consent is.
+//! What the modules know, on disk: their key, digests of tokens, how far each consent is, and what
+//! security knows of who called with what.
 //!
 //! ```text
 //! folder/key      32 bytes, for nobody else to read
@@ -7,6 +8,8 @@
 //! folder/peers    who is at the other end of open connections
 //! folder/metrics  figures of the last days
 //! folder/alarms   what is usual, and which alarms are open
+//! folder/clients  organisations that were seen, for security
+//! folder/profile  tokens, consents and assertions, as the checks of the profile know them
 //! ```
 //!
 //! Files are replaced as a whole, so that a crash leaves the old or the new one.
@@ -18,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mop_insight::data::digest::Key;
+use mop_insight::{data::digest::Key, security::watch::WatchSnapshot};
 
 use crate::failure::Failure;
 
@@ -113,13 +116,28 @@ impl State {
         replace(&folder.join(ALARMS), alarms)
     }
 
+    pub(crate) fn clients(&self) -> Option<Vec<u8>> {
+        self.read(CLIENTS)
+    }
+
+    pub(crate) fn profile(&self) -> Option<Vec<u8>> {
+        self.read(PROFILE)
+    }
+
+    /// Keeps what security knows. Without a folder, nothing is kept.
+    pub(crate) fn save_watch(&self, watch: &WatchSnapshot) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        replace(&folder.join(CLIENTS), &watch.clients)?;
+        watch.profile.as_ref().map_or(Ok(()), |profile| replace(&folder.join(PROFILE), profile))
+    }
+
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.folder.as_ref()?.join(name);
         match fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                eprintln!("mop: {}: {error}; the data module begins anew", path.display());
+                eprintln!("mop: {}: {error}; what it knew is learnt anew", path.display());
                 None
             }
         }
@@ -152,6 +170,8 @@ const FUNNEL: &str = "funnel";
 const PEERS: &str = "peers";
 const METRICS: &str = "metrics";
 const ALARMS: &str = "alarms";
+const CLIENTS: &str = "clients";
+const PROFILE: &str = "profile";
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use super::{
     feed::{FeedKeeper, Told},
     profile::ProfileParts,
 };
-use crate::{failure::Failure, output::Outlet};
+use crate::{data::State, failure::Failure, output::Outlet};
 
 /// Makes findings of inspected calls.
 pub(crate) struct Module {
@@ -28,6 +28,9 @@ pub(crate) struct Module {
     counts: FindingCounts,
     /// What others pull, where it is asked for.
     feed: Option<FeedKeeper>,
+    /// Where what it knows is kept, where a restart is to be outlived.
+    state: Option<State>,
+    is_changed: bool,
 }
 
 /// What workers need as well.
@@ -75,6 +78,8 @@ impl Module {
             noticed: Vec::new(),
             counts: FindingCounts::default(),
             feed: None,
+            state: None,
+            is_changed: false,
         })
     }
 
@@ -94,8 +99,34 @@ impl Module {
         Self { feed, ..self }
     }
 
+    /// With what an earlier run knew; what it learns is kept as well.
+    pub(crate) fn with_state(mut self, state: State) -> Self {
+        let clients = state.clients().map(|bytes| self.watch.restore_clients(&bytes));
+        if let Some(Err(error)) = clients {
+            eprintln!("mop: what was known of clients is of no use: {error}; it is learnt anew");
+        }
+        let profile = state.profile().map(|bytes| self.watch.restore_profile(&bytes));
+        if let Some(Err(error)) = profile {
+            eprintln!(
+                "mop: what was known of the profile is of no use: {error}; it is learnt anew"
+            );
+        }
+        Self { state: Some(state), ..self }
+    }
+
+    /// Keeps what it knows, if that changed.
+    pub(super) fn save(&mut self) {
+        let Some(state) = self.state.as_ref().filter(|_| self.is_changed) else { return };
+        match state.save_watch(&self.watch.snapshot()) {
+            Ok(()) => self.is_changed = false,
+            // The next time may be better; nothing is lost while the process lives.
+            Err(error) => eprintln!("mop: what the security module knows cannot be kept: {error}"),
+        }
+    }
+
     /// Takes a call in.
     pub(super) fn observe(&mut self, seen: Seen, outlet: Option<&mut Outlet>) {
+        self.is_changed = true;
         let now = seen.call.end;
         self.watch.observe(seen, &mut self.noticed);
         self.give(now, outlet);

@@ -89,7 +89,7 @@ fn work(
     vitals: &SecurityVitals,
     failed: &AtomicU64,
 ) {
-    let mut advanced = Instant::now();
+    let (mut advanced, mut saved) = (Instant::now(), Instant::now());
     loop {
         match incoming.recv_timeout(ADVANCE_EVERY) {
             // A panic costs the call, not all that come after it.
@@ -108,9 +108,14 @@ fn work(
             outlet.flush();
             vitals.store(module.counts());
         }
+        if saved.elapsed() >= SAVE_EVERY {
+            saved = Instant::now();
+            module.save();
+        }
     }
     module.advance(Timestamp::now(), Some(outlet));
     module.finish(Timestamp::now(), Some(outlet));
+    module.save();
     outlet.flush();
     vitals.store(module.counts());
 }
@@ -166,6 +171,9 @@ impl SecurityVitals {
         ]
     }
 }
+
+/// What a crash forgets; a second token of the same client is noticed again by then.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// A second of the busiest node.
 const QUEUE: usize = 16_384;

@@ -32,6 +32,11 @@ use crate::data::{
     },
     tokens::{DEFAULT_LIMIT, TokenStore},
 };
+use crate::security::{
+    detectors::{self, Clues, Detector},
+    personal::{self, secrets},
+    rules::{MAX_EVENT_BYTES, MAX_VALUE_BYTES, Reading},
+};
 
 /// Reads the bytes as a certificate in DER.
 pub fn fuzz_certificate(data: &[u8]) {
@@ -75,49 +80,79 @@ pub fn fuzz_snapshot(data: &[u8]) {
 /// line, its body, and the same of the response after a line `--`. Every event that comes of it must
 /// break no rule of the metrics platform, and the books must balance.
 pub fn fuzz_call(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    exchanges(data).iter().for_each(run);
+}
+
+/// Reads the bytes as [`fuzz_call`] does. Every form of every part must be within its limits, and bear
+/// every detector and every reader of personal data.
+pub fn fuzz_inspection(data: &[u8]) {
+    let mut reading = Reading::default();
+    for exchange in exchanges(data) {
+        let event = reading.read(&exchange, &[]);
+        let mut bytes = 0;
+        for value in event.values() {
+            bytes += value.bytes.len();
+            let Some(place) = value.place else { continue };
+            check(value.bytes.len() <= MAX_VALUE_BYTES, "a value is longer than one may be");
+            let name = std::str::from_utf8(value.name).ok();
+            let (steps, clues) = (value.steps, Clues::of(value.bytes));
+            let subject = detectors::Subject { bytes: value.bytes, place, name, steps, clues };
+            for detector in Detector::ALL {
+                let level = detector.suspicion(&subject);
+                check(level.is_none_or(|level| (1..=4).contains(&level)), "there are four levels");
+            }
+            personal::scan(value.bytes, name, &mut |found| {
+                check(value.bytes.get(found.range).is_some(), "what is found is in the value");
+            });
+            secrets::leaks(value.bytes, &mut |_| {});
+        }
+        check(bytes <= MAX_EVENT_BYTES, "an event is larger than one may be");
+    }
+}
+
+/// The call that the bytes say, seen from each side.
+fn exchanges(data: &[u8]) -> Vec<Exchange> {
+    let Ok(text) = std::str::from_utf8(data) else { return Vec::new() };
     let (head, response) = text.split_once("\n--\n").unwrap_or((text, ""));
     let mut lines = head.splitn(4, '\n');
     let mut line = || lines.next().unwrap_or_default();
     let (method, target, status) = (line(), line(), line().parse().unwrap_or(200));
     let (headers, body) = message(line());
     let (response_headers, response_body) = message(response);
-    for role in Role::ALL {
-        let exchange = Exchange {
-            connection: 1,
-            sequence: 0,
-            role,
-            request: Some(Request {
-                method: method.to_owned(),
-                target: target.to_owned(),
-                version: Version::Http11,
-                headers: headers.clone(),
-                body: body.clone(),
-                anomalies: Anomalies::default(),
-            }),
-            response: Some(Response {
-                status,
-                version: Version::Http11,
-                headers: response_headers.clone(),
-                body: response_body.clone(),
-                anomalies: Anomalies::default(),
-            }),
-            interim: Vec::new(),
-            timing: Timing {
-                request_start_ns: 1,
-                request_end_ns: 2,
-                response_start_ns: 3,
-                response_end_ns: 4,
-            },
-            completeness: Completeness {
-                request: Seen::default(),
-                response: Seen::default(),
-                ending: Ending::Complete,
-                resynchronised: false,
-            },
-        };
-        run(&exchange);
-    }
+    let exchange = |role| Exchange {
+        connection: 1,
+        sequence: 0,
+        role,
+        request: Some(Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            version: Version::Http11,
+            headers: headers.clone(),
+            body: body.clone(),
+            anomalies: Anomalies::default(),
+        }),
+        response: Some(Response {
+            status,
+            version: Version::Http11,
+            headers: response_headers.clone(),
+            body: response_body.clone(),
+            anomalies: Anomalies::default(),
+        }),
+        interim: Vec::new(),
+        timing: Timing {
+            request_start_ns: 1,
+            request_end_ns: 2,
+            response_start_ns: 3,
+            response_end_ns: 4,
+        },
+        completeness: Completeness {
+            request: Seen::default(),
+            response: Seen::default(),
+            ending: Ending::Complete,
+            resynchronised: false,
+        },
+    };
+    Role::ALL.into_iter().map(exchange).collect()
 }
 
 fn run(exchange: &Exchange) {

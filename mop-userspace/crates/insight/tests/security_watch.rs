@@ -186,6 +186,28 @@ fn who_is_new_after_a_day_is_told_once() {
 }
 
 #[test]
+fn who_is_known_is_known_after_a_restart() {
+    let mut before = Rig::new(|_| {});
+    before.call(0, "one", &[]);
+    before.call(90_000, "two", &[]);
+    assert_eq!(of(&before.told(), "mop_first_seen_client").len(), 1);
+    let kept = before.watch.snapshot();
+    assert_eq!(kept.profile, None);
+    let mut after = Rig::new(|_| {});
+    after.watch.restore_clients(&kept.clients).unwrap();
+    assert_eq!(after.watch.snapshot().clients, kept.clients);
+    for organisation in ["one", "two", "three"] {
+        after.call(90_010, organisation, &[]);
+    }
+    // Who is new is told without another day of learning.
+    assert_eq!(of(&after.told(), "mop_first_seen_client").len(), 1);
+    assert_eq!(after.watch.counts().clients.known, 3);
+    for damaged in [&kept.clients[1..], b"", b"{}", br#"{"version":2,"since":null,"known":[]}"#] {
+        assert!(after.watch.restore_clients(damaged).is_err());
+    }
+}
+
+#[test]
 fn a_call_that_is_seen_twice_is_looked_at_once() {
     let mut rig = Rig::new(|_| {});
     let outer = rig.seen(0, "one", &[0]);

@@ -25,7 +25,7 @@ use super::{
     finding::{Finding, Severity},
     inspector::{Hit, Inspection},
     misp::marking::Marking,
-    profile::{self, Breach, Checks, Facts, Profile, ProfileCounts},
+    profile::{self, Breach, Checks, Facts, Profile, ProfileCounts, ProfileSnapshotError},
     rules::{Correlator, CorrelatorCounts, RuleSet},
 };
 use crate::data::{
@@ -35,7 +35,11 @@ use crate::data::{
     signal::Parties,
 };
 
-pub use self::{clients::ClientsCounts, fold::FoldCounts, points::PointsCounts};
+pub use self::{
+    clients::{ClientsCounts, ClientsSnapshotError},
+    fold::FoldCounts,
+    points::PointsCounts,
+};
 
 /// How a watch works.
 #[derive(Clone, Debug)]
@@ -159,6 +163,16 @@ pub struct WatchCounts {
     pub profile: Option<ProfileCounts>,
 }
 
+/// What a watch knows that must outlive a restart. What correlations and points counted is of minutes,
+/// and begins anew.
+#[derive(Clone, Debug)]
+pub struct WatchSnapshot {
+    /// Organisations that were seen.
+    pub clients: Vec<u8>,
+    /// Tokens, consents and assertions, where the profile is checked.
+    pub profile: Option<Vec<u8>>,
+}
+
 impl SeenCall {
     /// What findings tell of a call. `template` is that of the contract, where there is one;
     /// `is_client_direct` where the other end of the connection is the client itself.
@@ -251,6 +265,31 @@ impl Watch {
             self.settled(settled, findings);
         }
         self.folds.finish(findings);
+    }
+
+    /// What it knows, as bytes.
+    #[must_use]
+    pub fn snapshot(&self) -> WatchSnapshot {
+        let profile = self.profile.as_ref().map(|(_, profile)| profile.snapshot());
+        WatchSnapshot { clients: self.clients.snapshot(), profile }
+    }
+
+    /// Takes in which organisations another watch had seen; this one should be new.
+    ///
+    /// # Errors
+    ///
+    /// Every [`ClientsSnapshotError`]; then nothing is taken in.
+    pub fn restore_clients(&mut self, bytes: &[u8]) -> Result<(), ClientsSnapshotError> {
+        self.clients.restore(bytes)
+    }
+
+    /// Takes in what another watch knew of the profile, where it is checked; this one should be new.
+    ///
+    /// # Errors
+    ///
+    /// Every [`ProfileSnapshotError`]; then nothing is taken in.
+    pub fn restore_profile(&mut self, bytes: &[u8]) -> Result<(), ProfileSnapshotError> {
+        self.profile.as_mut().map_or(Ok(()), |(_, profile)| profile.restore(bytes))
     }
 
     /// What happened, since the start.

@@ -3,8 +3,30 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::SeenCall;
+
+/// Why a snapshot of clients is not taken.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ClientsSnapshotError {
+    /// Not a snapshot, or longer than one may be.
+    #[error("it is no snapshot of clients")]
+    Syntax,
+    /// Of another version.
+    #[error("it is of version {0}, not {VERSION}")]
+    Version(u32),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot {
+    version: u32,
+    since: Option<Timestamp>,
+    /// Identifiers of organisations, as the directory has them.
+    known: Vec<String>,
+}
 
 /// Organisations that were seen.
 #[derive(Debug, Default)]
@@ -42,6 +64,31 @@ impl Clients {
         (hours >= LEARNING_HOURS).then_some(hours / 24)
     }
 
+    /// Who was seen and since when, as bytes: so a restart neither begins a day of learning anew, nor
+    /// tells everybody as new.
+    pub(super) fn snapshot(&self) -> Vec<u8> {
+        let mut known: Vec<_> = self.known.iter().cloned().collect();
+        known.sort_unstable();
+        let snapshot = Snapshot { version: VERSION, since: self.since, known };
+        serde_json::to_vec(&snapshot).unwrap_or_default()
+    }
+
+    /// Takes in what another one knew; what has no room is left out.
+    pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), ClientsSnapshotError> {
+        if bytes.len() > MAX_SNAPSHOT_BYTES {
+            return Err(ClientsSnapshotError::Syntax);
+        }
+        let Snapshot { version, since, known } =
+            serde_json::from_slice(bytes).map_err(|_| ClientsSnapshotError::Syntax)?;
+        if version != VERSION {
+            return Err(ClientsSnapshotError::Version(version));
+        }
+        self.since = self.since.into_iter().chain(since).min();
+        self.known.extend(known.into_iter().take(MAX_ORGANISATIONS));
+        self.counts.known = u64::try_from(self.known.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
     pub(super) fn counts(&self) -> ClientsCounts {
         self.counts
     }
@@ -49,6 +96,11 @@ impl Clients {
 
 /// The directory has some hundred.
 const MAX_ORGANISATIONS: usize = 1 << 14;
+
+const VERSION: u32 = 1;
+
+/// Identifiers of the directory have 36 characters, and certificates may have others.
+const MAX_SNAPSHOT_BYTES: usize = MAX_ORGANISATIONS * 256;
 
 /// Whoever calls at all calls within a day.
 const LEARNING_HOURS: u64 = 24;

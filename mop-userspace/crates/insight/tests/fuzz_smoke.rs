@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use mop_insight::fuzzing::{
-    fuzz_call, fuzz_certificate, fuzz_directory, fuzz_forwarded, fuzz_snapshot,
+    fuzz_call, fuzz_certificate, fuzz_directory, fuzz_forwarded, fuzz_inspection, fuzz_snapshot,
 };
 
 /// Mutations of each target: a few seconds' worth.
@@ -28,6 +28,11 @@ fn directory() {
 #[test]
 fn forwarded() {
     replay("forwarded", fuzz_forwarded);
+}
+
+#[test]
+fn inspection() {
+    replay("inspection", fuzz_inspection);
 }
 
 #[test]
