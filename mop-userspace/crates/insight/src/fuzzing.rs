@@ -35,7 +35,7 @@ use crate::data::{
 use crate::security::{
     detectors::{self, Clues, Detector},
     personal::{self, secrets},
-    rules::{MAX_EVENT_BYTES, MAX_VALUE_BYTES, Reading},
+    rules::{MAX_EVENT_BYTES, MAX_RESPONSE_BYTES, Reading},
 };
 
 /// Reads the bytes as a certificate in DER.
@@ -93,7 +93,7 @@ pub fn fuzz_inspection(data: &[u8]) {
         for value in event.values() {
             bytes += value.bytes.len();
             let Some(place) = value.place else { continue };
-            check(value.bytes.len() <= MAX_VALUE_BYTES, "a value is longer than one may be");
+            check(value.bytes.len() <= MAX_RESPONSE_BYTES, "a value is longer than one may be");
             let name = std::str::from_utf8(value.name).ok();
             let (steps, clues) = (value.steps, Clues::of(value.bytes));
             let subject = detectors::Subject { bytes: value.bytes, place, name, steps, clues };

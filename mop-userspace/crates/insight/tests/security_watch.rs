@@ -109,9 +109,9 @@ impl Rig {
         self.watch.observe(seen, &mut self.noticed);
     }
 
-    fn told(mut self) -> Vec<Finding> {
+    fn told(&mut self) -> Vec<Finding> {
         self.watch.finish(&mut self.noticed);
-        self.noticed.into_iter().map(|noticed| noticed.finding).collect()
+        self.noticed.drain(..).map(|noticed| noticed.finding).collect()
     }
 }
 

@@ -250,7 +250,7 @@ const PLAIN: Clues = Clues::these(b"-0");
 
 /// Bytes of all values of a call that detectors read, each form counted: some milliseconds, whatever an
 /// enemy sends. What stands behind is found by the literals of rules only, and is counted.
-const MAX_READ_BYTES: usize = 128 << 10;
+const MAX_READ_BYTES: usize = 64 << 10;
 
 /// Serialised objects and scripts in base64 are longer.
 const MAX_PLAIN_BYTES: usize = 40;

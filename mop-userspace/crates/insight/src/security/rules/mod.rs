@@ -73,7 +73,7 @@ pub use field_set::FieldSet;
 pub use filter::{Filter, Filtered};
 pub use head::{Head, Level, LogSource, Status};
 pub use pattern::{Part, Pattern};
-pub use reading::{MAX_VALUE_BYTES, Reading};
+pub use reading::{MAX_RESPONSE_BYTES, MAX_VALUE_BYTES, Reading};
 pub use reference::Anchor;
 pub use rule_set::{Match, Rule, RuleSet, Unusable};
 pub use scan::Scratch;

@@ -84,7 +84,8 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(sent);
     let most = match of {
         Message::Request if is_upload => MAX_UPLOAD_BYTES,
-        Message::Request | Message::Response => MAX_VALUE_BYTES,
+        Message::Request => MAX_VALUE_BYTES,
+        Message::Response => MAX_RESPONSE_BYTES,
     };
     let value = sent.get(..most).unwrap_or(sent);
     let is_whole = value.len() == sent.len();
@@ -331,9 +332,13 @@ impl<'f> WrittenAs<'f> {
     }
 }
 
-/// Bytes of one value of a request, or of the body of a response: as much as is decoded. Payloads are
-/// short, what leaks stands near the front, and a page of policies has megabytes.
-pub const MAX_VALUE_BYTES: usize = 64 << 10;
+/// Bytes of the body of a response: what leaks stands near the front, and a page of policies has
+/// megabytes.
+pub const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// Bytes of one value of a request: payloads are short, and what firewalls for applications read of a
+/// body is of that size as well.
+pub const MAX_VALUE_BYTES: usize = 16 << 10;
 
 /// How serialised objects and documents begin.
 const MAX_UPLOAD_BYTES: usize = 1 << 10;

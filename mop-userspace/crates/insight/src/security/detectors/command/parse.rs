@@ -42,6 +42,10 @@ impl Argument {
         if let [b'%', next @ ..] = rest {
             return if is_escape(next) { Self::Joined } else { Self::Shell };
         }
+        // What is read from or written to has a name.
+        if let [b'<' | b'>'] = rest {
+            return Self::Joined;
+        }
         if matches!(first, b'<' | b'>' | b'$' | b'{') {
             return Self::Shell;
         }
