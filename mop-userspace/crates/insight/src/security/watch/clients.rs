@@ -79,7 +79,7 @@ impl Clients {
             return Err(ClientsSnapshotError::Syntax);
         }
         let Snapshot { version, since, known } =
-            serde_json::from_slice(bytes).map_err(|_| ClientsSnapshotError::Syntax)?;
+            serde_json::from_slice(bytes).map_err(|_its_text| ClientsSnapshotError::Syntax)?;
         if version != VERSION {
             return Err(ClientsSnapshotError::Version(version));
         }
