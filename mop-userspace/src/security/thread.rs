@@ -172,7 +172,7 @@ impl SecurityVitals {
     }
 }
 
-/// What a crash forgets; a second token of the same client is noticed again by then.
+/// What a crash forgets at most.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// A second of the busiest node.

@@ -127,19 +127,21 @@ fn attacks(
         if is_trusted || value.is_plain {
             continue;
         }
-        let read = value.bytes.get(..left).unwrap_or(value.bytes);
-        left -= read.len();
-        let is_whole = read.len() == value.bytes.len();
-        *unread_bytes = unread_bytes.saturating_add(value.bytes.len() - read.len());
-        let clues = Clues::of(read);
-        if value.bytes.len() <= MAX_PLAIN_BYTES && clues.is_within(PLAIN) {
+        if value.bytes.len() <= MAX_PLAIN_BYTES && Clues::of(value.bytes).is_within(PLAIN) {
             continue;
         }
-        // What was read in part says nothing of the whole.
-        let digest = quiet.digest(&value).filter(|_| is_whole);
+        let digest = quiet.digest(&value);
         if digest.is_some_and(|digest| quiet.has(digest)) {
             continue;
         }
+        // Only what detectors read costs something: identifiers and words of a large body do not keep
+        // them from the rest.
+        let read = value.bytes.get(..left).unwrap_or(value.bytes);
+        left -= read.len();
+        *unread_bytes = unread_bytes.saturating_add(value.bytes.len() - read.len());
+        // What was read in part says nothing of the whole.
+        let digest = digest.filter(|_| read.len() == value.bytes.len());
+        let clues = Clues::of(read);
         let mut is_quiet = true;
         let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
         let subject = Subject { bytes: read, place, name, steps: value.steps, clues };

@@ -44,8 +44,9 @@ impl Reading {
 
     /// Takes a written event in: its values are treated as they would be where their fields stand.
     pub fn read_written(&mut self, written: &EventMap) -> &Event {
-        let Self { chain, parts: _, event, visited: _ } = self;
+        let Self { chain, parts: _, event, visited } = self;
         event.clear();
+        *visited = None;
         chain.begin_exchange();
         for (field, value) in written.entries() {
             match WrittenAs::of(field) {

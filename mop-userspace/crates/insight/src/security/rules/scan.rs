@@ -1,8 +1,8 @@
 //! One pass over the values of a call: which atoms hold.
 //!
 //! Literals of all rules are found by one automaton in one run over the values of fields that have
-//! some; what is cheap is tested with each value. Regular expressions and references are tested only once a rule needs
-//! them, which few do: see [`Matcher::test`].
+//! some; what is cheap is tested with each value. Regular expressions and references are tested only
+//! once a rule needs them, which few do: see [`Matcher::test`].
 
 use std::{collections::HashMap, fmt};
 

@@ -43,7 +43,9 @@ impl Argument {
             return if is_escape(next) { Self::Joined } else { Self::Shell };
         }
         // What is read from or written to has a name.
-        if let [b'<' | b'>'] = rest {
+        let is_redirection = |byte: &u8| matches!(byte, b'<' | b'>');
+        let is_nameless = rest.iter().all(|byte| is_redirection(byte) || *byte == b' ');
+        if is_nameless && rest.iter().any(is_redirection) {
             return Self::Joined;
         }
         if matches!(first, b'<' | b'>' | b'$' | b'{') {

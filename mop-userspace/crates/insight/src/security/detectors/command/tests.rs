@@ -173,6 +173,8 @@ const ATTACKS: &[&str] = &[
 ];
 
 const ORDINARY: &[&str] = &[
+    "w<",
+    "w > ",
     "name;id;date",
     "id;nome;tipo",
     "nome; id; tipo",
