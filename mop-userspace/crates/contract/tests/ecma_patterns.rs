@@ -8,11 +8,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Random, patterns, root, skip};
+use common::{SEED, patterns, root, skip};
 use mop_contract::{
     fuzzing::sample,
     pattern::{Engine, Pattern, PatternError},
 };
+use mop_corpus::Random;
 use serde_json::{Value, json};
 
 #[test]
@@ -32,7 +33,7 @@ fn every_published_pattern_compiles() {
 fn published_patterns_match_what_they_match_in_node() {
     let test = "published_patterns_match_what_they_match_in_node";
     let Some(patterns) = patterns(test) else { return };
-    let mut random = Random::new();
+    let mut random = Random::new(SEED);
     let questions: Vec<_> = patterns
         .into_iter()
         .map(|pattern| {
@@ -51,7 +52,7 @@ fn published_patterns_match_what_they_match_in_node() {
 #[test]
 fn random_patterns_mean_what_they_mean_in_node() {
     let test = "random_patterns_mean_what_they_mean_in_node";
-    let mut random = Random::new();
+    let mut random = Random::new(SEED);
     let questions: Vec<_> = std::iter::repeat_with(|| {
         let tokens = 1 + random.below(12);
         let pattern: String = (0..tokens).map(|_| *random.pick(TOKENS)).collect();

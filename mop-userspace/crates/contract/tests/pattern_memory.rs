@@ -9,8 +9,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Random, patterns};
+use common::{SEED, patterns};
 use mop_contract::{fuzzing::sample, pattern::Pattern};
+use mop_corpus::Random;
 use serde_json::json;
 
 /// Reading the documents leaves free memory behind, in which patterns would find room unseen, so
@@ -39,7 +40,7 @@ fn measure() {
     let before = private_kib();
     let patterns: Vec<_> = sources.iter().map(|source| Pattern::compile(source).unwrap()).collect();
     let compiled = private_kib() - before;
-    let mut random = Random::new();
+    let mut random = Random::new(SEED);
     for pattern in &patterns {
         for _ in 0..300 {
             let text = sample(pattern.source(), &mut |bound| random.below(bound)).unwrap();
