@@ -1,26 +1,32 @@
 //! Header injection: a line end, and behind it another field, another message or its body.
 
 use super::{
-    super::normalise::part::Place,
+    super::normalise::{part::Place, step::Step},
     Clues, Subject,
-    reading::{head, is_one_of, lines, strip, unspaced, word},
+    reading::{contains, head, is_one_of, lines, strip, unspaced, word},
 };
 
 pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
-    let Subject { bytes, place, name: _, steps: _, clues } = subject;
+    let Subject { bytes, place, name: _, steps, clues } = subject;
     // A field has `:`, a message `HTTP/`, a body `<`; controls or what may be made one come before.
     if !clues.any(LINE_END) || !clues.any(FIELD) {
         return None;
     }
-    lines(bytes).filter_map(|(before, line)| of_line(before, line, *place)).min()
+    // No one encodes the line ends of a text that may have them.
+    let is_encoded = ENCODINGS.iter().any(|step| steps.contains(*step));
+    // A mail that is attached has fields as well, and is longer than what a form asks for.
+    let is_attached = *place == Place::MultipartValue && bytes.len() > MAX_ENTRY_BYTES;
+    let is_free = (is_free_text(*place) || is_attached) && !is_encoded;
+    lines(bytes).filter_map(|(before, line)| of_line(before, line, *place, is_free)).min()
 }
 
-fn of_line(before: &[u8], line: &[u8], place: Place) -> Option<u8> {
-    let is_free = is_free_text(place);
+fn of_line(before: &[u8], line: &[u8], place: Place, is_free: bool) -> Option<u8> {
     let line = unspaced(line);
     let is_body = matches!(line, [b'<', b'a'..=b'z' | b'A'..=b'Z' | b'!', ..])
         && matches!(before.last(), Some(b'\r' | b'\n'));
-    if is_body && is_of_target(place) {
+    let is_page =
+        is_body && [&b"<html"[..], b"<!doctype"].iter().any(|it| strip(line, it).is_some());
+    if is_body && (is_of_target(place) || is_page && !is_free) {
         return Some(1);
     }
     if let Some([b'0'..=b'9', ..]) = strip(line, b"http/") {
@@ -48,7 +54,10 @@ fn of_line(before: &[u8], line: &[u8], place: Place) -> Option<u8> {
     }
     if is_one_of(name, WORDS) {
         // They may begin a line of a text as well.
-        let is_address = strip(value, b"http").is_some() || value.first() == Some(&b'/');
+        let is_address = strip(value, b"http").is_some()
+            || value.first() == Some(&b'/')
+            || contains(head(value), b"url=")
+            || is_behind_target(before);
         return match (is_address || place == Place::HeaderValue, is_free) {
             (true, false) => Some(1),
             (true, true) => Some(3),
@@ -57,6 +66,15 @@ fn of_line(before: &[u8], line: &[u8], place: Place) -> Option<u8> {
     }
     let is_name = !name.is_empty() && name.len() <= MAX_NAME;
     (is_name && place == Place::HeaderValue).then_some(1)
+}
+
+/// Whether what is before is the line of a request up to its end, or an address alone.
+fn is_behind_target(before: &[u8]) -> bool {
+    let text = before.strip_suffix(b"\r").unwrap_or(before);
+    let is_of_request = text.ends_with(b" HTTP/1.1") || text.ends_with(b" HTTP/1.0");
+    let is_address = strip(text, b"http://").or(strip(text, b"https://")).is_some();
+    let is_short = text.len() <= MAX_HEAD_BYTES;
+    is_of_request || is_address && is_short && !text.iter().any(u8::is_ascii_whitespace)
 }
 
 /// Whether texts of several lines are rare there.
@@ -77,11 +95,20 @@ fn is_of_target(place: Place) -> bool {
 
 /// Whether whole messages are sent there.
 fn is_free_text(place: Place) -> bool {
-    matches!(place, Place::Body | Place::MultipartValue | Place::Text | Place::XmlMarkup)
+    matches!(place, Place::Body | Place::Text | Place::XmlMarkup)
 }
+
+/// Ways of encoding that hide a line end from who looks for one.
+const ENCODINGS: [Step; 3] = [Step::Escape, Step::Html, Step::Percent];
 
 const LINE_END: Clues = Clues::these(b"\r\n\\%\x80");
 const FIELD: Clues = Clues::these(b":/");
+
+/// An address that a line end follows; so that looking at it takes linear time.
+const MAX_HEAD_BYTES: usize = 256;
+
+/// What is typed into a form.
+const MAX_ENTRY_BYTES: usize = 512;
 
 /// No field has a longer name.
 const MAX_NAME: usize = 64;
@@ -177,6 +204,8 @@ mod tests {
             "x\r\nContent-Disposition: attachment",
             "pt\r\nLast-Modified: Mon, 27 Oct 2003 14:50:18 GMT",
             "x\r\nUser-Agent: other",
+            "https://example.com/\r\nStatus: 302",
+            "x\nRefresh: 0;url=//a.example/",
         ] {
             assert_eq!(level(value.as_bytes()), Some(1), "{value:?}");
         }
@@ -188,6 +217,21 @@ mod tests {
         let (place, steps) = (Place::HeaderValue, Steps::default());
         let clues = Clues::of(bytes);
         assert_eq!(suspicion(&Subject { bytes, place, name: None, steps, clues }), Some(1));
+    }
+
+    #[test]
+    fn line_ends_of_texts_are_encoded_by_no_one() {
+        let level = |place, bytes: &str| {
+            trial::level(Detector::HeaderInjection, place, None, bytes.as_bytes())
+        };
+        assert_eq!(level(Place::Text, "x%0d%0aSet-Cookie: a=b"), Some(1));
+        assert_eq!(level(Place::Text, "x&#13;&#10;Set-Cookie: a=b"), Some(1));
+        assert_eq!(level(Place::Text, "x\r\nSet-Cookie: a=b"), Some(2));
+        assert_eq!(level(Place::MultipartValue, "x\r\nSet-Cookie: a=b"), Some(1));
+        assert_eq!(level(Place::JsonString, "x\r\n\r\n<html>a</html>"), Some(1));
+        assert_eq!(level(Place::JsonString, "x\r\n\r\n<p>a</p>"), None);
+        assert_eq!(level(Place::JsonString, "x HTTP/1.1\r\nHost: a.example"), Some(1));
+        assert_eq!(level(Place::JsonString, "Servidor:\r\nHost: a.example"), Some(2));
     }
 
     #[test]

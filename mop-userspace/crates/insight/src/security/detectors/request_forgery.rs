@@ -26,6 +26,8 @@ pub(super) fn suspicion(subject: &Subject<'_>) -> Option<u8> {
         | Place::XmlText => true,
         // Addresses of callers and proxies are internal ones in ordinary use.
         Place::HeaderValue => !name.is_some_and(|name| is_one_of(name.as_bytes(), OWN_FIELDS)),
+        // A segment that holds a whole address had its slashes encoded.
+        Place::PathSegment => true,
         _ => false,
     };
     if !is_value {
@@ -68,8 +70,9 @@ fn with_scheme(scheme: &[u8], rest: &[u8], name: Option<&str>) -> Option<u8> {
     }
     let slashes =
         rest.iter().take(MAX_SLASHES).take_while(|byte| matches!(byte, b'/' | b'\\')).count();
-    let authority = authority(rest.get(slashes..)?);
-    let Some(network) = Network::of(authority) else {
+    let rest = rest.get(slashes..)?;
+    let authority = authority(rest);
+    let Some(network) = Network::of(authority).or_else(|| hidden_network(rest)) else {
         // Files are still offered so in public, but not to those who sign in within the address.
         let is_signed_in = rest.contains(&b'@');
         return is_file_transfer.then_some(if is_signed_in { 1 } else { 2 });
@@ -128,6 +131,17 @@ fn authority(rest: &[u8]) -> &[u8] {
     let authority = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
     let host = authority.iter().rposition(|byte| *byte == b'@');
     host.and_then(|at| authority.get(at + 1..)).unwrap_or(authority)
+}
+
+/// `example.com#@127.0.0.1/`: where the authority ends is a matter that libraries do not agree on, and
+/// one that takes what is before the sign for who signs in goes to the other host.
+fn hidden_network(rest: &[u8]) -> Option<Network> {
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'))?;
+    let behind = match rest.get(end..)? {
+        [b'?' | b'#' | b'\\', b'@', behind @ ..] => behind,
+        _ => return None,
+    };
+    Network::of(authority(behind))
 }
 
 /// Addresses are short; what is longer is text.
@@ -200,7 +214,6 @@ const OWN_FIELDS: &[&str] = &[
     "location",
     "content-location",
     "x-cluster-client-ip",
-    "user-agent",
     "x-remote-ip",
     "x-remote-addr",
     "x-originating-ip",

@@ -33,6 +33,8 @@ pub struct Chain {
     left_of_value: usize,
     left_of_exchange: usize,
     is_cut: bool,
+    /// Buffers hold something of the exchange at hand.
+    has_decoded: bool,
     /// Bytes that decoders read since the chain was made.
     work: u64,
 }
@@ -75,16 +77,20 @@ impl Chain {
             left_of_value: 0,
             left_of_exchange: MAX_DECODED_EXCHANGE_BYTES,
             is_cut: false,
+            has_decoded: false,
             work: 0,
         }
     }
 
-    /// Another exchange begins: its limit is counted anew.
+    /// Another exchange begins: its limit is counted anew, and what the last one had decoded is wiped.
     pub fn begin_exchange(&mut self) {
         self.left_of_exchange = MAX_DECODED_EXCHANGE_BYTES;
-        let large = |bytes: &Vec<u8>| bytes.capacity() > MAX_DECODED_VALUE_BYTES;
-        for node in self.nodes.iter_mut().filter(|node| large(&node.bytes)) {
-            node.bytes = Vec::new();
+        if !std::mem::take(&mut self.has_decoded) {
+            return;
+        }
+        let of_nodes = self.nodes.iter_mut().map(|node| &mut node.bytes);
+        for buffer in of_nodes.chain([&mut self.candidate, &mut self.input]) {
+            wipe(buffer);
         }
     }
 
@@ -99,6 +105,7 @@ impl Chain {
         let source = Source { sent, marks: self.look(sent), kind };
         // Most values hold nothing to be decoded.
         if !source.marks.is_empty() || kind == Kind::Path {
+            self.has_decoded = true;
             self.decode_all(source);
             self.fold_all(source);
         }
@@ -262,6 +269,20 @@ impl Chain {
     }
 }
 
+/// Empties a buffer and leaves nothing of what it held. A large one is given back, which leaves that to
+/// the allocator of the program.
+fn wipe(buffer: &mut Vec<u8>) {
+    let kept = buffer.capacity();
+    if kept > MAX_KEPT_BYTES {
+        *buffer = Vec::new();
+        return;
+    }
+    buffer.resize(kept, 0);
+    buffer.fill(0);
+    std::hint::black_box(buffer.as_mut_slice());
+    buffer.clear();
+}
+
 impl Default for Chain {
     fn default() -> Self {
         Self::new()
@@ -287,6 +308,9 @@ const LAYER: [(Step, u16); 5] = [
     (Step::Ascii, Marks::WIDE),
     (Step::Null, Marks::NULL),
 ];
+
+/// What most values need; wiping that much takes no time that counts.
+const MAX_KEPT_BYTES: usize = 1 << 10;
 
 /// Views of one value. Each costs a whole matching: as sent, three decoded and two folded ones are
 /// what a doubly encoded value in base64 needs.

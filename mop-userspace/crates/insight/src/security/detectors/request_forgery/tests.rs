@@ -22,6 +22,9 @@ fn where_an_address_stands_decides() {
     assert_eq!(level(Place::QueryValue, "redirect_uri", "http://127.0.0.1:5000/cb"), Some(2));
     assert_eq!(level(Place::JsonString, "ip", "10.0.0.5"), Some(3));
     assert_eq!(level(Place::JsonString, "host", "10.0.0.5:22"), Some(2));
+    assert_eq!(level(Place::HeaderValue, "user-agent", "http://10.0.0.1"), Some(1));
+    assert_eq!(level(Place::PathSegment, "", "http%3A%2F%2F10.0.0.5%2F"), Some(1));
+    assert_eq!(level(Place::PathSegment, "", "10.0.0.5"), Some(3));
     assert_eq!(level(Place::Path, "", "http://10.0.0.5/"), None);
 }
 
@@ -106,6 +109,10 @@ const ATTACKS: &[&str] = &[
     "http:\\\\127.0.0.1\\",
     "http:///127.0.0.1/",
     "http://127.0.0.1#@example.com/",
+    "http://example.com:80#@127.0.0.1/",
+    "http://example.com?@10.0.0.1:80",
+    "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:6379/",
+    "http://127。0。0。1/",
     "http://127.0.0.1.nip.io/",
     "http://localtest.me/",
     "http://10.0.0.1/",
@@ -140,6 +147,8 @@ const ORDINARY: &[&str] = &[
     "https://8.8.8.8/",
     "https://api.example.com/open-insurance/consents/v3",
     "https://example.com/?next=http://localhost/",
+    "https://example.com#@ana",
+    "https://example.com/?@127.0.0.1",
     "ver http://localhost/ para teste",
     "//example.com/",
     "example.com",
