@@ -43,9 +43,16 @@ mod validate;
 mod vitals;
 mod worker;
 
-use std::process::ExitCode;
+use std::{alloc::System, process::ExitCode};
+
+use zeroizing_alloc::ZeroAlloc;
 
 use crate::cli::{Arguments, Command};
+
+/// Wipes what is given back, so that no payload, header or key outlives its use: whoever reads the
+/// memory of the process finds what it works on now, and nothing of before.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     // A panic's message may quote the data that led to it: say where, not what.

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p mop-insight --example inspection_cost -- 50000
 //! cargo run --release -p mop-insight --example inspection_cost -- 50000 detectors
+//! cargo run --release -p mop-insight --example inspection_cost -- 50000 quote
 //! ```
 //!
 //! Calls are the same from round to round; so what is kept of header values from call to call is
@@ -26,7 +27,8 @@ use mop_wire::{
 
 fn main() {
     let rounds: usize = std::env::args().nth(1).map_or(50_000, |it| it.parse().unwrap());
-    let is_each = std::env::args().nth(2).is_some_and(|it| it == "detectors");
+    let which = std::env::args().nth(2).unwrap_or_default();
+    let is_each = which == "detectors";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../rules/security");
     let rules = RuleSet::compile(&documents(&folder)).unwrap();
     for (name, exchange) in [
@@ -36,8 +38,11 @@ fn main() {
         ("POST of marks, 16 KiB", posted("/a", &marks(false))),
         ("POST of marks in base64 of base64, 16 KiB", posted("/a", &marks(true))),
     ] {
+        if !is_each && !name.contains(&which) {
+            continue;
+        }
         let rounds = if size(&exchange) > 10_000 { rounds / 500 + 1 } else { rounds };
-        let (mut reading, mut scratch) = (Reading::default(), Scratch::default());
+        let (mut reading, mut scratch) = (Reading::of(rules.fields()), Scratch::default());
         let (facts, mut matches) = (facts(), 0);
         reading.read(&exchange, &facts);
         let (event, _) = reading.last();

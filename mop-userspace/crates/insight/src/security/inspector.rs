@@ -86,12 +86,13 @@ impl Inspector {
     /// a client only where clients are direct, and no balancer stands between.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, key: Key, has_direct_clients: bool) -> Self {
+        let wanted = rules.fields();
         Self {
-            wanted: rules.fields(),
+            wanted,
             rules,
             key,
             has_direct_clients,
-            reading: Reading::default(),
+            reading: Reading::of(wanted),
             scratch: Scratch::default(),
         }
     }
@@ -99,6 +100,7 @@ impl Inspector {
     /// Other rules from now on.
     pub fn replace_rules(&mut self, rules: Arc<RuleSet>) {
         self.wanted = rules.fields();
+        self.reading = Reading::of(self.wanted);
         self.scratch = Scratch::default();
         self.rules = rules;
     }

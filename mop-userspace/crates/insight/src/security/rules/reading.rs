@@ -17,17 +17,47 @@ use crate::security::normalise::{
 /// Makes events of calls, one after the other; buffers are kept.
 #[derive(Default)]
 pub struct Reading {
+    wanted: Wanted,
     chain: Chain,
     parts: part::Scratch,
     event: Event,
     visited: Option<Visited>,
 }
 
+/// The fields that somebody looks at by name; all of them, when nobody says which.
+#[derive(Clone, Copy, Default)]
+struct Wanted(Option<FieldSet>);
+
+impl Wanted {
+    /// Whether somebody looks at a part. Detectors look at all input but what its shape says they
+    /// find nothing in; of a body that is most of its names and many of its values.
+    fn has(self, sorted: Sorted, place: Place) -> bool {
+        let is_of_body = matches!(
+            place,
+            Place::FormName
+                | Place::FormValue
+                | Place::JsonName
+                | Place::JsonNumber
+                | Place::JsonString
+                | Place::MultipartName
+        );
+        let is_for_detectors = !is_of_body || sorted.forms != Forms::Sent;
+        is_for_detectors || self.0.is_none_or(|fields| !fields.and(sorted.fields).is_empty())
+    }
+}
+
 impl Reading {
+    /// For rules that look at these fields, see `RuleSet::fields`. What no rule and no detector looks
+    /// at is left out of events.
+    #[must_use]
+    pub fn of(fields: FieldSet) -> Self {
+        Self { wanted: Wanted(Some(fields)), ..Self::default() }
+    }
+
     /// Takes a call in. `facts` are what is known beside its messages. What is beyond the limits of this
     /// module is counted, see [`Event::unscanned_bytes`].
     pub fn read(&mut self, exchange: &Exchange, facts: &[(Field, &[u8])]) -> &Event {
-        let Self { chain, parts, event, visited } = self;
+        let Self { wanted, chain, parts, event, visited } = self;
         event.clear();
         chain.begin_exchange();
         for (field, value) in facts {
@@ -37,14 +67,14 @@ impl Reading {
             event.push(Value::fact(URL, request.target.as_bytes()));
         }
         *visited = Some(part::visit(exchange, Limits::default(), parts, &mut |part| {
-            read_part(chain, event, part);
+            read_part(*wanted, chain, event, part);
         }));
         event
     }
 
     /// Takes a written event in: its values are treated as they would be where their fields stand.
     pub fn read_written(&mut self, written: &EventMap) -> &Event {
-        let Self { chain, parts: _, event, visited } = self;
+        let Self { wanted, chain, parts: _, event, visited } = self;
         event.clear();
         *visited = None;
         chain.begin_exchange();
@@ -55,17 +85,22 @@ impl Reading {
                     value,
                 )),
                 WrittenAs::Part { place, name, of } => {
-                    read_part(chain, event, Part { place, name, value, of });
+                    read_part(*wanted, chain, event, Part { place, name, value, of });
                 }
                 WrittenAs::Query => {
                     let of = Message::Request;
-                    read_part(chain, event, Part { place: Place::Query, name: None, value, of });
-                    part::query_pairs(value, &mut |part| read_part(chain, event, part));
+                    read_part(
+                        *wanted,
+                        chain,
+                        event,
+                        Part { place: Place::Query, name: None, value, of },
+                    );
+                    part::query_pairs(value, &mut |part| read_part(*wanted, chain, event, part));
                 }
                 WrittenAs::Cookies => {
                     let (place, name, of) = (Place::HeaderValue, Some("cookie"), Message::Request);
-                    read_part(chain, event, Part { place, name, value, of });
-                    part::cookie_pairs(value, &mut |part| read_part(chain, event, part));
+                    read_part(*wanted, chain, event, Part { place, name, value, of });
+                    part::cookie_pairs(value, &mut |part| read_part(*wanted, chain, event, part));
                 }
             }
         }
@@ -79,7 +114,7 @@ impl Reading {
 }
 
 /// Adds each form of a part.
-fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
+fn read_part(wanted: Wanted, chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let Part { place, name, value: sent, of } = part;
     // Of an upload, its beginning says what it is, and nobody reads the rest as text.
     let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(sent);
@@ -92,6 +127,9 @@ fn read_part(chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let is_whole = value.len() == sent.len();
     event.leave_out(sent.len() - value.len());
     let sorted = sorted(Part { value, ..part });
+    if !wanted.has(sorted, place) {
+        return;
+    }
     let number = event.begin_part();
     let add = |event: &mut Event, bytes: &[u8], steps: Steps| {
         let name = name.unwrap_or_default().as_bytes();
