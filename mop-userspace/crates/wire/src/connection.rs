@@ -3,8 +3,9 @@
 use mop_common::Direction;
 
 use crate::{
+    context::{Context, End},
     exchange::Hole,
-    http1::{Context, End, Session},
+    http1::Session,
     per_direction::PerDirection,
     stream::{Chunk, Ready, Stream},
 };

@@ -13,9 +13,9 @@ use mop_common::{Direction, HoleCause, SegmentHead, flags};
 
 use crate::{
     connection::Connection,
+    context::{Context, End},
     exchange::{Exchange, Hole},
     hash::ConnectionHasher,
-    http1::{Context, End},
     limits,
     stats::FlowStats,
     stream::Chunk,

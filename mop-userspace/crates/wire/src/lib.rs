@@ -16,6 +16,7 @@ mod anomaly;
 mod body;
 mod connection;
 pub mod content;
+mod context;
 mod exchange;
 mod flow_table;
 #[cfg(feature = "fuzzing")]
@@ -25,6 +26,7 @@ mod hash;
 mod headers;
 mod http1;
 pub mod limits;
+mod message;
 pub mod mopcap;
 mod per_direction;
 mod stats;

@@ -7,8 +7,8 @@ use crate::{
     http1::{
         chunked::{Chunked, Step},
         framing::Framing,
-        message::Message,
     },
+    message::Message,
     stream::Chunk,
 };
 

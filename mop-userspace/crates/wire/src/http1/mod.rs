@@ -5,14 +5,11 @@
 
 mod body_reader;
 mod chunked;
-mod context;
 mod framing;
 mod head;
-mod message;
 mod outstanding;
 mod pairing;
 mod reader;
 mod session;
 
-pub(crate) use context::{Context, End};
 pub(crate) use session::Session;

@@ -2,7 +2,8 @@
 
 use crate::{
     exchange::{Completeness, Ending, Exchange, Request, Response, Role, Timing},
-    http1::{framing::Asked, message::Message},
+    http1::framing::Asked,
+    message::Message,
 };
 
 /// A request from the end of its head, or from where it was lost, until its exchange is reported.

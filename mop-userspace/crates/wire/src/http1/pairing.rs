@@ -33,9 +33,9 @@ use std::collections::VecDeque;
 
 use self::proof::Held;
 use crate::{
+    context::{Context, End},
     exchange::{Ending, Exchange, Role},
     http1::{
-        context::{Context, End},
         outstanding::{Answer, Outstanding},
     },
 };

@@ -10,15 +10,15 @@ mod heads;
 use mop_common::Direction;
 
 use crate::{
+    context::{Context, End},
     exchange::{Ending, Hole},
     http1::{
         body_reader::Progress,
-        context::{Context, End},
         head,
-        message::Message,
         pairing::Pairing,
         reader::{Reader, State},
     },
+    message::Message,
     per_direction::PerDirection,
     stream::Chunk,
 };

@@ -1,7 +1,7 @@
 //! The proof of a pair that was attributed by time: rule 3 of [`super`].
 
 use super::{NextRequest, Pairing, Trust};
-use crate::{exchange::Exchange, http1::context::Context};
+use crate::{context::Context, exchange::Exchange};
 
 /// A tentative pair that waits for its proof.
 #[derive(Debug)]

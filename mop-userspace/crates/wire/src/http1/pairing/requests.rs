@@ -2,9 +2,11 @@
 
 use super::{Pairing, Trust};
 use crate::{
+    context::Context,
     exchange::{Ending, Request},
-    http1::{context::Context, message::Message, outstanding::Outstanding},
+    http1::outstanding::Outstanding,
     limits,
+    message::Message,
 };
 
 impl Pairing {

@@ -2,9 +2,9 @@
 
 use super::{NextRequest, Pairing, Trust};
 use crate::{
+    context::Context,
     exchange::{Ending, Role},
     http1::{
-        context::Context,
         framing::Asked,
         outstanding::{Answer, Outstanding},
     },

@@ -4,9 +4,11 @@ use mop_common::Direction;
 
 use super::{Session, Side};
 use crate::{
+    context::Context,
     exchange::Ending,
     headers::Headers,
-    http1::{context::Context, message::Message, pairing::NextRequest, reader::State},
+    http1::{pairing::NextRequest, reader::State},
+    message::Message,
 };
 
 impl Session {

@@ -4,15 +4,15 @@ use mop_common::Direction;
 
 use super::{Session, Side, Step, skip};
 use crate::{
+    context::Context,
     exchange::{Ending, Role, Version},
     http1::{
         body_reader::BodyReader,
-        context::Context,
         framing::{Asked, Framing, FramingFields, Unframeable},
         head::{self, Opening},
-        message::Message,
         reader::{HeadStep, State, Then},
     },
+    message::Message,
     stream::Chunk,
 };
 
