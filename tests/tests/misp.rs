@@ -1,19 +1,21 @@
 //! Events for MISP, held against MISP's own library.
 
-use std::{fs, net::Ipv4Addr, path::Path};
+use std::{fs, net::Ipv4Addr, path::Path, sync::LazyLock};
 
 use anyhow::{Context, Result, ensure};
+use mop_insight::data::digest::Key;
 use mop_insight::security::{
     finding::{Finding, FindingFacts, Owasp, Reason, Severity},
     misp::{
         event::Organisation,
-        feed::{Feed, FeedOptions, Network, Pseudonym},
+        feed::{Feed, FeedOptions, Network},
         marking::Marking,
         object::Templates,
         scalar::Distribution,
         tag::{Pap, Rsit, Tlp},
         vocabulary::Vocabulary,
     },
+    pseudonym::{Class, Epoch, Pseudonym, Pseudonymiser},
     uuid::Uuid,
 };
 use mop_tests::{misp_feed_problems, misp_table_problems, skip};
@@ -134,7 +136,7 @@ fn network(number: u8) -> Network<'static> {
         ja4: Some("t13d1516h2_8daaf6152771_02713d6af862"),
         certificate: Some([number; 32]),
         user_agent: Some("curl/8.11.0 (x|y)"),
-        pseudonyms: &[Pseudonym { class: "consent", digest: [5; 16] }],
+        pseudonyms: PSEUDONYM.as_slice(),
     }
 }
 
@@ -144,6 +146,11 @@ fn write(feed: &Feed, folder: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+static PSEUDONYM: LazyLock<Option<Pseudonym>> = LazyLock::new(|| {
+    let epoch = Epoch::of("2026-11-24T10:00:00Z".parse().ok()?);
+    Pseudonymiser::new(Key::new([5; 32])).pseudonym(Class::Consent, "urn:mop:c", epoch)
+});
 
 /// 2026-11-25.
 const NOW: i64 = 1_795_600_000;

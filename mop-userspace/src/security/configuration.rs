@@ -6,12 +6,18 @@ use clap::Args;
 use jiff::SignedDuration;
 use mop_insight::{
     data::digest::Key,
-    security::watch::{DEFAULT_POINTS, DEFAULT_TOLD_SINGLY, WatchSettings},
+    security::{
+        pseudonym::Pseudonymiser,
+        watch::{DEFAULT_POINTS, DEFAULT_TOLD_SINGLY, WatchSettings},
+    },
 };
 use serde::{Deserialize, Serialize};
 
-use super::{feed::FeedConfiguration, intelligence::IntelligenceConfiguration};
-use crate::configuration::{Problem, duration};
+use super::{feed::FeedConfiguration, intelligence::IntelligenceConfiguration, pseudonym_key};
+use crate::{
+    configuration::{Problem, duration},
+    failure::Failure,
+};
 
 /// What is looked for in calls.
 #[derive(Args, Clone, Debug, Default)]
@@ -50,6 +56,9 @@ pub(crate) struct SecurityConfiguration {
     /// Callers reach the observed processes themselves, and not through a balancer that hides their
     /// addresses.
     pub(crate) direct_clients: bool,
+    /// File with the root of pseudonyms, for the nodes of a participant to make the same; without it
+    /// each has its own.
+    pub(crate) pseudonym_key_file: Option<PathBuf>,
     /// The feed for MISP; none without this section.
     pub(crate) misp: Option<FeedConfiguration>,
     /// What others know to be bad; nothing without this section.
@@ -72,7 +81,8 @@ impl SecurityConfiguration {
 
     /// Files and folders that are read.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.intelligence.iter().flat_map(IntelligenceConfiguration::files)
+        let intelligence = self.intelligence.iter().flat_map(IntelligenceConfiguration::files);
+        intelligence.chain(&self.pseudonym_key_file)
     }
 
     /// TCP ports that are connected to; `None` when they cannot be told.
@@ -100,6 +110,16 @@ impl SecurityConfiguration {
         }
     }
 
+    /// What makes pseudonyms; none where nobody is told of any. `own` is the key of this node. A
+    /// file that cannot be used is said also where nobody is told.
+    pub(super) fn pseudonymiser(&self, own: &Key) -> Result<Option<Pseudonymiser>, Failure> {
+        let root = match &self.pseudonym_key_file {
+            Some(file) => pseudonym_key::read(file)?,
+            None => own.clone(),
+        };
+        Ok(self.misp.is_some().then(|| Pseudonymiser::new(root)))
+    }
+
     pub(super) fn watch(&self, key: Key) -> WatchSettings {
         let seconds = i64::try_from(self.points_window.as_secs()).unwrap_or(i64::MAX);
         WatchSettings {
@@ -124,6 +144,7 @@ impl Default for SecurityConfiguration {
             profile: true,
             audiences: Vec::new(),
             direct_clients: false,
+            pseudonym_key_file: None,
             misp: None,
             intelligence: None,
         }

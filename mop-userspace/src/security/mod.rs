@@ -15,6 +15,7 @@ pub(crate) mod intelligence;
 mod module;
 mod port;
 mod profile;
+mod pseudonym_key;
 mod records;
 pub(crate) mod report;
 mod thread;

@@ -9,6 +9,7 @@ use mop_insight::{
         finding::Severity,
         misp::feed::Network,
         profile::ReaderSettings,
+        pseudonym::{Epoch, Pseudonymiser},
         watch::{Noticed, Seen, Watch, WatchCounts},
     },
 };
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     /// `None`: the profile is not checked.
     pub(super) profile: Option<Arc<ReaderSettings>>,
     pub(super) has_direct_clients: bool,
+    /// `None`: nobody is told of pseudonyms.
+    pub(super) pseudonymiser: Option<Arc<Pseudonymiser>>,
 }
 
 /// Findings since the start.
@@ -72,9 +75,10 @@ impl Module {
             None => (None, None),
         };
         let has_direct_clients = configuration.direct_clients;
+        let pseudonymiser = configuration.pseudonymiser(&key)?.map(Arc::new);
         Ok(Self {
             watch: Watch::new(configuration.watch(key.clone()), profile),
-            shared: Shared { key, addresses, profile: reader, has_direct_clients },
+            shared: Shared { key, addresses, profile: reader, has_direct_clients, pseudonymiser },
             noticed: Vec::new(),
             counts: FindingCounts::default(),
             feed: None,
@@ -155,7 +159,7 @@ impl Module {
     }
 
     fn give(&mut self, now: Timestamp, mut outlet: Option<&mut Outlet>) {
-        for Noticed { finding, marking, caller } in self.noticed.drain(..) {
+        for Noticed { finding, marking, caller, about } in self.noticed.drain(..) {
             let facts = &finding.facts;
             let by_rule = &mut self.counts.by_rule;
             let is_told_apart = by_rule.len() < MOST_RULES || by_rule.contains_key(&facts.rule);
@@ -164,6 +168,10 @@ impl Module {
             *self.counts.by_severity.entry(facts.severity).or_default() += 1;
             if let Some(feed) = &mut self.feed {
                 let agent = caller.user_agent.as_str();
+                // The month of its event, which is that of its first call.
+                let epoch = Epoch::of(facts.first_seen);
+                let pseudonymiser = self.shared.pseudonymiser.as_ref();
+                let pseudonyms = pseudonymiser.map(|it| about.pseudonyms(it, epoch));
                 let network = Network {
                     client: caller.address,
                     server_port: caller.server_port,
@@ -171,7 +179,7 @@ impl Module {
                     ja4: None,
                     certificate: caller.certificate,
                     user_agent: Some(agent).filter(|agent| !agent.is_empty()),
-                    pseudonyms: &[],
+                    pseudonyms: pseudonyms.as_deref().unwrap_or_default(),
                 };
                 feed.observe(&Told { finding: &finding, marking: &marking, network }, now);
             }

@@ -13,7 +13,7 @@ use mop_insight::{
         inspector::{Against, Inspector, is_forwarded},
         intelligence::store::Store,
         profile::{Connection, FactsReader},
-        watch::{Seen, SeenCall, user_agent},
+        watch::{About, Seen, SeenCall, user_agent},
     },
 };
 use mop_wire::{Exchange, Role};
@@ -114,8 +114,11 @@ impl Port {
         let template = inspection.endpoint.as_deref();
         let caller = (user_agent(exchange), is_client_direct);
         let told = SeenCall::new(call, observed, parties, template, caller, &self.shared.key);
+        let pseudonymiser = self.shared.pseudonymiser.as_deref();
+        let about = pseudonymiser.map(|it| About::of(it, call, exchange)).unwrap_or_default();
         let rules = Arc::clone(self.inspector.rules());
-        let seen = Seen { call: told, inspection, rules, facts: facts.map(Box::new) };
+        let call = SeenCall { about, ..told };
+        let seen = Seen { call, inspection, rules, facts: facts.map(Box::new) };
         match &mut self.way {
             Way::Thread(calls, dropped) => {
                 // Capture must not wait for it.

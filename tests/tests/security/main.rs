@@ -4,6 +4,7 @@ mod answers;
 mod attacks;
 mod live;
 mod outcome;
+mod pseudonyms;
 mod replayed;
 mod scenario;
 mod secrets;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use md5::{Digest as _, Md5};
+use mop_insight::data::digest::Key;
 use mop_insight::security::{
     finding::{Finding, FindingFacts, Owasp, Part, Place, Reason, Severity},
     intelligence::{
@@ -13,14 +14,15 @@ use mop_insight::security::{
     },
     misp::{
         attribute::{Attribute, AttributeError, NewAttribute, Seen},
-        event::{MAX_ATTRIBUTES, Organisation},
-        feed::{Feed, FeedFile, FeedOptions, MAX_EVENTS, Network, Pseudonym},
+        event::{MAX_ATTRIBUTES, MAX_PSEUDONYMS, Organisation},
+        feed::{Feed, FeedFile, FeedOptions, MAX_EVENTS, Network},
         marking::Marking,
         object::{ObjectError, Templates},
         scalar::{Distribution, Instant, Seconds},
         tag::{Pap, Rsit, Tlp},
         vocabulary::{TypeError, Vocabulary},
     },
+    pseudonym::{Class, Epoch, Pseudonym, Pseudonymiser},
     uuid::Uuid,
 };
 use proptest::{collection::vec, prelude::*};
@@ -535,6 +537,38 @@ fn a_rule_narrows_what_the_participant_allows_and_widens_nothing() {
 }
 
 #[test]
+fn pseudonyms_are_told_with_their_key_and_leave_room_for_the_rest() {
+    let mut feed = feed();
+    for number in 0..100 {
+        let pseudonyms = [pseudonym(number), pseudonym(1000)];
+        let network = Network { pseudonyms: &pseudonyms, ..network() };
+        feed.add(&finding("r", "c", 24, 1), &network, &Marking::default(), NOW).unwrap();
+    }
+    let uuid = feed.events().next().unwrap().uuid();
+    let content = json(file(&feed.files(), &format!("{uuid}.json")));
+    let attributes = content["Event"]["Attribute"].as_array().unwrap();
+    let told: Vec<_> = attributes.iter().filter(|it| it["type"] == "anonymised").collect();
+    assert_eq!((told.len(), feed.left_out()), (MAX_PSEUDONYMS, 101 - MAX_PSEUDONYMS as u64));
+    let first = told.first().unwrap();
+    assert_eq!(first["value"], pseudonym(0).to_hex());
+    assert_eq!(first["comment"], pseudonym(0).described());
+    check_files(&feed.files());
+    // Each finding has a few at most.
+    let pseudonyms: Vec<_> = (0..9).map(pseudonym).collect();
+    let network = Network { pseudonyms: &pseudonyms, ..Network::default() };
+    let uuid = feed.add(&finding("s", "c", 24, 1), &network, &Marking::default(), NOW).unwrap();
+    let event = feed.events().find(|it| it.uuid() == uuid).unwrap();
+    let told = event.all_attributes().filter(|it| it.type_name() == "anonymised").count();
+    assert_eq!(told, 4);
+}
+
+fn pseudonym(number: u64) -> Pseudonym {
+    let pseudonymiser = Pseudonymiser::new(Key::new([5; 32]));
+    let epoch = Epoch::of("2026-11-24T10:00:00Z".parse().unwrap());
+    pseudonymiser.pseudonym(Class::Consent, &format!("urn:mop:{number}"), epoch).unwrap()
+}
+
+#[test]
 fn types_that_are_not_let_out_cost_no_event() {
     let denied = ["ip-src", "anonymised", "user-agent"].map(str::to_owned);
     let options = || FeedOptions {
@@ -548,11 +582,8 @@ fn types_that_are_not_let_out_cost_no_event() {
     let vocabulary = Vocabulary::without(&denied).unwrap();
     let mut feed = Feed::new(options(), vocabulary, templates.clone());
     let marking = Marking { rsit: Some(Rsit::BruteForce), ..Marking::default() };
-    let network = Network {
-        user_agent: Some("curl/8"),
-        pseudonyms: &[Pseudonym { class: "consent", digest: [5; 16] }],
-        ..network()
-    };
+    let pseudonym = pseudonym(1);
+    let network = Network { user_agent: Some("curl/8"), pseudonyms: &[pseudonym], ..network() };
     feed.add(&finding("r", "c", 24, 20), &network, &marking, NOW).unwrap();
     let event = feed.events().next().unwrap();
     assert!(event.all_attributes().all(|it| !denied.contains(&it.type_name().to_owned())));
@@ -568,7 +599,7 @@ fn types_that_are_not_let_out_cost_no_event() {
         .filter(|it| denied.contains(&it.type_name().to_owned()))
         .map(|it| it.value().to_owned())
         .collect();
-    assert!(values.contains(&"05".repeat(16)) && values.contains(&"curl/8".to_owned()));
+    assert!(values.contains(&pseudonym.to_hex()) && values.contains(&"curl/8".to_owned()));
     // What was let out before is not read again by a feed that does not.
     let (uuid, content) = {
         let event = open.events().next().unwrap().uuid();

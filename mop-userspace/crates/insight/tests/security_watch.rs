@@ -14,8 +14,9 @@ use mop_insight::{
     security::{
         finding::Finding,
         inspector::{Hit, Inspection},
+        pseudonym::{Class, Pseudonymiser},
         rules::{RuleSet, parse_documents},
-        watch::{Caller, Noticed, Seen, SeenCall, Watch, WatchSettings},
+        watch::{About, Caller, Noticed, Seen, SeenCall, Watch, WatchSettings},
     },
 };
 use mop_wire::Role;
@@ -94,6 +95,7 @@ impl Rig {
                 parties,
                 client: Some(key.digest(Subject::Observed, client.as_bytes())),
                 caller: Caller::default(),
+                about: About::default(),
             },
             inspection: Inspection {
                 hits: rules.iter().map(|rule| Hit { rule: *rule, places: Vec::new() }).collect(),
@@ -141,6 +143,33 @@ fn many_findings_of_one_rule_and_client_are_told_together() {
     assert_eq!(rest.facts.reason.pt, "por");
     let ids: std::collections::HashSet<_> = findings.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), findings.len());
+}
+
+#[test]
+fn a_finding_is_about_the_consent_and_token_that_all_of_its_calls_have() {
+    let pseudonymiser = Pseudonymiser::new(Key::new([7; 32]));
+    let identifier = |class, value: &str| pseudonymiser.identifier(class, value);
+    let consent = identifier(Class::Consent, "urn:mop:c");
+    assert!(consent.is_some());
+    let mut rig = Rig::new(|settings| {
+        settings.told_singly = 1;
+        settings.points = 8;
+    });
+    for second in 0..4 {
+        let mut seen = rig.seen(second, "one", &[0]);
+        let token = identifier(Class::Token, &format!("token {second}"));
+        seen.call.about = About { consent, token };
+        rig.watch.observe(seen, &mut rig.noticed);
+    }
+    rig.watch.finish(&mut rig.noticed);
+    let about = |rule: &str| -> Vec<_> {
+        let of_rule = rig.noticed.iter().filter(|it| it.finding.facts.rule == rule);
+        of_rule.map(|it| (it.finding.facts.count, it.about)).collect()
+    };
+    let first = About { consent, token: identifier(Class::Token, "token 0") };
+    assert_eq!(about("a"), [(1, first), (3, About { consent, token: None })]);
+    // What follows from several calls is about none of them.
+    assert_eq!(about("mop_client_points"), [(1, About::default())]);
 }
 
 #[test]

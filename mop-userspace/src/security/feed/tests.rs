@@ -12,14 +12,12 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
 };
 use jiff::{SignedDuration, Timestamp};
+use mop_insight::data::digest::Key;
 use mop_insight::security::{
     finding::{Finding, FindingFacts, Owasp, Reason, Severity},
     intelligence::read::Manifest,
-    misp::{
-        feed::{Network, Pseudonym},
-        marking::Marking,
-        tag::Rsit,
-    },
+    misp::{feed::Network, marking::Marking, tag::Rsit},
+    pseudonym::{Class, Epoch, Pseudonymiser},
     uuid::Uuid,
 };
 
@@ -71,6 +69,8 @@ fn finding(rule: &str, client: Option<&str>, at: Timestamp) -> Finding {
 
 fn observe(keeper: &mut FeedKeeper, rule: &str, client: Option<&str>, at: Timestamp) {
     let marking = Marking { rsit: Some(Rsit::BruteForce), ..Marking::default() };
+    let pseudonymiser = Pseudonymiser::new(Key::new([5; 32]));
+    let pseudonym = pseudonymiser.pseudonym(Class::Consent, "urn:mop:c", Epoch::of(at));
     let network = Network {
         client: Some("198.51.100.7".parse().expect("an address")),
         server_port: Some(443),
@@ -78,7 +78,7 @@ fn observe(keeper: &mut FeedKeeper, rule: &str, client: Option<&str>, at: Timest
         ja4: Some("t13d1516h2_8daaf6152771_02713d6af862"),
         certificate: Some([0xcd; 32]),
         user_agent: Some("curl/8.11.0"),
-        pseudonyms: &[Pseudonym { class: "consent", digest: [5; 16] }],
+        pseudonyms: pseudonym.as_slice(),
     };
     let told = Told { finding: &finding(rule, client, at), marking: &marking, network };
     keeper.observe(&told, at);

@@ -7,6 +7,7 @@
 //! What would come of a body that was not seen whole is unknown, never guessed.
 
 mod acts;
+mod bearer;
 pub(crate) mod body;
 mod extract;
 mod flow;
@@ -20,6 +21,7 @@ use std::{net::SocketAddr, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::Role;
 
+pub(crate) use self::bearer::bearer;
 pub use self::{
     extract::{DEFAULT_SHORTEST_TIME_OUT_MS, Extractor, ExtractorSettings, Observed, Passed},
     self_report::{PublishedFigures, SelfReport, StatusReport},

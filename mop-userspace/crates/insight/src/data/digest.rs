@@ -8,6 +8,8 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::hkdf;
+
 /// The key; wiped from memory when it is dropped.
 #[derive(Clone)]
 pub struct Key(Zeroizing<[u8; 32]>);
@@ -44,6 +46,10 @@ pub enum Subject {
     Idempotency,
     /// Whom a limit is counted for.
     Party,
+    /// Number of a natural person in the national register.
+    NaturalPerson,
+    /// Number of a legal person there.
+    LegalPerson,
 }
 
 /// 128 bits that stand for a value.
@@ -55,6 +61,13 @@ impl Key {
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    /// A key for this purpose alone, which leads neither to this one nor to that of another purpose:
+    /// HKDF (RFC 5869), without a salt, since a key is random.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Self {
+        Self(hkdf::derive(&*self.0, &[], purpose.as_bytes()))
     }
 
     /// The digest of a value.
@@ -128,6 +141,17 @@ mod tests {
         assert_ne!(token, Key::new([2; 32]).digest(Subject::Token, b"abc"));
         assert_eq!(Digest::from_hex(&token.to_hex()), Some(token));
         assert_eq!(Digest::from_hex("+1234567890123456789012345678901"), None);
+    }
+
+    #[test]
+    fn a_key_of_a_purpose_is_no_other_key() {
+        let digest = |key: &Key| key.digest(Subject::Token, b"abc");
+        let key = Key::new([1; 32]);
+        let derived = key.derive("one");
+        assert_eq!(digest(&derived), digest(&key.derive("one")));
+        let others = [&key, &key.derive("two"), &Key::new([2; 32]).derive("one")];
+        assert!(others.iter().all(|other| digest(other) != digest(&derived)));
+        assert_eq!(format!("{derived:?}"), "Key");
     }
 
     #[test]

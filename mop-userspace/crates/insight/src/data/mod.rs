@@ -23,6 +23,7 @@ pub mod funnel;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hkdf;
 pub mod identity;
 pub mod metrics;
 pub mod once;

@@ -9,6 +9,7 @@ pub mod misp;
 pub mod normalise;
 pub mod personal;
 pub mod profile;
+pub mod pseudonym;
 pub mod rules;
 mod table;
 mod trust;

@@ -10,6 +10,7 @@
 //! later. Limits: correlations, points and folds each have a bounded number of keys; what had no
 //! room is counted.
 
+mod about;
 mod clients;
 mod fold;
 mod points;
@@ -36,6 +37,7 @@ use crate::data::{
 };
 
 pub use self::{
+    about::About,
     clients::{ClientsCounts, ClientsSnapshotError},
     fold::FoldCounts,
     points::PointsCounts,
@@ -85,6 +87,8 @@ pub struct Noticed {
     pub marking: Marking,
     /// What its caller is known by.
     pub caller: Caller,
+    /// Whom it is about; nobody where it follows from many calls that are not about the same.
+    pub about: About,
 }
 
 /// What a caller is known by. Not part of records: an address may be that of a person.
@@ -119,6 +123,8 @@ pub struct SeenCall {
     pub client: Option<Digest>,
     /// What it is known by.
     pub caller: Caller,
+    /// Whom it is about; nobody where no pseudonyms are wanted.
+    pub about: About,
 }
 
 /// Makes findings of what calls show.
@@ -213,6 +219,7 @@ impl SeenCall {
             parties,
             client,
             caller,
+            about: About::default(),
         }
     }
 }
@@ -406,7 +413,10 @@ impl Watch {
         marking: Marking,
         findings: &mut Vec<Noticed>,
     ) {
-        let noticed = Noticed { finding, marking, caller: call.caller.clone() };
+        // What follows from many calls is not about the consent and token of the last of them.
+        let is_of_one = finding.facts.exchange.is_some();
+        let about = if is_of_one { call.about } else { About::default() };
+        let noticed = Noticed { finding, marking, caller: call.caller.clone(), about };
         self.folds.take(noticed, call, self.now, findings);
     }
 }

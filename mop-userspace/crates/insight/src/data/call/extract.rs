@@ -9,6 +9,7 @@ use mop_wire::{Ending, Exchange, Headers, Role};
 use super::{
     Answer, Call, Completeness, Ends, Interaction, Method, Span, Token,
     acts::{self, Found},
+    bearer::bearer,
     body::Bodies,
     flow::{Flow, Step},
     identity, later,
@@ -221,7 +222,7 @@ impl Extractor {
         let completeness = &exchange.completeness;
         let start_ns = timing.request_start_ns;
         let span = |end_ns: u64| Span { start_ns, end_ns: end_ns.max(start_ns) };
-        if let Some(response) = &exchange.response {
+        if let Some(response) = exchange.response.as_ref().filter(|it| it.status != 0) {
             let is_exact = timing.response_end_ns != 0
                 && matches!(completeness.ending, Ending::Complete | Ending::Upgraded);
             let end_ns = timing.response_end_ns.max(timing.response_start_ns);
@@ -245,19 +246,9 @@ impl Extractor {
         }
     }
 
-    /// The bearer token of a request (RFC 6750, section 2.1).
+    /// The bearer token of a request.
     fn token(&mut self, headers: &Headers, key: &Key) -> Option<Token> {
-        let mut values = headers.values("authorization");
-        let value = std::str::from_utf8(values.next()?).ok()?;
-        // Two of them could be read differently by the process and here.
-        if values.next().is_some() {
-            return None;
-        }
-        let (scheme, token) = value.trim().split_once(' ')?;
-        let token = token.trim();
-        if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
-            return None;
-        }
+        let token = bearer(headers)?;
         Some(Token {
             digest: key.digest(Subject::Token, token.as_bytes()),
             hint: token_endpoint::claimed_consent(token, &mut self.bodies),

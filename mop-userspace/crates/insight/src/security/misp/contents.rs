@@ -12,6 +12,7 @@ use super::{
 use crate::security::{
     finding::{FindingFacts, Severity},
     personal,
+    pseudonym::Pseudonym,
     uuid::Uuid,
 };
 
@@ -33,15 +34,6 @@ pub struct Network<'t> {
     pub user_agent: Option<&'t str>,
     /// Whom it is about, where one and the same must be known again.
     pub pseudonyms: &'t [Pseudonym],
-}
-
-/// What stands for an identifier that never leaves: a keyed digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pseudonym {
-    /// Of what, in a word: `consent`, `token`.
-    pub class: &'static str,
-    /// The digest.
-    pub digest: [u8; 16],
 }
 
 /// Attributes of the event itself: rule, reasons, organisations, and how many calls.
@@ -67,11 +59,10 @@ pub(super) fn attributes(
     wanted.extend(client.map(|it| ("text", None, it, "client organisation")));
     let demands = facts.fapi.iter();
     wanted.extend(demands.map(|it| ("text", None, it.as_str(), "security profile")));
-    let digests = network.pseudonyms.iter().take(MAX_PSEUDONYMS);
-    let digests: Vec<_> = digests.map(|it| (hexadecimal(&it.digest), it.class)).collect();
-    wanted.extend(
-        digests.iter().map(|(digest, class)| ("anonymised", None, digest.as_str(), *class)),
-    );
+    let pseudonyms = network.pseudonyms.iter().take(MAX_PSEUDONYMS);
+    let pseudonyms: Vec<_> = pseudonyms.map(|it| (it.to_hex(), it.described())).collect();
+    let pseudonyms = pseudonyms.iter();
+    wanted.extend(pseudonyms.map(|(value, what)| (PSEUDONYM, None, value.as_str(), what.as_str())));
     // What the participant does not let out is left out, and not the whole event with it.
     let wanted = wanted.into_iter().filter(|(r#type, ..)| !vocabulary.is_never(r#type));
     let made = wanted.map(|(r#type, category, value, comment)| {
@@ -186,6 +177,9 @@ fn is_product(text: &str) -> bool {
 
 /// `Fuzz Faster U Fool`, and twice as much.
 const MAX_PRODUCT_BYTES: usize = 40;
+
+/// Type of pseudonyms.
+pub(super) const PSEUDONYM: &str = "anonymised";
 
 /// Of one finding: it is about a consent and a token.
 const MAX_PSEUDONYMS: usize = 4;

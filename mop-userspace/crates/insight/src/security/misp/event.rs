@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     attribute::Attribute,
+    contents::PSEUDONYM,
     object::Object,
     scalar::{Analysis, Distribution, Info, Seconds, ThreatLevel},
     tag::Tag,
@@ -46,7 +47,8 @@ pub struct Organisation {
 
 impl Event {
     /// Takes in what one more finding says; whether anything changed. What is beyond
-    /// [`MAX_ATTRIBUTES`] is left out, and counted in the second.
+    /// [`MAX_ATTRIBUTES`], and pseudonyms beyond [`MAX_PSEUDONYMS`], are left out, and counted in
+    /// the second.
     pub(super) fn merge(
         &mut self,
         (attributes, objects, tags): (Vec<Attribute>, Vec<Object>, Vec<Tag>),
@@ -57,7 +59,7 @@ impl Event {
             let known = self.attributes.iter_mut().find(|it| it.uuid() == attribute.uuid());
             if let Some(known) = known {
                 is_changed |= known.merge(&attribute);
-            } else if self.all_attributes().count() < MAX_ATTRIBUTES {
+            } else if self.has_room_for(&attribute) {
                 self.attributes.push(attribute);
                 is_changed = true;
             } else {
@@ -89,6 +91,13 @@ impl Event {
         (is_changed, left_out)
     }
 
+    fn has_room_for(&self, attribute: &Attribute) -> bool {
+        let is_pseudonym = |it: &&Attribute| it.type_name() == PSEUDONYM;
+        self.all_attributes().count() < MAX_ATTRIBUTES
+            && (!is_pseudonym(&attribute)
+                || self.attributes.iter().filter(is_pseudonym).count() < MAX_PSEUDONYMS)
+    }
+
     /// Its attributes and those of its objects.
     pub fn all_attributes(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().chain(self.objects.iter().flat_map(Object::attributes))
@@ -116,5 +125,8 @@ impl Event {
 /// Attributes of one event and its objects: who attacks from a thousand addresses is known by the
 /// first.
 pub const MAX_ATTRIBUTES: usize = 256;
+/// Pseudonyms of one event: whoever goes through consents or tokens brings new ones with every call,
+/// and addresses and fingerprints are to have their place.
+pub const MAX_PSEUDONYMS: usize = 64;
 /// Two markings, a few sorts of incident, ten classes.
 const MAX_TAGS: usize = 24;

@@ -22,7 +22,7 @@ use super::{
     vocabulary::Vocabulary,
 };
 pub use super::{
-    contents::{Network, Pseudonym},
+    contents::Network,
     index::{Changes, FeedFile, HASHES, MANIFEST, etag},
 };
 use crate::security::{

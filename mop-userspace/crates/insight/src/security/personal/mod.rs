@@ -24,6 +24,7 @@
 
 pub mod attribute;
 mod bearer;
+pub(super) mod canonical;
 mod card;
 mod check_digits;
 mod email;

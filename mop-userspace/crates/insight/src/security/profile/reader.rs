@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     data::{
-        call::{Call, Observed, body::Bodies},
+        call::{Call, Observed, bearer, body::Bodies},
         consent::ConsentId,
         digest::{Digest, Key, Subject},
         funnel::Side,
@@ -192,14 +192,6 @@ fn shown(facts: &CertificateFacts) -> ClientCertificate {
         organisation: facts.subject.organisation.clone(),
         not_after: facts.not_after,
     })
-}
-
-/// The bearer token of a request that has one `Authorization` field.
-fn bearer(headers: &Headers) -> Option<&str> {
-    let mut values = headers.values("authorization");
-    let (value, None) = (values.next()?, values.next()) else { return None };
-    let (scheme, token) = std::str::from_utf8(value).ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 fn has_token(query: &str) -> bool {

@@ -94,6 +94,7 @@ impl Folds {
         self.counts.folded += 1;
         match &mut fold.rest {
             Some(rest) => {
+                rest.about = rest.about.common(noticed.about);
                 let rest = &mut rest.finding.facts;
                 rest.count = rest.count.saturating_add(finding.facts.count);
                 rest.first_seen = rest.first_seen.min(finding.facts.first_seen);
@@ -137,12 +138,12 @@ impl Folds {
     fn tell(&mut self, mut over: Vec<Noticed>, findings: &mut Vec<Noticed>) {
         over.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
         for noticed in over {
-            let Noticed { finding, marking, caller } = noticed;
+            let Noticed { finding, marking, caller, about } = noticed;
             // It was a finding before its number grew, and the number alone makes none of it worse.
             let facts = FindingFacts { exchange: None, ..finding.facts };
             if let Ok(finding) = Finding::new(facts) {
                 self.counts.told += 1;
-                findings.push(Noticed { finding, marking, caller });
+                findings.push(Noticed { finding, marking, caller, about });
             }
         }
     }
