@@ -2,7 +2,7 @@
 
 use mop_common::{
     ControlKind, Counter, Direction, Layer, Protocol, limits,
-    sniff::{SNIFF_BYTES, Sniff, sniff},
+    sniff::{SNIFF_BYTES, Sniff, sniff, sniff_midway},
 };
 
 use crate::{
@@ -183,15 +183,11 @@ impl Connection {
         }
         let seen = self.prefix_bytes[direction.index()];
         match sniff(self.prefix[direction.index()], seen as usize) {
-            Sniff::Is(Protocol::Http1) => {
+            Sniff::Is(protocol) => {
                 self.verdict = OBSERVED;
-                self.open(Protocol::Http1, [0, 0])
+                self.open(protocol, [0, 0])
             }
             Sniff::Maybe => self.open(Protocol::Http1, [0, 0]),
-            Sniff::Is(Protocol::Http2) => {
-                self.refuse_http2();
-                false
-            }
             Sniff::No => {
                 self.close();
                 self.ignore();
@@ -205,16 +201,12 @@ impl Connection {
     #[inline(always)]
     fn decide_midway(&mut self, direction: Direction, position: u64, cursor: &mut Cursor) -> bool {
         let (word, bytes) = cursor.peek();
-        match sniff(word, bytes as usize) {
-            Sniff::Is(Protocol::Http1) => {
+        match sniff_midway(word, bytes as usize) {
+            Sniff::Is(protocol) => {
                 self.verdict = OBSERVED;
                 let mut origins = self.positions;
                 origins[direction.index()] = position;
-                self.open(Protocol::Http1, origins)
-            }
-            Sniff::Is(Protocol::Http2) => {
-                self.refuse_http2();
-                false
+                self.open(protocol, origins)
             }
             Sniff::Maybe | Sniff::No => {
                 self.calls = self.calls.saturating_add(1);
@@ -235,12 +227,6 @@ impl Connection {
             self.opened = 1;
         }
         true
-    }
-
-    #[inline(always)]
-    fn refuse_http2(&mut self) {
-        self.notify(ControlKind::Open, 0, Protocol::Http2 as u8, self.positions);
-        self.ignore();
     }
 
     #[inline(always)]

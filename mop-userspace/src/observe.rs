@@ -216,7 +216,6 @@ fn observe(
             worker.join().map_err(|_panic| Failure::runtime("a worker thread panicked"))?;
         totals.counts.absorb(&worked.counts);
         add_flows(&mut totals.flows, &worked.flows);
-        totals.http2_connections += worked.http2_connections;
         if let Some(inspected) = worked.inspected {
             totals.inspected.get_or_insert_default().absorb(inspected);
         }

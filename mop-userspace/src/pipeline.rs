@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use mop_common::{ControlEvent, ControlKind, Direction, Protocol, SegmentHead, flags};
+use mop_common::{ControlEvent, ControlKind, Direction, SegmentHead, flags};
 use mop_insight::data::call::{Ends, Extractor, Observed};
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
@@ -33,7 +33,6 @@ pub(crate) struct Pipeline<S> {
     connections: Connections<S>,
     /// Processes that ended, and when: their TLS connections end once everything before is read.
     exits: VecDeque<(u64, u32)>,
-    http2_connections: u64,
     reporter: Reporter,
 }
 
@@ -42,7 +41,6 @@ pub(crate) struct Pipeline<S> {
 pub(crate) struct PipelineTotals {
     pub(crate) counts: ExchangeCounts,
     pub(crate) flows: FlowStats,
-    pub(crate) http2_connections: u64,
     /// What was judged; `None` when nothing was to be.
     pub(crate) inspected: Option<InspectorCounts>,
 }
@@ -75,7 +73,6 @@ impl<S: ProcessSource> Pipeline<S> {
             past_flows: FlowStats::default(),
             connections,
             exits: VecDeque::new(),
-            http2_connections: 0,
             reporter,
         }
     }
@@ -93,17 +90,13 @@ impl<S: ProcessSource> Pipeline<S> {
     pub(crate) fn control(&mut self, event: &ControlEvent) {
         let connection = event.connection;
         match ControlKind::from_number(event.kind) {
-            Some(ControlKind::Open) => match Protocol::from_number(event.protocol) {
-                Some(Protocol::Http1) => {
-                    self.connections.learn(event);
-                    let from_start = event.from_start != 0;
-                    self.guarded(connection, |flows, out| {
-                        flows.open(connection, event.positions, from_start, out);
-                    });
-                }
-                Some(Protocol::Http2) => self.http2_connections += 1,
-                None => {}
-            },
+            Some(ControlKind::Open) => {
+                self.connections.learn(event);
+                let from_start = event.from_start != 0;
+                self.guarded(connection, |flows, out| {
+                    flows.open(connection, event.positions, from_start, out);
+                });
+            }
             Some(ControlKind::End) => {
                 if let Some(direction) = Direction::from_number(event.direction) {
                     let [read, write] = event.positions;
@@ -171,14 +164,14 @@ impl<S: ProcessSource> Pipeline<S> {
         crate::summary::add_flows(&mut flows, &self.past_flows);
         let Reporter { counts, inspector, .. } = &self.reporter;
         let judged = inspector.as_ref().map(|inspector| &inspector.counts);
-        vitals.store(counts, &flows, judged, self.http2_connections);
+        vitals.store(counts, &flows, judged);
     }
 
     /// The same as [`Self::finish`], and lets others know.
     pub(crate) fn finish_publishing(self, vitals: &WorkerVitals) -> PipelineTotals {
         let totals = self.finish();
-        let PipelineTotals { counts, flows, http2_connections, inspected } = &totals;
-        vitals.store(counts, flows, inspected.as_ref(), *http2_connections);
+        let PipelineTotals { counts, flows, inspected } = &totals;
+        vitals.store(counts, flows, inspected.as_ref());
         totals
     }
 
@@ -193,7 +186,6 @@ impl<S: ProcessSource> Pipeline<S> {
             counts: self.reporter.counts,
             inspected: self.reporter.inspector.map(|inspector| inspector.counts),
             flows,
-            http2_connections: self.http2_connections,
         }
     }
 

@@ -77,13 +77,14 @@ fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     }
     match &record.response {
         Some(response) => {
-            let colour = match response.status / 100 {
+            let status = response.status.unwrap_or_default();
+            let colour = match status / 100 {
                 2 => GREEN,
                 4 => YELLOW,
                 5 => RED,
                 _ => CYAN,
             };
-            out.push_str(&paint(style, colour, &response.status.to_string()));
+            out.push_str(&paint(style, colour, &status.to_string()));
         }
         None => out.push_str("(no response seen)"),
     }

@@ -79,7 +79,7 @@ pub(crate) struct RequestRecord<'a> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ResponseRecord<'a> {
-    pub(crate) status: u16,
+    pub(crate) status: Option<u16>,
     version: &'static str,
     #[serde(flatten)]
     pub(crate) message: MessageRecord<'a>,
@@ -130,6 +130,8 @@ pub(crate) struct SeenRecord<'a> {
     pub(crate) missing_bytes: u64,
     #[serde(serialize_with = "holes", skip_serializing_if = "<[Hole]>::is_empty")]
     pub(crate) holes: &'a [Hole],
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) unknown_fields: u32,
 }
 
 impl<'a> ExchangeRecord<'a> {
@@ -191,7 +193,7 @@ impl<'a> ExchangeRecord<'a> {
                 message: message(&request.headers, &request.body, request.anomalies, payload),
             }),
             response: response.as_ref().map(|response| ResponseRecord {
-                status: response.status,
+                status: (response.status != 0).then_some(response.status),
                 version: version(response.version),
                 message: message(&response.headers, &response.body, response.anomalies, payload),
             }),
@@ -314,8 +316,13 @@ fn body_text(headers: &Headers, body: &Body) -> Option<String> {
 }
 
 fn seen(seen: &Seen) -> SeenRecord<'_> {
-    let Seen { framed_bytes, missing_bytes, holes } = seen;
-    SeenRecord { framed_bytes: *framed_bytes, missing_bytes: *missing_bytes, holes }
+    let Seen { framed_bytes, missing_bytes, holes, unknown_fields } = seen;
+    let (framed_bytes, missing_bytes) = (*framed_bytes, *missing_bytes);
+    SeenRecord { framed_bytes, missing_bytes, holes, unknown_fields: *unknown_fields }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn holes<S: Serializer>(holes: &&[Hole], serializer: S) -> Result<S::Ok, S::Error> {
@@ -348,6 +355,7 @@ fn version(version: Version) -> &'static str {
     match version {
         Version::Http10 => "HTTP/1.0",
         Version::Http11 => "HTTP/1.1",
+        Version::Http2 => "HTTP/2",
     }
 }
 
@@ -384,7 +392,8 @@ mod tests {
         headers.push("Authorization", b"Bearer secret");
         headers.push("Content-Type", b"application/json");
         let hole = Hole { position: 1, bytes: 2, cause: HoleCause::ZeroCopy };
-        let holey = Seen { framed_bytes: 9, missing_bytes: 2, holes: vec![hole] };
+        let holey =
+            Seen { framed_bytes: 9, missing_bytes: 2, holes: vec![hole], unknown_fields: 0 };
         Exchange {
             connection: 1,
             sequence: 0,

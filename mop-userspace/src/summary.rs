@@ -77,7 +77,7 @@ pub(crate) struct Summary {
     /// Counters of the kernel side; empty in a replay.
     pub(crate) kernel: BTreeMap<&'static str, u64>,
     flows: FlowSummary,
-    /// Connections that spoke HTTP/2, which is not decoded yet.
+    /// Connections that spoke HTTP/2.
     pub(crate) http2_connections: u64,
     /// Segments read from the lanes.
     received_segments: u64,
@@ -125,7 +125,6 @@ pub(crate) struct Totals {
     pub(crate) counts: ExchangeCounts,
     pub(crate) flows: FlowStats,
     pub(crate) kernel: Option<Counters>,
-    pub(crate) http2_connections: u64,
     pub(crate) received_segments: u64,
     pub(crate) received_bytes: u64,
     pub(crate) queue_dropped_segments: u64,
@@ -141,7 +140,6 @@ impl Summary {
             counts,
             flows,
             kernel,
-            http2_connections,
             received_segments,
             received_bytes,
             queue_dropped_segments,
@@ -180,7 +178,7 @@ impl Summary {
                 duplicate_bytes: flows.duplicate_bytes,
                 invalid_segments: flows.invalid_segments,
             },
-            http2_connections,
+            http2_connections: flows.http2_connections,
             received_segments,
             received_bytes,
             queue_dropped_segments,
@@ -221,7 +219,7 @@ impl Summary {
             }
         }
         if self.http2_connections > 0 {
-            note(format!("  {} connections spoke HTTP/2: not decoded", self.http2_connections));
+            note(format!("  {} connections spoke HTTP/2", self.http2_connections));
         }
         if self.dropped_finds > 0 {
             note(format!(
@@ -260,6 +258,7 @@ pub(crate) fn add_flows(sum: &mut FlowStats, other: &FlowStats) {
     sum.buffered_bytes += other.buffered_bytes;
     sum.opened += other.opened;
     sum.closed += other.closed;
+    sum.http2_connections += other.http2_connections;
     sum.evicted += other.evicted;
     sum.shed += other.shed;
     sum.exchanges += other.exchanges;

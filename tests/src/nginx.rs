@@ -25,6 +25,7 @@ pub struct Nginx {
 pub struct NginxBuilder {
     folder: PathBuf,
     tls: Option<Tls>,
+    speaks_http2: bool,
     http: String,
     locations: String,
     workers: u32,
@@ -44,6 +45,7 @@ impl Nginx {
         NginxBuilder {
             folder: folder.join(format!("nginx-{}", free_port())),
             tls: None,
+            speaks_http2: false,
             http: String::new(),
             locations: String::new(),
             workers: 1,
@@ -75,6 +77,13 @@ impl NginxBuilder {
     #[must_use]
     pub fn tls(mut self, certificates: &Certificates) -> Self {
         self.tls = Some(Tls { server: certificates.server(), key: certificates.key() });
+        self
+    }
+
+    /// Speaks HTTP/2: with TLS also, without TLS only.
+    #[must_use]
+    pub fn http2(mut self) -> Self {
+        self.speaks_http2 = true;
         self
     }
 
@@ -140,6 +149,7 @@ impl NginxBuilder {
             ),
             None => ("", String::new()),
         };
+        let http2 = if self.speaks_http2 { " http2" } else { "" };
         // Root owns the folder, and a test must not need another user.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
         format!(
@@ -164,8 +174,8 @@ http {{
     scgi_temp_path {folder}/temp/scgi;
     {http}
     server {{
-        listen 127.0.0.1:{port}{ssl} backlog=4096;
-        listen [::1]:{port}{ssl};
+        listen 127.0.0.1:{port}{ssl}{http2} backlog=4096;
+        listen [::1]:{port}{ssl}{http2};
         server_name localhost;
         {tls}
         {locations}

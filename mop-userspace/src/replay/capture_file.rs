@@ -45,7 +45,6 @@ pub(super) fn replay(
     totals.counts = finished.counts;
     totals.inspected = finished.inspected;
     totals.flows = finished.flows;
-    totals.http2_connections = finished.http2_connections;
     totals.libraries = libraries.len();
     Ok(totals)
 }

@@ -20,7 +20,6 @@ pub(crate) struct WorkerVitals {
     reported: AtomicU64,
     panics: AtomicU64,
     judged: [AtomicU64; InspectorCounts::NAMES.len()],
-    http2_connections: AtomicU64,
     flows: [AtomicU64; FlowNumber::ALL.len()],
     hole_bytes: [AtomicU64; HoleCause::ALL.len()],
 }
@@ -31,6 +30,7 @@ pub(crate) enum FlowNumber {
     BufferedBytes,
     Connections,
     Evicted,
+    Http2Connections,
     Malformed,
     Resynchronisations,
     Shed,
@@ -45,7 +45,6 @@ pub(crate) struct Worked {
     pub(crate) reported: u64,
     pub(crate) panics: u64,
     pub(crate) judged: [u64; InspectorCounts::NAMES.len()],
-    pub(crate) http2_connections: u64,
     flows: [u64; FlowNumber::ALL.len()],
     pub(crate) hole_bytes: [u64; HoleCause::ALL.len()],
 }
@@ -57,7 +56,6 @@ impl WorkerVitals {
         counts: &ExchangeCounts,
         flows: &FlowStats,
         judged: Option<&InspectorCounts>,
-        http2_connections: u64,
     ) {
         for (stored, counted) in self.exchanges.iter().zip(&counts.by_role_and_ending) {
             store_all(stored, counted);
@@ -68,24 +66,14 @@ impl WorkerVitals {
         if let Some(judged) = judged {
             store_all(&self.judged, &judged.values());
         }
-        store(&self.http2_connections, http2_connections);
         store_all(&self.flows, &FlowNumber::ALL.map(|number| number.of(flows)));
         store_all(&self.hole_bytes, &flows.hole_bytes);
     }
 
     /// Adds what was stored to a sum.
     pub(super) fn add_to(&self, sum: &mut Worked) {
-        let Self {
-            alive: _,
-            exchanges,
-            incomplete,
-            reported,
-            panics,
-            judged,
-            http2_connections,
-            flows,
-            hole_bytes,
-        } = self;
+        let Self { alive: _, exchanges, incomplete, reported, panics, judged, flows, hole_bytes } =
+            self;
         for (sum, counts) in sum.exchanges.iter_mut().zip(exchanges) {
             add_all(sum, counts);
         }
@@ -93,7 +81,6 @@ impl WorkerVitals {
         sum.reported += reported.load(Ordering::Relaxed);
         sum.panics += panics.load(Ordering::Relaxed);
         add_all(&mut sum.judged, judged);
-        sum.http2_connections += http2_connections.load(Ordering::Relaxed);
         add_all(&mut sum.flows, flows);
         add_all(&mut sum.hole_bytes, hole_bytes);
     }
@@ -107,10 +94,11 @@ impl Worked {
 
 impl FlowNumber {
     /// All, in their order.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::BufferedBytes,
         Self::Connections,
         Self::Evicted,
+        Self::Http2Connections,
         Self::Malformed,
         Self::Resynchronisations,
         Self::Shed,
@@ -122,6 +110,7 @@ impl FlowNumber {
             Self::BufferedBytes => flows.buffered_bytes as u64,
             Self::Connections => flows.connections as u64,
             Self::Evicted => flows.evicted,
+            Self::Http2Connections => flows.http2_connections,
             Self::Malformed => flows.malformed,
             Self::Resynchronisations => flows.resynchronisations,
             Self::Shed => flows.shed,

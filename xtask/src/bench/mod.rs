@@ -275,15 +275,18 @@ impl Cores {
     }
 }
 
-/// The parser has a program of its own: it needs no kernel and no privilege.
+/// The parser has programs of its own: it needs no kernel and no privilege.
 fn wire_rate(quick: bool) -> Result<()> {
-    let mut command = shell::cargo();
-    command.args(["run", "--quiet", "--release", "--package", "mop-tests"]);
-    command.args(["--example", "wire_rate", "--"]);
-    if quick {
-        command.arg("--quick");
+    for (package, example) in [("mop-tests", "wire_rate"), ("mop-wire", "hpack_rate")] {
+        let mut command = shell::cargo();
+        command.args(["run", "--quiet", "--release", "--package", package]);
+        command.args(["--example", example, "--"]);
+        if quick {
+            command.arg("--quick");
+        }
+        shell::run(&mut command)?;
     }
-    shell::run(&mut command)
+    Ok(())
 }
 
 /// A JSON document of the wanted length with synthetic values.

@@ -5,8 +5,8 @@ use mop_common::Direction;
 use crate::{
     context::{Context, End},
     exchange::Hole,
-    http1::Session,
     per_direction::PerDirection,
+    session::Session,
     stream::{Chunk, Ready, Stream},
 };
 
@@ -17,7 +17,7 @@ pub(crate) struct Connection {
     ended: PerDirection<bool>,
     from_start: bool,
     /// Made when the first byte comes: most of the connections of a large table are idle.
-    session: Option<Box<Session>>,
+    session: Option<Session>,
     /// Place in the order of activity of all connections.
     pub(crate) last_active: u64,
     /// It is in the list of those that the watermark may move on.
@@ -77,6 +77,9 @@ impl Connection {
 
     /// Passes on everything that does not wait.
     pub(crate) fn proceed(&mut self, cx: &mut Context<'_>) {
+        if let Some(session) = &mut self.session {
+            session.proceed(cx);
+        }
         loop {
             let order = self.session.as_ref().map_or(Direction::ALL, |session| session.order());
             let mut moved = false;
@@ -117,12 +120,13 @@ impl Connection {
     /// True when the watermark may move something on.
     pub(crate) fn waits(&self) -> bool {
         self.streams.all().into_iter().any(Stream::waits)
+            || self.session.as_ref().is_some_and(Session::waits)
     }
 
     /// Memory held beyond an idle connection.
     pub(crate) fn buffered(&self) -> usize {
         let streams: usize = self.streams.all().into_iter().map(Stream::buffered).sum();
-        streams + self.session.as_ref().map_or(0, |session| session.buffered())
+        streams + self.session.as_ref().map_or(0, Session::buffered)
     }
 
     fn proceed_direction(&mut self, direction: Direction, cx: &mut Context<'_>) -> bool {
@@ -169,6 +173,6 @@ impl Connection {
     }
 }
 
-fn session(session: &mut Option<Box<Session>>, from_start: bool) -> &mut Session {
-    session.get_or_insert_with(|| Box::new(Session::new(from_start)))
+fn session(session: &mut Option<Session>, from_start: bool) -> &mut Session {
+    session.get_or_insert_with(|| Session::new(from_start))
 }

@@ -63,7 +63,7 @@ pub struct Request {
 /// A response as it stood on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Status code, 100 to 999.
+    /// Status code, 100 to 999; 0 when it is not known, see [`Ending::FieldsUnknown`].
     pub status: u16,
     /// HTTP version.
     pub version: Version,
@@ -75,13 +75,15 @@ pub struct Response {
     pub anomalies: Anomalies,
 }
 
-/// Minor version of HTTP/1.
+/// Version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// HTTP/1.0
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// When the parts of an exchange were seen, `CLOCK_MONOTONIC` nanoseconds; 0 when a part was not.
@@ -131,6 +133,9 @@ pub struct Seen {
     pub missing_bytes: u64,
     /// The holes, in order; at most [`crate::limits::MAX_HOLES_LISTED`], the rest only counted.
     pub holes: Vec<Hole>,
+    /// Field lines that were seen and could not be read, since they refer to what an HTTP/2
+    /// connection defined before it was joined (RFC 7541, section 2.3.2).
+    pub unknown_fields: u32,
 }
 
 /// A run of missing bytes.
@@ -159,17 +164,22 @@ pub enum Ending {
     RequestUnseen,
     /// A hole swallowed the end of a message, so what followed could not be attributed.
     LostInHole,
-    /// A message broke the rules of RFC 9112 and its end cannot be known.
+    /// A message broke the rules of RFC 9112 or RFC 9113 and its end cannot be known.
     Malformed,
     /// A limit of [`crate::limits`] was reached and the rest was not followed.
     LimitReached,
+    /// Either end gave up the stream (RFC 9113, section 5.4.2).
+    Reset,
+    /// Both messages ended as their framing says, and some of their field lines are not known; a
+    /// method, target or status among them is empty or 0. See [`Seen::unknown_fields`].
+    FieldsUnknown,
     /// The observer stopped, or forgot the connection, while the exchange was under way.
     ObserverStopped,
 }
 
 impl Ending {
     /// Every ending, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Complete,
         Self::Upgraded,
         Self::RequestCut,
@@ -178,6 +188,8 @@ impl Ending {
         Self::LostInHole,
         Self::Malformed,
         Self::LimitReached,
+        Self::Reset,
+        Self::FieldsUnknown,
         Self::ObserverStopped,
     ];
 
@@ -193,6 +205,8 @@ impl Ending {
             Self::LostInHole => "lost_in_hole",
             Self::Malformed => "malformed",
             Self::LimitReached => "limit_reached",
+            Self::Reset => "reset",
+            Self::FieldsUnknown => "fields_unknown",
             Self::ObserverStopped => "observer_stopped",
         }
     }

@@ -9,6 +9,11 @@ use mop_common::{Direction, HoleCause, SegmentHead, flags};
 use crate::{
     Exchange, FlowTable, Options,
     content::{Coding, DecodeLimits, decode},
+    http2::{
+        frame::{FrameHead, INITIAL_MAX_FRAME_BYTES, Kind, Payload, Prefix},
+        hpack::{self, Extent, Field},
+    },
+    limits,
     mopcap::{Decoder, Encoder},
 };
 
@@ -25,7 +30,7 @@ use crate::{
 ///            bit  6     has missing bytes behind it, as many as its length
 ///            bit  7     on another connection
 /// ```
-pub fn fuzz_http1_flow(data: &[u8]) {
+pub fn fuzz_flow(data: &[u8]) {
     let mut run = Run::new();
     let mut rest = data;
     while let [operation, length, tail @ ..] = rest {
@@ -75,6 +80,107 @@ pub fn fuzz_mopcap(data: &[u8]) {
     for record in records {
         check(decoder.next_record() == Ok(Some(record)), "a record changed");
     }
+}
+
+/// Reads the bytes as header blocks of one direction, each with its length in front; an observer
+/// that joins midway must say nothing else than one that was there from the start.
+///
+/// ```text
+/// first byte  bits 0-3  blocks that the later one missed
+///             bit  4    a small table was offered
+/// ```
+pub fn fuzz_hpack(data: &[u8]) {
+    let [choice, rest @ ..] = data else { return };
+    let mut early = hpack::Decoder::from_start();
+    let mut late = hpack::Decoder::joined_midway();
+    if choice & 0x10 != 0 {
+        early.offer_table_size(SMALL_TABLE_BYTES);
+        late.offer_table_size(SMALL_TABLE_BYTES);
+    }
+    let mut missed = choice & 0xf;
+    let mut rest = rest;
+    while let [length, tail @ ..] = rest {
+        let (block, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+        rest = tail;
+        let (truth, extent) = fields(&mut early, block);
+        let Ok(extent) = extent else { break };
+        if missed > 0 {
+            missed -= 1;
+            continue;
+        }
+        let (told, late_extent) = fields(&mut late, block);
+        check(late_extent.is_ok(), "the later observer sees an error where there is none");
+        if extent == Extent::Whole && late_extent == Ok(Extent::Whole) {
+            check(told.len() == truth.len(), "the later observer sees other fields");
+        }
+        for (told, truth) in told.iter().zip(truth) {
+            let ((told_name, told_value), (name, value)) = (told, truth);
+            check(told_name.is_none() || *told_name == name, "another name");
+            check(told_value.is_none() || *told_value == value, "another value");
+        }
+    }
+}
+
+/// Reads the bytes as frames; what is read of their beginnings must fit their payloads.
+pub fn fuzz_http2_frames(data: &[u8]) {
+    let mut rest = data;
+    while let Some((head, tail)) = FrameHead::split(rest) {
+        let (payload, tail) = tail.split_at((head.payload_bytes as usize).min(tail.len()));
+        rest = tail;
+        let is_good = head.check(INITIAL_MAX_FRAME_BYTES).is_ok();
+        let parsed = Payload::parse(&head, payload);
+        let beginning = payload.get(..head.prefix_bytes()).unwrap_or(payload);
+        let prefix = Prefix::parse(&head, beginning);
+        check(prefix == Prefix::parse(&head, payload), "the beginning is not enough");
+        let Ok(prefix) = prefix else {
+            check(parsed.is_err(), "a payload with a bad beginning");
+            continue;
+        };
+        let behind = prefix.content_bytes + u32::from(prefix.padding_bytes);
+        let whole = beginning.len() as u64 + u64::from(behind);
+        check(whole == u64::from(head.payload_bytes), "the parts are not the whole");
+        match parsed {
+            Ok(
+                Payload::Data { content: part }
+                | Payload::Headers { fragment: part, .. }
+                | Payload::PushPromise { fragment: part, .. }
+                | Payload::Continuation { fragment: part },
+            ) => check(part.len() == prefix.content_bytes as usize, "another length"),
+            Ok(Payload::Settings(settings)) => {
+                check(settings.iter().count() * 6 == payload.len(), "settings are left out");
+            }
+            Ok(_) => {}
+            Err(_) => {
+                let is_cut = payload.len() < head.payload_bytes as usize;
+                // All other rules are about the head, or about its beginning.
+                let is_window = head.kind == Kind::WindowUpdate;
+                check(is_cut || is_window || !is_good, "a good head with a bad payload");
+            }
+        }
+    }
+}
+
+/// What a decoder tells of a field: name and value, as far as they are known.
+type Told = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn fields(
+    decoder: &mut hpack::Decoder,
+    block: &[u8],
+) -> (Vec<Told>, Result<Extent, hpack::HpackError>) {
+    let mut told = Vec::new();
+    let mut bytes = 0;
+    let extent = decoder.decode(block, |field| {
+        let (name, value) = match field {
+            Field::Known { name, value, .. } => (Some(name.to_vec()), Some(value.to_vec())),
+            Field::UnknownName { value, .. } => (None, Some(value.to_vec())),
+            Field::Unknown => (None, None),
+        };
+        bytes += [&name, &value].into_iter().flatten().map(Vec::len).sum::<usize>() + 32;
+        told.push((name, value));
+    });
+    check(bytes <= limits::MAX_FIELD_LIST_BYTES, "passes on more than the limit");
+    check(decoder.buffered() <= MAX_DECODER_BYTES, "a decoder holds more than the limit");
+    (told, extent)
 }
 
 struct Run {
@@ -215,3 +321,8 @@ fn check(holds: bool, otherwise: &str) {
 }
 
 const MAX_BUFFERED_BYTES: usize = 16 << 10;
+
+const SMALL_TABLE_BYTES: u32 = 256;
+
+/// The table with its entries, as much room for the texts of one block, and the rest of growing.
+const MAX_DECODER_BYTES: usize = 4 * limits::MAX_HPACK_TABLE_BYTES;

@@ -25,10 +25,12 @@ pub mod fuzzing;
 mod hash;
 mod headers;
 mod http1;
+pub mod http2;
 pub mod limits;
 mod message;
 pub mod mopcap;
 mod per_direction;
+mod session;
 mod stats;
 mod stream;
 

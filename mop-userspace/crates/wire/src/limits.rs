@@ -8,6 +8,19 @@ pub const MAX_HEAD_BYTES: usize = 64 << 10;
 /// the stack.
 pub const MAX_HEADER_LINES: usize = 128;
 
+/// Bytes of the fields of one HTTP/2 header block, with 32 more for each field (RFC 9113 section
+/// 6.5.2): as long as a head of HTTP/1.1 may be. nginx accepts 32 KiB by default, Go 1 MiB.
+pub const MAX_FIELD_LIST_BYTES: usize = MAX_HEAD_BYTES;
+
+/// Bytes of the fields of one block up to which it is decoded for the sake of the table, when its
+/// fields are passed on no longer. A field of three bytes in a block can copy a name of
+/// [`MAX_HPACK_TABLE_BYTES`]; no honest block comes near.
+pub const MAX_FIELD_LIST_WORK_BYTES: usize = 1 << 20;
+
+/// Bytes of the table of one direction that are kept, counted as RFC 7541 section 4.1 does. Most
+/// programs offer 4 KiB, Chromium and Firefox 64 KiB; entries beyond it are unknown.
+pub const MAX_HPACK_TABLE_BYTES: usize = 64 << 10;
+
 /// Bytes of a chunk-size line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
 pub const MAX_CHUNK_LINE_BYTES: usize = 4 << 10;
 
@@ -45,6 +58,21 @@ pub const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
 
 /// Default for the bytes that all flows of one table may hold.
 pub const DEFAULT_MAX_BUFFERED_BYTES: usize = 256 << 20;
+
+/// Streams of one HTTP/2 connection that are under way: nginx and Envoy allow 128 and 100 by default,
+/// gRPC servers often more.
+pub const MAX_STREAMS: usize = 1024;
+
+/// Bytes of an HTTP/2 frame that is kept whole: fields, settings, and what debuggers are told. Fields
+/// come in frames of 16 KiB at most unless a receiver asks for larger ones, and the rest of a section
+/// in further frames.
+pub const MAX_FRAME_BYTES: usize = 256 << 10;
+
+/// Bytes of an HTTP/2 field section in its compressed form: as many as of a frame.
+pub const MAX_BLOCK_BYTES: usize = MAX_FRAME_BYTES;
+
+/// Room for frames that came in pieces that is kept between them.
+pub const MAX_IDLE_FRAME_BYTES: usize = 4 << 10;
 
 /// Content codings that may be stacked on one body; two is already unusual.
 pub const MAX_CONTENT_CODINGS: usize = 2;

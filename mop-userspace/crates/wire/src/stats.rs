@@ -17,7 +17,9 @@ pub struct FlowStats {
     pub opened: u64,
     /// Connections that were dropped, for whatever reason.
     pub closed: u64,
-    /// Of these, the ones that had to make room.
+    /// Connections that speak HTTP/2.
+    pub http2_connections: u64,
+    /// Of those that were dropped, the ones that had to make room.
     pub evicted: u64,
     /// Connections whose buffers were emptied because the table held too many bytes.
     pub shed: u64,

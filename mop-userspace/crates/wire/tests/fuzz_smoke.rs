@@ -3,14 +3,24 @@
 use std::path::Path;
 
 use mop_corpus::replay_folder;
-use mop_wire::fuzzing::{fuzz_content, fuzz_http1_flow, fuzz_mopcap};
+use mop_wire::fuzzing::{fuzz_content, fuzz_flow, fuzz_hpack, fuzz_http2_frames, fuzz_mopcap};
 
 /// Mutations of each target: a few seconds' worth.
 const MUTATIONS: usize = 20_000;
 
 #[test]
-fn http1_flow() {
-    replay("http1_flow", fuzz_http1_flow);
+fn flow() {
+    replay("flow", fuzz_flow);
+}
+
+#[test]
+fn hpack() {
+    replay("hpack", fuzz_hpack);
+}
+
+#[test]
+fn http2_frames() {
+    replay("http2_frames", fuzz_http2_frames);
 }
 
 #[test]

@@ -93,8 +93,8 @@ fn flows(worked: &Worked) -> Vec<Family> {
             "Message boundaries found again after they had been lost",
         )
         .is(worked.flows(FlowNumber::Resynchronisations)),
-        Family::counter("mop_http2_connections", "Connections that spoke HTTP/2: not decoded")
-            .is(worked.http2_connections),
+        Family::counter("mop_http2_connections", "Connections that spoke HTTP/2")
+            .is(worked.flows(FlowNumber::Http2Connections)),
     ]
 }
 

@@ -69,6 +69,11 @@ pub(crate) fn begins_response(bytes: &[u8]) -> bool {
     }
 }
 
+/// True when the bytes begin with the first line of a message.
+pub(crate) fn begins_message(bytes: &[u8]) -> bool {
+    begins_request(bytes) || begins_response(bytes)
+}
+
 /// True when an empty line, which ends a head, begins at or after `from`.
 pub(crate) fn has_end(bytes: &[u8], from: usize) -> bool {
     let mut rest = bytes.get(from..).unwrap_or_default();

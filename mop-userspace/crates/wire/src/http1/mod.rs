@@ -12,4 +12,5 @@ mod pairing;
 mod reader;
 mod session;
 
+pub(crate) use head::begins_message;
 pub(crate) use session::Session;

@@ -35,9 +35,7 @@ use self::proof::Held;
 use crate::{
     context::{Context, End},
     exchange::{Ending, Exchange, Role},
-    http1::{
-        outstanding::{Answer, Outstanding},
-    },
+    http1::outstanding::{Answer, Outstanding},
 };
 
 #[derive(Debug)]

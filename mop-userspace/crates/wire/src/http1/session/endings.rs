@@ -121,6 +121,8 @@ fn count_failure(ending: Ending, cx: &mut Context<'_>) {
         | Ending::ResponseCut
         | Ending::RequestUnseen
         | Ending::LostInHole
+        | Ending::Reset
+        | Ending::FieldsUnknown
         | Ending::ObserverStopped => {}
     }
 }

@@ -1,3 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| mop_wire::fuzzing::fuzz_http1_flow(data));

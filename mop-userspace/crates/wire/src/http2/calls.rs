@@ -1,0 +1,318 @@
+//! The calls that the streams of a connection carry.
+//!
+//! A side of a stream is *lossy* from the moment on when frames of it may have passed unseen: a hole
+//! was longer than the frame that it began in, or frames were looked for. A request that was not
+//! read is lossy as well, unless it is still to come. A head makes a side whole again, since all that
+//! follows a head is seen. A call is reported when both sides are over; a lossy side counts as over,
+//! since its end may have been among what was not seen.
+
+use std::{collections::HashMap, hash::BuildHasherDefault};
+
+use mop_common::Direction;
+
+use super::{
+    section::{Kind, Section},
+    session::Framed,
+    stream::{Side, Stream},
+};
+use crate::{
+    context::{Context, End},
+    exchange::{Ending, Hole, Role},
+    hash::ConnectionHasher,
+    limits,
+};
+
+#[derive(Debug)]
+pub(super) struct Calls {
+    /// The direction that carries requests, once known.
+    requests: Option<Direction>,
+    /// By identifier, those that were not reported.
+    streams: HashMap<u32, Stream, BuildHasherDefault<ConnectionHasher>>,
+    /// The newest stream of which a request was seen.
+    last_request: u32,
+    /// The oldest stream since whose request none can have passed unseen.
+    certain_from: u32,
+    /// Over, but for what may still come from another lane.
+    waiting: Vec<u32>,
+    reported: u64,
+}
+
+impl Calls {
+    pub(super) fn from_start(requests: Direction) -> Self {
+        Self { requests: Some(requests), certain_from: 0, ..Self::joined() }
+    }
+
+    pub(super) fn joined() -> Self {
+        Self {
+            requests: None,
+            streams: HashMap::default(),
+            last_request: 0,
+            certain_from: u32::MAX,
+            waiting: Vec::new(),
+            reported: 0,
+        }
+    }
+
+    pub(super) fn requests(&self) -> Option<Direction> {
+        self.requests
+    }
+
+    /// Takes a field section that one direction carried.
+    pub(super) fn section(
+        &mut self,
+        direction: Direction,
+        id: u32,
+        section: Section,
+        is_last: bool,
+        framed: Framed,
+        cx: &mut Context<'_>,
+    ) {
+        match section.kind() {
+            Kind::Request => self.requests = Some(direction),
+            Kind::Response | Kind::Interim(_) => self.requests = Some(direction.opposite()),
+            Kind::Trailers | Kind::Unknown => {}
+        }
+        let begins = !matches!(section.kind(), Kind::Trailers);
+        let Some(side) = self.side(direction) else {
+            cx.stats.skip(framed.bytes as u64);
+            return;
+        };
+        if !self.streams.contains_key(&id) {
+            let was_reported = (self.certain_from..=self.last_request).contains(&id);
+            if !begins || was_reported {
+                cx.stats.skip(framed.bytes as u64);
+                return;
+            }
+            self.open(id, side, cx);
+        }
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let half = stream.half(side);
+        half.begin(framed.start_ns);
+        if section.kind() == Kind::Response {
+            // Interim responses came before.
+            half.message.start_ns = framed.start_ns;
+        }
+        half.message.frame(framed.bytes, framed.end_ns);
+        stream.section(side, section, is_last, cx.options);
+        self.settle(id, cx);
+    }
+
+    /// Takes content; `framed_bytes` is what the stream moved on by.
+    #[expect(clippy::too_many_arguments, reason = "a piece of a frame, in its parts")]
+    pub(super) fn content(
+        &mut self,
+        direction: Direction,
+        id: u32,
+        content: &[u8],
+        framed_bytes: usize,
+        is_last: bool,
+        ktime_ns: u64,
+        cx: &mut Context<'_>,
+    ) {
+        let side = self.side(direction);
+        let Some((stream, side)) = self.streams.get_mut(&id).zip(side) else {
+            cx.stats.skip(framed_bytes as u64);
+            return;
+        };
+        let half = stream.half(side);
+        half.begin(ktime_ns);
+        half.message.frame(framed_bytes.saturating_sub(content.len()), ktime_ns);
+        half.message.content(content, ktime_ns, cx.options);
+        if is_last {
+            half.end(crate::Headers::default(), cx.options);
+            self.settle(id, cx);
+        }
+    }
+
+    /// Takes note of content that will never come.
+    pub(super) fn content_hole(
+        &mut self,
+        direction: Direction,
+        id: u32,
+        hole: Hole,
+        is_last: bool,
+        cx: &mut Context<'_>,
+    ) {
+        let side = self.side(direction);
+        let Some((stream, side)) = self.streams.get_mut(&id).zip(side) else { return };
+        let half = stream.half(side);
+        if hole.bytes > 0 {
+            half.message.content_hole(hole);
+        }
+        if is_last {
+            half.end(crate::Headers::default(), cx.options);
+            self.settle(id, cx);
+        }
+    }
+
+    /// Either end gave up a stream (RFC 9113, section 5.4.2).
+    pub(super) fn reset(
+        &mut self,
+        direction: Direction,
+        id: u32,
+        framed_bytes: usize,
+        ktime_ns: u64,
+        cx: &mut Context<'_>,
+    ) {
+        let side = self.side(direction);
+        let Some((stream, side)) = self.streams.get_mut(&id).zip(side) else {
+            cx.stats.skip(framed_bytes as u64);
+            return;
+        };
+        stream.half(side).message.frame(framed_bytes, ktime_ns);
+        for side in [Side::Request, Side::Response] {
+            stream.half(side).fail(Ending::Reset);
+        }
+        self.settle(id, cx);
+    }
+
+    /// A field section of a stream was not seen, or not all of it.
+    pub(super) fn lose_section(&mut self, direction: Direction, id: u32, cx: &mut Context<'_>) {
+        let Some(side) = self.side(direction) else { return };
+        if side == Side::Request && !self.streams.contains_key(&id) {
+            self.open(id, side, cx);
+        }
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.half(side).lose();
+            self.settle(id, cx);
+        }
+    }
+
+    /// A hole began in a frame of this stream, and went on behind it.
+    pub(super) fn hole_within(&mut self, direction: Direction, id: u32, hole: Hole) {
+        let side = self.side(direction);
+        if let Some((stream, side)) = self.streams.get_mut(&id).zip(side) {
+            stream.half(side).message.hole(hole);
+        }
+    }
+
+    /// Frames of one direction passed unseen, or may have, of any stream.
+    pub(super) fn lose(&mut self, direction: Direction, cx: &mut Context<'_>) {
+        let Some(side) = self.side(direction) else { return };
+        if side == Side::Request {
+            self.certain_from = u32::MAX;
+        }
+        for stream in self.streams.values_mut() {
+            stream.half(side).lose();
+        }
+        self.settle_all(cx);
+    }
+
+    /// Nothing that one direction carries from here on can be read.
+    pub(super) fn fail(&mut self, direction: Direction, ending: Ending, cx: &mut Context<'_>) {
+        let Some(side) = self.side(direction) else { return };
+        for stream in self.streams.values_mut() {
+            stream.half(side).fail(ending);
+        }
+        self.settle_all(cx);
+    }
+
+    /// Reports what is left.
+    pub(super) fn finish(&mut self, how: End, cx: &mut Context<'_>) {
+        for id in self.in_order() {
+            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            stream.close(cx.options);
+            let ending = match (how, stream.ending()) {
+                (End::Stopped, None) => Ending::ObserverStopped,
+                _ => stream.ending_with_connection(),
+            };
+            self.report(stream, ending, cx);
+        }
+        self.waiting.clear();
+    }
+
+    /// Reports what waited, where the time has come this far.
+    pub(super) fn proceed(&mut self, cx: &mut Context<'_>) {
+        for id in std::mem::take(&mut self.waiting) {
+            self.settle(id, cx);
+        }
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(super) fn forget_content(&mut self) {
+        self.streams.values_mut().for_each(Stream::forget_content);
+    }
+
+    /// Memory held.
+    pub(super) fn buffered(&self) -> usize {
+        self.streams.values().map(Stream::buffered).sum()
+    }
+
+    fn side(&self, direction: Direction) -> Option<Side> {
+        let requests = self.requests?;
+        Some(if requests == direction { Side::Request } else { Side::Response })
+    }
+
+    fn open(&mut self, id: u32, side: Side, cx: &mut Context<'_>) {
+        if self.streams.len() >= limits::MAX_STREAMS
+            && let Some(oldest) = self.in_order().first().copied()
+            && let Some(stream) = self.streams.remove(&oldest)
+        {
+            cx.stats.limit_reached += 1;
+            self.report(stream, Ending::LimitReached, cx);
+        }
+        // A stream that is newer than all requests that were read has one that is not read yet.
+        let is_continuous = self.certain_from <= self.last_request || self.certain_from == 0;
+        let is_coming = is_continuous && id > self.last_request;
+        self.streams.insert(id, Stream::new(side == Side::Response && !is_coming));
+        if side == Side::Request {
+            self.last_request = self.last_request.max(id);
+            self.certain_from = self.certain_from.min(id);
+        }
+    }
+
+    fn settle_all(&mut self, cx: &mut Context<'_>) {
+        for id in self.in_order() {
+            self.settle(id, cx);
+        }
+    }
+
+    /// Reports a call that is over.
+    fn settle(&mut self, id: u32, cx: &mut Context<'_>) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        let Some(ending) = stream.ending() else { return };
+        // What the other direction carried until then may still be on its way, from another lane.
+        let is_early = matches!(ending, Ending::RequestUnseen | Ending::Reset);
+        if is_early && cx.watermark_ns <= stream.last_ns() && !cx.force {
+            if !self.waiting.contains(&id) {
+                self.waiting.push(id);
+            }
+            return;
+        }
+        if let Some(mut stream) = self.streams.remove(&id) {
+            stream.close(cx.options);
+            let ending = stream.ending().unwrap_or(ending);
+            self.report(stream, ending, cx);
+        }
+    }
+
+    fn in_order(&self) -> Vec<u32> {
+        let mut ids: Vec<_> = self.streams.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn report(&mut self, stream: Stream, ending: Ending, cx: &mut Context<'_>) {
+        let role = match self.requests {
+            Some(Direction::Write) => Role::Client,
+            Some(Direction::Read) | None => Role::Server,
+        };
+        let mut exchange = stream.into_exchange(cx.connection, role, ending);
+        if exchange.request.is_none() && exchange.response.is_none() {
+            for seen in [&exchange.completeness.request, &exchange.completeness.response] {
+                cx.stats.skip(seen.framed_bytes.saturating_sub(seen.missing_bytes));
+            }
+            return;
+        }
+        exchange.sequence = self.reported;
+        self.reported += 1;
+        cx.stats.exchanges += 1;
+        if !exchange.completeness.is_complete() {
+            cx.stats.incomplete += 1;
+        }
+        (cx.out)(exchange);
+    }
+}
