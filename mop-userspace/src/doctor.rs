@@ -331,8 +331,6 @@ fn uncovered(tgid: u32) -> Option<Uncovered> {
     let maps = |part: &str| mappings.iter().any(|mapping| mapping.path.contains(part));
     let (runtime, reason) = if maps("/libjvm.so") {
         ("Java", "its TLS is Java code, which has no functions to probe; plain HTTP is seen")
-    } else if maps("/libgnutls.so") {
-        ("GnuTLS", "calls through this library are not decoded yet; plain HTTP is seen")
     } else if maps("/libnss3.so") || maps("/libssl3.so") {
         ("NSS", "calls through this library are not decoded; plain HTTP is seen")
     } else if is_go(tgid) {

@@ -47,7 +47,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let api = Script::serve("opin_api.py", [] as [&str; 0])?;
     let gateway = gateway(folder.path(), &certificates, api.port())?;
     println!("demo     OPIN API on 127.0.0.1:{}, plain HTTP", api.port());
-    println!("demo     nginx on 127.0.0.1:{}, TLS 1.2 and 1.3, before it", gateway.port());
+    println!(
+        "demo     nginx on 127.0.0.1:{}, TLS 1.2 with HTTP/1.1 and TLS 1.3 with HTTP/2, before it",
+        gateway.port()
+    );
     println!("demo     {} observe --output pretty", binary.display());
     println!();
 
@@ -198,6 +201,7 @@ impl Shown {
 
 fn gateway(folder: &Path, certificates: &Certificates, api: u16) -> Result<Nginx> {
     Nginx::builder(folder)
+        .http2()
         .tls(certificates)
         .http(&format!("upstream api {{ server 127.0.0.1:{api}; keepalive 8; }}\n"))
         .location(
@@ -278,7 +282,9 @@ impl<'a> Steps<'a> {
         let interaction = format!("00000000-0000-4000-8000-{:06}{:06}", self.journey, self.number);
         self.number += 1;
         command
-            .args(["--tls-max", self.version, "--compressed", "--request", method, "--header"])
+            .args(["--tls-max", self.version, "--compressed", "--request", method])
+            .arg(if self.version == "1.3" { "--http2" } else { "--http1.1" })
+            .arg("--header")
             .arg(format!("x-fapi-interaction-id: {interaction}"))
             .args(["--header", "authorization: Bearer synthetic-token"])
             .args(["--write-out", "\\n%{http_code}\\n"])

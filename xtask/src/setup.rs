@@ -485,6 +485,9 @@ const PARTS: &[Part] = &[
     required("nginx", &["nginx-light", "nginx"]),
     required("openssl", &["openssl"]),
     required("curl", &["curl"]),
+    // A client and a server of GnuTLS.
+    required("wget", &["wget"]),
+    required("gnutls-serv", &["gnutls-bin"]),
     required("python3", &["python3"]),
     // One Python must have both.
     required("python3:jsonschema, yaml", &["python3-jsonschema"]),

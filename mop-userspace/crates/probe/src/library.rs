@@ -95,14 +95,17 @@ impl Candidate {
         let names: Vec<&'static str> = FUNCTIONS.iter().map(|function| function.name).collect();
         let found = elf::functions(data.bytes(), &names)
             .map_err(|reason| ProbeError::Elf { path: path(), reason })?;
-        // A file that only reads or only writes is a wrapper of something else.
         let defines = |name: &str| {
             names.iter().zip(&found).any(|(n, function)| *n == name && function.is_some())
         };
-        let is_tls = defines("SSL_read") && defines("SSL_write");
+        // A file that only reads or only writes is a wrapper of something else.
+        let is_tls = FAMILIES.iter().any(|[reads, writes]| defines(reads) && defines(writes));
         let mut probes = Probes::default();
         for (function, found) in FUNCTIONS.iter().zip(&found) {
             let Some(found) = found else { continue };
+            if function.calls.is_some_and(defines) {
+                continue;
+            }
             if function.is_about_certificates() {
                 probes.certificates.push(function.probe(found, sites));
             } else if is_tls {
@@ -171,10 +174,13 @@ impl Sites {
     }
 }
 
-/// A function of the OpenSSL family that is probed.
+/// A function of a TLS library that is probed.
 struct TlsFunction {
     name: &'static str,
     role: FunctionRole,
+    /// It does nothing but call this one. Where that is there, it alone is probed, so that no byte
+    /// counts twice.
+    calls: Option<&'static str>,
 }
 
 enum FunctionRole {
@@ -189,6 +195,14 @@ enum FunctionRole {
 }
 
 impl TlsFunction {
+    const fn new(name: &'static str, role: FunctionRole) -> Self {
+        Self { name, role, calls: None }
+    }
+
+    const fn transfer(name: &'static str, cookie: u64, arguments: usize) -> Self {
+        Self::new(name, FunctionRole::Transfer { cookie, arguments })
+    }
+
     /// Whether it is of use only to know who is at the other end.
     fn is_about_certificates(&self) -> bool {
         match self.role {
@@ -234,39 +248,37 @@ fn entry(found: &elf::Function<'_>, sites: ProbeSites) -> u64 {
 /// `d2i_…(object, in, length)`.
 const DECODER_ARGUMENTS: usize = 3;
 
-/// `ssl.h` and `x509.h` of OpenSSL 1.1 and 3, BoringSSL, AWS-LC and LibreSSL. The signatures are part
-/// of their binary interface.
-const FUNCTIONS: [TlsFunction; 12] = [
-    TlsFunction { name: "SSL_read", role: FunctionRole::Transfer { cookie: 0, arguments: 3 } },
+/// What reads and what writes, by family.
+const FAMILIES: [[&str; 2]; 2] =
+    [["SSL_read", "SSL_write"], ["gnutls_record_recv", "gnutls_record_send"]];
+
+/// `ssl.h` and `x509.h` of OpenSSL 1.1 and 3, BoringSSL, AWS-LC and LibreSSL; `gnutls.h` of GnuTLS
+/// 3. The signatures are part of their binary interface.
+///
+/// GnuTLS answers a write that would block with an error and wants the same call again. A program
+/// that then passes no buffer, as it may, leaves a hole of known length.
+const FUNCTIONS: [TlsFunction; 18] = [
+    TlsFunction::transfer("SSL_read", 0, 3),
+    TlsFunction::transfer("SSL_write", cookie::WRITES, 3),
+    TlsFunction::transfer("SSL_read_ex", cookie::COUNT_BY_POINTER, 4),
+    TlsFunction::transfer("SSL_write_ex", cookie::COUNT_BY_POINTER | cookie::WRITES, 4),
+    TlsFunction::transfer("SSL_sendfile", cookie::UNSEEN | cookie::WRITES, 1),
+    TlsFunction::new("SSL_free", FunctionRole::Forget),
+    TlsFunction::new("SSL_clear", FunctionRole::Forget),
+    TlsFunction::new("SSL_set_bio", FunctionRole::Forget),
+    TlsFunction::new("SSL_set0_rbio", FunctionRole::Forget),
+    TlsFunction::transfer("SSL_do_handshake", cookie::HANDSHAKE, 1),
+    TlsFunction::new("d2i_SSL_SESSION", FunctionRole::Session),
+    TlsFunction::new("d2i_X509", FunctionRole::Certificate),
+    TlsFunction::transfer("gnutls_record_recv", 0, 3),
+    TlsFunction::transfer("gnutls_record_recv_seq", 0, 3),
+    TlsFunction::transfer("gnutls_record_recv_packet", cookie::UNSEEN, 1),
     TlsFunction {
-        name: "SSL_write",
-        role: FunctionRole::Transfer { cookie: cookie::WRITES, arguments: 3 },
+        calls: Some("gnutls_record_send2"),
+        ..TlsFunction::transfer("gnutls_record_send", cookie::WRITES, 3)
     },
-    TlsFunction {
-        name: "SSL_read_ex",
-        role: FunctionRole::Transfer { cookie: cookie::COUNT_BY_POINTER, arguments: 4 },
-    },
-    TlsFunction {
-        name: "SSL_write_ex",
-        role: FunctionRole::Transfer {
-            cookie: cookie::COUNT_BY_POINTER | cookie::WRITES,
-            arguments: 4,
-        },
-    },
-    TlsFunction {
-        name: "SSL_sendfile",
-        role: FunctionRole::Transfer { cookie: cookie::UNSEEN | cookie::WRITES, arguments: 1 },
-    },
-    TlsFunction { name: "SSL_free", role: FunctionRole::Forget },
-    TlsFunction { name: "SSL_clear", role: FunctionRole::Forget },
-    TlsFunction { name: "SSL_set_bio", role: FunctionRole::Forget },
-    TlsFunction { name: "SSL_set0_rbio", role: FunctionRole::Forget },
-    TlsFunction {
-        name: "SSL_do_handshake",
-        role: FunctionRole::Transfer { cookie: cookie::HANDSHAKE, arguments: 1 },
-    },
-    TlsFunction { name: "d2i_SSL_SESSION", role: FunctionRole::Session },
-    TlsFunction { name: "d2i_X509", role: FunctionRole::Certificate },
+    TlsFunction::transfer("gnutls_record_send2", cookie::WRITES, 3),
+    TlsFunction::new("gnutls_deinit", FunctionRole::Forget),
 ];
 
 /// Folders in which libraries are looked for although no process uses them yet, so that the first
@@ -292,7 +304,7 @@ fn collect_libraries(folder: &Path, found: &mut Vec<PathBuf>, levels: u32) {
         let name = entry.file_name();
         let is_named =
             |begin: &[u8]| name.as_encoded_bytes().starts_with(begin) && has_suffix(&name);
-        if is_named(b"libssl") || is_named(b"libcrypto") {
+        if is_named(b"libssl") || is_named(b"libcrypto") || is_named(b"libgnutls") {
             found.push(path);
         } else if levels > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect_libraries(&path, found, levels - 1);
@@ -369,6 +381,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_installed_gnutls_sends_is_counted_once() {
+        let named = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy() == "libgnutls.so.30")
+        };
+        let Some(path) = installed().into_iter().find(named) else {
+            eprintln!("SKIPPED: no GnuTLS 3 on this machine");
+            return;
+        };
+        let candidate = Candidate::open(&path, "library").expect("there");
+        let probes = candidate.probes(ProbeSites::Auto).expect("an ELF file").tls;
+        let names: Vec<_> = probes.iter().map(|it| it.function).collect();
+        assert!(names.contains(&"gnutls_record_recv"), "{names:?}");
+        let is_sending = |name: &&&str| name.starts_with("gnutls_record_send");
+        assert_eq!(names.iter().filter(is_sending).count(), 1, "{names:?}");
+    }
+
+    #[test]
     fn an_installed_libssl_is_probed_on_every_function_that_it_has() {
         let [Some(ssl), Some(crypto)] = ["libssl.so.3", "libcrypto.so.3"].map(|wanted| {
             installed().into_iter().find(|path| path.file_name().is_some_and(|name| name == wanted))
@@ -382,7 +411,8 @@ mod tests {
         let names = |probes: &[Probe]| probes.iter().map(|it| it.function).collect::<Vec<_>>();
         let found = probes(&ssl, ProbeSites::Auto);
         assert_eq!(names(&found.certificates), ["SSL_do_handshake", "d2i_SSL_SESSION"]);
-        assert_eq!(found.tls.len() + found.certificates.len() + 1, FUNCTIONS.len());
+        let of_openssl = FUNCTIONS.iter().filter(|it| !it.name.starts_with("gnutls")).count();
+        assert_eq!(found.tls.len() + found.certificates.len() + 1, of_openssl);
         let by_entry = probes(&ssl, ProbeSites::Entry);
         assert!(by_entry.tls.iter().all(|probe| probe.sites.kind() != SiteKind::Emulated));
         let decoder = probes(&crypto, ProbeSites::Auto);
