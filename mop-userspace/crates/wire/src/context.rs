@@ -14,6 +14,25 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut dyn FnMut(Exchange),
 }
 
+impl Context<'_> {
+    /// Gives an exchange out, as the next one of its connection; one without a message is none.
+    pub(crate) fn report(&mut self, mut exchange: Exchange, reported: &mut u64) {
+        if exchange.request.is_none() && exchange.response.is_none() {
+            for seen in [&exchange.completeness.request, &exchange.completeness.response] {
+                self.stats.skip(seen.framed_bytes.saturating_sub(seen.missing_bytes));
+            }
+            return;
+        }
+        exchange.sequence = *reported;
+        *reported += 1;
+        self.stats.exchanges += 1;
+        if !exchange.completeness.is_complete() {
+            self.stats.incomplete += 1;
+        }
+        (self.out)(exchange);
+    }
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {

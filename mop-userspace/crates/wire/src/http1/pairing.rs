@@ -196,19 +196,7 @@ impl Pairing {
         self.report(exchange, cx);
     }
 
-    fn report(&mut self, mut exchange: Exchange, cx: &mut Context<'_>) {
-        if exchange.request.is_none() && exchange.response.is_none() {
-            for seen in [&exchange.completeness.request, &exchange.completeness.response] {
-                cx.stats.skip(seen.framed_bytes.saturating_sub(seen.missing_bytes));
-            }
-            return;
-        }
-        exchange.sequence = self.reported;
-        self.reported += 1;
-        cx.stats.exchanges += 1;
-        if !exchange.completeness.is_complete() {
-            cx.stats.incomplete += 1;
-        }
-        (cx.out)(exchange);
+    fn report(&mut self, exchange: Exchange, cx: &mut Context<'_>) {
+        cx.report(exchange, &mut self.reported);
     }
 }

@@ -13,7 +13,7 @@ use mop_common::Direction;
 use super::{
     section::{Kind, Section},
     session::Framed,
-    stream::{Side, Stream},
+    stream::{Half, Side, Stream},
 };
 use crate::{
     context::{Context, End},
@@ -35,6 +35,17 @@ pub(super) struct Calls {
     /// Over, but for what may still come from another lane.
     waiting: Vec<u32>,
     reported: u64,
+}
+
+/// A piece of a frame with content.
+#[derive(Clone, Copy)]
+pub(super) struct Content<'c> {
+    pub(super) bytes: &'c [u8],
+    /// What the stream of bytes moved on by, with what is around the content.
+    pub(super) framed_bytes: usize,
+    /// Its side of the stream ends.
+    pub(super) is_last: bool,
+    pub(super) ktime_ns: u64,
 }
 
 impl Calls {
@@ -97,31 +108,23 @@ impl Calls {
         self.settle(id, cx);
     }
 
-    /// Takes content; `framed_bytes` is what the stream moved on by.
-    #[expect(clippy::too_many_arguments, reason = "a piece of a frame, in its parts")]
+    /// Takes content.
     pub(super) fn content(
         &mut self,
         direction: Direction,
         id: u32,
-        content: &[u8],
-        framed_bytes: usize,
-        is_last: bool,
-        ktime_ns: u64,
+        content: Content<'_>,
         cx: &mut Context<'_>,
     ) {
-        let side = self.side(direction);
-        let Some((stream, side)) = self.streams.get_mut(&id).zip(side) else {
+        let Content { bytes, framed_bytes, is_last, ktime_ns } = content;
+        let Some(half) = self.half(direction, id) else {
             cx.stats.skip(framed_bytes as u64);
             return;
         };
-        let half = stream.half(side);
         half.begin(ktime_ns);
-        half.message.frame(framed_bytes.saturating_sub(content.len()), ktime_ns);
-        half.message.content(content, ktime_ns, cx.options);
-        if is_last {
-            half.end(crate::Headers::default(), cx.options);
-            self.settle(id, cx);
-        }
+        half.message.frame(framed_bytes.saturating_sub(bytes.len()), ktime_ns);
+        half.message.content(bytes, ktime_ns, cx.options);
+        self.end_if(is_last, direction, id, cx);
     }
 
     /// Takes note of content that will never come.
@@ -133,16 +136,11 @@ impl Calls {
         is_last: bool,
         cx: &mut Context<'_>,
     ) {
-        let side = self.side(direction);
-        let Some((stream, side)) = self.streams.get_mut(&id).zip(side) else { return };
-        let half = stream.half(side);
+        let Some(half) = self.half(direction, id) else { return };
         if hole.bytes > 0 {
             half.message.content_hole(hole);
         }
-        if is_last {
-            half.end(crate::Headers::default(), cx.options);
-            self.settle(id, cx);
-        }
+        self.end_if(is_last, direction, id, cx);
     }
 
     /// Either end gave up a stream (RFC 9113, section 5.4.2).
@@ -154,14 +152,14 @@ impl Calls {
         ktime_ns: u64,
         cx: &mut Context<'_>,
     ) {
-        let side = self.side(direction);
-        let Some((stream, side)) = self.streams.get_mut(&id).zip(side) else {
+        let Some(half) = self.half(direction, id) else {
             cx.stats.skip(framed_bytes as u64);
             return;
         };
-        stream.half(side).message.frame(framed_bytes, ktime_ns);
-        for side in [Side::Request, Side::Response] {
-            stream.half(side).fail(Ending::Reset);
+        half.message.frame(framed_bytes, ktime_ns);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.request.fail(Ending::Reset);
+            stream.response.fail(Ending::Reset);
         }
         self.settle(id, cx);
     }
@@ -180,9 +178,8 @@ impl Calls {
 
     /// A hole began in a frame of this stream, and went on behind it.
     pub(super) fn hole_within(&mut self, direction: Direction, id: u32, hole: Hole) {
-        let side = self.side(direction);
-        if let Some((stream, side)) = self.streams.get_mut(&id).zip(side) {
-            stream.half(side).message.hole(hole);
+        if let Some(half) = self.half(direction, id) {
+            half.message.hole(hole);
         }
     }
 
@@ -246,6 +243,18 @@ impl Calls {
         Some(if requests == direction { Side::Request } else { Side::Response })
     }
 
+    fn half(&mut self, direction: Direction, id: u32) -> Option<&mut Half> {
+        let side = self.side(direction)?;
+        self.streams.get_mut(&id).map(|stream| stream.half(side))
+    }
+
+    fn end_if(&mut self, is_last: bool, direction: Direction, id: u32, cx: &mut Context<'_>) {
+        if is_last && let Some(half) = self.half(direction, id) {
+            half.end(crate::Headers::default(), cx.options);
+            self.settle(id, cx);
+        }
+    }
+
     fn open(&mut self, id: u32, side: Side, cx: &mut Context<'_>) {
         if self.streams.len() >= limits::MAX_STREAMS
             && let Some(oldest) = self.in_order().first().copied()
@@ -300,19 +309,7 @@ impl Calls {
             Some(Direction::Write) => Role::Client,
             Some(Direction::Read) | None => Role::Server,
         };
-        let mut exchange = stream.into_exchange(cx.connection, role, ending);
-        if exchange.request.is_none() && exchange.response.is_none() {
-            for seen in [&exchange.completeness.request, &exchange.completeness.response] {
-                cx.stats.skip(seen.framed_bytes.saturating_sub(seen.missing_bytes));
-            }
-            return;
-        }
-        exchange.sequence = self.reported;
-        self.reported += 1;
-        cx.stats.exchanges += 1;
-        if !exchange.completeness.is_complete() {
-            cx.stats.incomplete += 1;
-        }
-        (cx.out)(exchange);
+        let exchange = stream.into_exchange(cx.connection, role, ending);
+        cx.report(exchange, &mut self.reported);
     }
 }

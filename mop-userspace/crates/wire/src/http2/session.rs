@@ -7,7 +7,7 @@
 use mop_common::Direction;
 
 use super::{
-    calls::Calls,
+    calls::{Calls, Content},
     frame::{self, FrameHead, Kind, Payload},
     hpack::{Decoder, Extent},
     reader::{Passed, Piece, Reader},
@@ -100,8 +100,9 @@ impl Session {
                     cx.stats.skip(bytes as u64);
                     true
                 }
-                Piece::Data { stream, content, framed_bytes, is_last } => {
-                    calls.content(direction, stream, content, framed_bytes, is_last, ktime_ns, cx);
+                Piece::Data { stream, content: bytes, framed_bytes, is_last } => {
+                    let content = Content { bytes, framed_bytes, is_last, ktime_ns };
+                    calls.content(direction, stream, content, cx);
                     true
                 }
                 Piece::TooLarge(head) => {
