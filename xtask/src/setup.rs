@@ -483,6 +483,9 @@ const NO_ROUTE: &str = "a compiler for kernel programs: either rustup's nightly 
 
 const PARTS: &[Part] = &[
     required("nginx", &["nginx-light", "nginx"]),
+    // Other servers and proxies that end TLS.
+    required("haproxy", &["haproxy"]),
+    required("apache2", &["apache2-bin"]),
     required("openssl", &["openssl"]),
     required("curl", &["curl"]),
     // A client and a server of GnuTLS.

@@ -1,0 +1,153 @@
+//! Servers and proxies that end TLS in ways of their own: HAProxy, which reads and writes through a
+//! BIO of its own, and Apache, whose filters move cipher text when they see fit.
+
+use std::{
+    fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use mop_tests::{
+    Body, Certificates, Exchange, Marker, Nginx, Observer, Process, bound, carried, curl,
+    free_port, listening, observing, run, seen_at, tool,
+};
+
+#[test]
+fn haproxy_is_seen_at_both_its_sides() -> Result<()> {
+    if !observing("haproxy_is_seen_at_both_its_sides") {
+        return Ok(());
+    }
+    let stage = Stage::set("haproxy")?;
+    let folder = stage.folder.path();
+    let files = format!("alias {}/$1;", folder.display());
+    let upstream = Nginx::builder(folder).location("~ /([^/]+)$", &files).start()?;
+    let (chain, port) = (folder.join("chain.pem"), free_port());
+    let [certificate, key] = [stage.certificates.server(), stage.certificates.key()].map(fs::read);
+    fs::write(&chain, [certificate?, key?].concat())?;
+    let configuration = format!(
+        "global\n maxconn 200\n\
+         defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
+         frontend tls\n bind 127.0.0.1:{port} ssl crt {} alpn h2,http/1.1\n default_backend files\n\
+         backend files\n server one 127.0.0.1:{}\n",
+        chain.display(),
+        upstream.port()
+    );
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, configuration)?;
+    let _haproxy = start("haproxy", &["-db", "-f", &file.to_string_lossy()], port)?;
+    let exchanges = stage.download(port, 4)?;
+    for version in VERSIONS {
+        for body in &stage.bodies {
+            let of_body = stage.of(&exchanges, version, body);
+            let views = ["client/tls", "server/tls", "client/socket", "server/socket"];
+            for exchange in seen_at(&of_body, &views)? {
+                carried(exchange, exchange.response(), body)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn apache_is_seen() -> Result<()> {
+    if !observing("apache_is_seen") {
+        return Ok(());
+    }
+    let stage = Stage::set("apache")?;
+    let (folder, port) = (stage.folder.path(), free_port());
+    let modules = ["mpm_event", "authz_core", "alias", "ssl", "http2"]
+        .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
+        .concat();
+    let place = folder.display();
+    let configuration = format!(
+        "ServerRoot {place}\nServerName localhost\nPidFile {place}/pid\nErrorLog {place}/error.log\n\
+         {modules}Mutex posixsem\nUser nobody\nGroup nogroup\nListen 127.0.0.1:{port} https\n\
+         EnableSendfile Off\nSSLEngine on\nSSLCertificateFile {}\nSSLCertificateKeyFile {}\n\
+         Protocols h2 http/1.1\nAliasMatch \"/([^/]+)$\" \"{place}/$1\"\n\
+         <Directory \"{place}\">\nRequire all granted\n</Directory>\n",
+        stage.certificates.server().display(),
+        stage.certificates.key().display()
+    );
+    let file = folder.join("apache.conf");
+    fs::write(&file, configuration)?;
+    let _apache = start("apache2", &["-DFOREGROUND", "-f", &file.to_string_lossy()], port)?;
+    let exchanges = stage.download(port, 2)?;
+    for version in VERSIONS {
+        for body in &stage.bodies {
+            for exchange in seen_at(&stage.of(&exchanges, version, body), &VIEWS)? {
+                carried(exchange, exchange.response(), body)?;
+                ensure!(exchange.server_port() == u64::from(port), "{}", exchange.record());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn start(program: &str, arguments: &[&str], port: u16) -> Result<Process> {
+    let mut command = bound(tool(program).unwrap_or_else(|| program.into()));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    let process = Process::start(program, &mut command)?;
+    listening(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    Ok(process)
+}
+
+/// Bodies of many sizes, and what calls are known by.
+struct Stage {
+    folder: tempfile::TempDir,
+    certificates: Certificates,
+    marker: Marker,
+    bodies: Vec<Body>,
+}
+
+impl Stage {
+    fn set(name: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        // Apache gives up its rights before it reads files.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        let certificates = Certificates::create(folder.path())?;
+        let sizes = [1, 2000, 16_384, 100_000, 2_000_000];
+        let bodies = sizes.map(|bytes| readable(folder.path(), bytes));
+        let bodies = bodies.into_iter().collect::<Result<_>>()?;
+        Ok(Self { folder, certificates, marker: Marker::new(name), bodies })
+    }
+
+    /// Gets all bodies over one connection for each version; every call is to be seen so many times.
+    fn download(&self, port: u16, views: usize) -> Result<Vec<Exchange>> {
+        let observer = Observer::start()?;
+        for version in VERSIONS {
+            let mut command = curl(&self.certificates);
+            command.arg(version);
+            for body in &self.bodies {
+                let url = format!("https://localhost:{port}{}", self.target(version, body));
+                command.arg("--output").arg(self.folder.path().join("got")).arg(url);
+            }
+            run(&mut command, CALL_LIMIT)?;
+        }
+        let prefix = self.marker.to_string();
+        let count = views * VERSIONS.len() * self.bodies.len();
+        observer.wait_for(count, REPORT_LIMIT, |one| one.target().starts_with(&prefix))?;
+        Ok(observer.stop()?.exchanges(&prefix))
+    }
+
+    fn target(&self, version: &str, body: &Body) -> String {
+        self.marker.path(&format!("{version}/{}.bin", body.bytes))
+    }
+
+    fn of(&self, exchanges: &[Exchange], version: &str, body: &Body) -> Vec<Exchange> {
+        let target = self.target(version, body);
+        exchanges.iter().filter(|exchange| exchange.target() == target).cloned().collect()
+    }
+}
+
+fn readable(folder: &Path, bytes: u64) -> Result<Body> {
+    let body = Body::write(folder, &format!("{bytes}.bin"), bytes)?;
+    fs::set_permissions(&body.path, fs::Permissions::from_mode(0o644))?;
+    Ok(body)
+}
+
+const VERSIONS: [&str; 2] = ["--http1.1", "--http2"];
+const VIEWS: [&str; 2] = ["client/tls", "server/tls"];
+/// Where Debian has them.
+const MODULES: &str = "/usr/lib/apache2/modules";
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+const REPORT_LIMIT: Duration = Duration::from_secs(20);
