@@ -6,7 +6,7 @@
 //! follows a head is seen. A call is reported when both sides are over; a lossy side counts as over,
 //! since its end may have been among what was not seen.
 
-use std::{collections::HashMap, hash::BuildHasherDefault};
+use std::collections::BTreeMap;
 
 use mop_common::Direction;
 
@@ -18,7 +18,6 @@ use super::{
 use crate::{
     context::{Context, End},
     exchange::{Ending, Hole, Role},
-    hash::ConnectionHasher,
     limits,
 };
 
@@ -26,14 +25,17 @@ use crate::{
 pub(super) struct Calls {
     /// The direction that carries requests, once known.
     requests: Option<Direction>,
-    /// By identifier, those that were not reported.
-    streams: HashMap<u32, Stream, BuildHasherDefault<ConnectionHasher>>,
+    /// By identifier, those that were not reported. In their order, so that the oldest is found at
+    /// once when there are too many.
+    streams: BTreeMap<u32, Stream>,
     /// The newest stream of which a request was seen.
     last_request: u32,
     /// The oldest stream since whose request none can have passed unseen.
     certain_from: u32,
     /// Over, but for what may still come from another lane.
     waiting: Vec<u32>,
+    /// The watermark up to which these were looked at.
+    looked_ns: u64,
     reported: u64,
 }
 
@@ -56,10 +58,11 @@ impl Calls {
     pub(super) fn joined() -> Self {
         Self {
             requests: None,
-            streams: HashMap::default(),
+            streams: BTreeMap::new(),
             last_request: 0,
             certain_from: u32::MAX,
             waiting: Vec::new(),
+            looked_ns: 0,
             reported: 0,
         }
     }
@@ -220,6 +223,10 @@ impl Calls {
 
     /// Reports what waited, where the time has come this far.
     pub(super) fn proceed(&mut self, cx: &mut Context<'_>) {
+        if self.looked_ns == cx.watermark_ns {
+            return;
+        }
+        self.looked_ns = cx.watermark_ns;
         for id in std::mem::take(&mut self.waiting) {
             self.settle(id, cx);
         }
@@ -257,8 +264,7 @@ impl Calls {
 
     fn open(&mut self, id: u32, side: Side, cx: &mut Context<'_>) {
         if self.streams.len() >= limits::MAX_STREAMS
-            && let Some(oldest) = self.in_order().first().copied()
-            && let Some(stream) = self.streams.remove(&oldest)
+            && let Some((_, stream)) = self.streams.pop_first()
         {
             cx.stats.limit_reached += 1;
             self.report(stream, Ending::LimitReached, cx);
@@ -299,9 +305,7 @@ impl Calls {
     }
 
     fn in_order(&self) -> Vec<u32> {
-        let mut ids: Vec<_> = self.streams.keys().copied().collect();
-        ids.sort_unstable();
-        ids
+        self.streams.keys().copied().collect()
     }
 
     fn report(&mut self, stream: Stream, ending: Ending, cx: &mut Context<'_>) {
