@@ -54,23 +54,12 @@ fn apache_is_seen() -> Result<()> {
         return Ok(());
     }
     let stage = Stage::set("apache")?;
-    let (folder, port) = (stage.folder.path(), free_port());
-    let modules = ["mpm_event", "authz_core", "alias", "ssl", "http2"]
-        .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
-        .concat();
-    let place = folder.display();
-    let configuration = format!(
-        "ServerRoot {place}\nServerName localhost\nPidFile {place}/pid\nErrorLog {place}/error.log\n\
-         {modules}Mutex posixsem\nUser nobody\nGroup nogroup\nListen 127.0.0.1:{port} https\n\
-         EnableSendfile Off\nSSLEngine on\nSSLCertificateFile {}\nSSLCertificateKeyFile {}\n\
-         Protocols h2 http/1.1\nAliasMatch \"/([^/]+)$\" \"{place}/$1\"\n\
-         <Directory \"{place}\">\nRequire all granted\n</Directory>\n",
+    let tls = format!(
+        "SSLEngine on\nSSLCertificateFile {}\nSSLCertificateKeyFile {}\nProtocols h2 http/1.1\n",
         stage.certificates.server().display(),
         stage.certificates.key().display()
     );
-    let file = folder.join("apache.conf");
-    fs::write(&file, configuration)?;
-    let _apache = start("apache2", &["-DFOREGROUND", "-f", &file.to_string_lossy()], port)?;
+    let (_apache, port) = stage.apache(" https", &tls)?;
     let exchanges = stage.download(port, 2)?;
     for version in VERSIONS {
         for body in &stage.bodies {
@@ -78,6 +67,33 @@ fn apache_is_seen() -> Result<()> {
                 carried(exchange, exchange.response(), body)?;
                 ensure!(exchange.server_port() == u64::from(port), "{}", exchange.record());
             }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn http2_that_a_request_asked_for_is_seen() -> Result<()> {
+    if !observing("http2_that_a_request_asked_for_is_seen") {
+        return Ok(());
+    }
+    let stage = Stage::set("upgrade")?;
+    let (_apache, port) = stage.apache("", "Protocols h2c http/1.1\n")?;
+    let observer = Observer::start()?;
+    let mut command = curl(&stage.certificates);
+    command.arg("--http2");
+    for body in &stage.bodies {
+        let url = format!("http://localhost:{port}{}", stage.target("h2c", body));
+        command.arg("--output").arg(stage.folder.path().join("got")).arg(url);
+    }
+    run(&mut command, CALL_LIMIT)?;
+    let exchanges = stage.reported(observer, 2 * stage.bodies.len())?;
+    for body in &stage.bodies {
+        let views = ["client/socket", "server/socket"];
+        for exchange in seen_at(&stage.of(&exchanges, "h2c", body), &views)? {
+            carried(exchange, exchange.response(), body)?;
+            let version = &exchange.record()["response"]["version"];
+            ensure!(version == "HTTP/2", "{}", exchange.record());
         }
     }
     Ok(())
@@ -123,10 +139,33 @@ impl Stage {
             }
             run(&mut command, CALL_LIMIT)?;
         }
+        self.reported(observer, views * VERSIONS.len() * self.bodies.len())
+    }
+
+    fn reported(&self, observer: Observer, count: usize) -> Result<Vec<Exchange>> {
         let prefix = self.marker.to_string();
-        let count = views * VERSIONS.len() * self.bodies.len();
         observer.wait_for(count, REPORT_LIMIT, |one| one.target().starts_with(&prefix))?;
         Ok(observer.stop()?.exchanges(&prefix))
+    }
+
+    /// An Apache that serves the bodies, and its port.
+    fn apache(&self, protocol: &str, directives: &str) -> Result<(Process, u16)> {
+        let port = free_port();
+        let modules = ["mpm_event", "authz_core", "alias", "ssl", "http2"]
+            .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
+            .concat();
+        let place = self.folder.path().display();
+        let configuration = format!(
+            "ServerRoot {place}\nServerName localhost\nPidFile {place}/pid\n\
+             ErrorLog {place}/error.log\n{modules}Mutex posixsem\nUser nobody\nGroup nogroup\n\
+             Listen 127.0.0.1:{port}{protocol}\nEnableSendfile Off\n{directives}\
+             AliasMatch \"/([^/]+)$\" \"{place}/$1\"\n\
+             <Directory \"{place}\">\nRequire all granted\n</Directory>\n"
+        );
+        let file = self.folder.path().join("apache.conf");
+        fs::write(&file, configuration)?;
+        let apache = start("apache2", &["-DFOREGROUND", "-f", &file.to_string_lossy()], port)?;
+        Ok((apache, port))
     }
 
     fn target(&self, version: &str, body: &Body) -> String {

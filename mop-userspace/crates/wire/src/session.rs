@@ -72,7 +72,14 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> usize {
         match self {
-            Self::Http1(session) => session.feed(direction, chunk, cx),
+            Self::Http1(session) => {
+                let taken = session.feed(direction, chunk, cx);
+                if let Some(upgrade) = session.take_upgrade(cx) {
+                    *self = Self::Http2(Box::new(http2::Session::upgraded(upgrade)));
+                    cx.stats.http2_connections += 1;
+                }
+                taken
+            }
             Self::Http2(session) => session.feed(direction, chunk, cx),
             Self::Opening(opening) => match opening.tell(direction, chunk) {
                 Some(session) => {

@@ -13,4 +13,4 @@ mod reader;
 mod session;
 
 pub(crate) use head::begins_message;
-pub(crate) use session::Session;
+pub(crate) use session::{Session, Upgrade};

@@ -11,7 +11,7 @@ use mop_common::Direction;
 
 use crate::{
     context::{Context, End},
-    exchange::{Ending, Hole},
+    exchange::{Ending, Exchange, Hole},
     http1::{
         body_reader::Progress,
         head,
@@ -29,6 +29,20 @@ pub(crate) struct Session {
     requests: Option<Direction>,
     readers: PerDirection<Reader>,
     pairing: Pairing,
+    /// What follows is HTTP/2.
+    upgrades: bool,
+}
+
+/// What a session of HTTP/2 takes over: the request that asked for it is its first stream (RFC 7540,
+/// section 3.2; RFC 9113 leaves that way out).
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    /// The direction that carries requests.
+    pub(crate) requests: Direction,
+    /// The request, without its response.
+    pub(crate) exchange: Exchange,
+    /// Exchanges of the connection that were reported.
+    pub(crate) reported: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +66,7 @@ impl Session {
             requests: None,
             readers: PerDirection::new(Reader::new(state()), Reader::new(state())),
             pairing: Pairing::new(from_start),
+            upgrades: false,
         }
     }
 
@@ -63,13 +78,22 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> usize {
         let mut rest = chunk;
-        while !rest.bytes.is_empty() {
+        while !rest.bytes.is_empty() && !self.upgrades {
             match self.step(direction, rest, cx) {
                 Step::Took(bytes) => rest = rest.from(bytes),
                 Step::Stalled => break,
             }
         }
         chunk.bytes.len() - rest.bytes.len()
+    }
+
+    /// What HTTP/2 takes over, when it follows.
+    pub(crate) fn take_upgrade(&mut self, cx: &Context<'_>) -> Option<Upgrade> {
+        if !std::mem::take(&mut self.upgrades) {
+            return None;
+        }
+        let (exchange, reported) = self.pairing.take_upgraded(cx)?;
+        Some(Upgrade { requests: self.requests?, exchange, reported })
     }
 
     /// Goes over bytes of one stream that will never come.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     context::{Context, End},
-    exchange::{Ending, Hole, Role},
+    exchange::{Ending, Exchange, Hole, Role},
     limits,
 };
 
@@ -39,6 +39,9 @@ pub(super) struct Calls {
     reported: u64,
 }
 
+/// The stream of a request that asked for HTTP/2.
+const UPGRADED_STREAM: u32 = 1;
+
 /// A piece of a frame with content.
 #[derive(Clone, Copy)]
 pub(super) struct Content<'c> {
@@ -53,6 +56,13 @@ pub(super) struct Content<'c> {
 impl Calls {
     pub(super) fn from_start(requests: Direction) -> Self {
         Self { requests: Some(requests), certain_from: 0, ..Self::joined() }
+    }
+
+    /// Takes over the request that asked for HTTP/2, which is the first stream.
+    pub(super) fn adopt(&mut self, exchange: Exchange, reported: u64) {
+        self.reported = reported;
+        self.last_request = UPGRADED_STREAM;
+        self.streams.insert(UPGRADED_STREAM, Stream::of_request(exchange));
     }
 
     pub(super) fn joined() -> Self {

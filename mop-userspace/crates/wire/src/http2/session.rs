@@ -16,6 +16,7 @@ use super::{
 use crate::{
     context::{Context, End},
     exchange::{Ending, Hole},
+    http1::Upgrade,
     limits,
     per_direction::PerDirection,
     stream::Chunk,
@@ -60,6 +61,14 @@ impl Session {
         };
         let ends = PerDirection::new(of(Direction::Read), of(Direction::Write));
         Self { ends, calls: Calls::from_start(requests) }
+    }
+
+    /// A connection that spoke HTTP/1 up to here.
+    pub(crate) fn upgraded(upgrade: Upgrade) -> Self {
+        let Upgrade { requests, exchange, reported } = upgrade;
+        let mut session = Self::from_start(requests);
+        session.calls.adopt(exchange, reported);
+        session
     }
 
     /// A connection that is joined midway.

@@ -49,6 +49,7 @@ pub(super) enum State {
 struct RequestHead {
     method: String,
     target: String,
+    version: Version,
     headers: Headers,
 }
 
@@ -76,6 +77,25 @@ impl Stream {
             interim: Vec::new(),
             is_tunnel: false,
         }
+    }
+
+    /// A stream whose request came over HTTP/1, as this exchange without a response.
+    pub(super) fn of_request(exchange: Exchange) -> Self {
+        let Exchange { request, interim, timing, completeness, .. } = exchange;
+        let mut stream = Self { interim, ..Self::new(false) };
+        let half = &mut stream.request;
+        (half.has_begun, half.state) = (true, State::Ended);
+        half.message.start_ns = timing.request_start_ns;
+        half.message.last_ns = timing.request_end_ns;
+        half.message.whole = true;
+        half.message.seen = completeness.request;
+        stream.response.message.seen = completeness.response;
+        if let Some(Request { method, target, version, headers, body, anomalies: _ }) = request {
+            half.has_head = true;
+            half.message.body = body;
+            stream.request_head = Some(RequestHead { method, target, version, headers });
+        }
+        stream
     }
 
     pub(super) fn half(&mut self, side: Side) -> &mut Half {
@@ -131,7 +151,8 @@ impl Stream {
                 };
                 let method = section.method.clone().unwrap_or_default();
                 let headers = section.headers();
-                self.request_head = Some(RequestHead { method, target, headers });
+                let version = Version::Http2;
+                self.request_head = Some(RequestHead { method, target, version, headers });
             }
             Side::Response => {
                 let status = section.status.unwrap_or_default();
@@ -230,10 +251,10 @@ impl Stream {
             connection,
             sequence: 0,
             role,
-            request: request_head.map(|RequestHead { method, target, headers }| Request {
+            request: request_head.map(|RequestHead { method, target, version, headers }| Request {
                 method,
                 target,
-                version: Version::Http2,
+                version,
                 headers,
                 body: request_body,
                 anomalies: crate::Anomalies::default(),

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod talk;
+mod upgrade;
 
 use common::{CONNECTION, Script, Segment, TICK_NS};
 use mop_common::Direction;

@@ -3,7 +3,7 @@
 use super::{NextRequest, Pairing, Trust};
 use crate::{
     context::Context,
-    exchange::{Ending, Role},
+    exchange::{Ending, Exchange, Role},
     http1::{
         framing::Asked,
         outstanding::{Answer, Outstanding},
@@ -84,6 +84,24 @@ impl Pairing {
             }
             None => cx.stats.skip(bytes),
         }
+    }
+
+    /// True when one request waits, all of it was seen, and the response being read is its own.
+    pub(crate) fn may_upgrade(&self) -> bool {
+        let is_own = self.answer.as_ref().is_some_and(|answer| !answer.orphan);
+        let mut unsettled = self.queue.iter().filter(|request| !request.settled);
+        let is_whole = unsettled
+            .next()
+            .is_some_and(|request| request.over && !request.tentative && request.failure.is_none());
+        is_own && is_whole && unsettled.next().is_none()
+    }
+
+    /// The request that waits, without a response, and how many exchanges were reported.
+    pub(crate) fn take_upgraded(&mut self, cx: &Context<'_>) -> Option<(Exchange, u64)> {
+        let place = self.queue.iter().position(|request| !request.settled)?;
+        let request = self.queue.remove(place)?;
+        let exchange = request.into_exchange(cx.connection, self.role, Ending::ResponseCut);
+        Some((exchange, self.reported))
     }
 
     /// Takes note that the response being read ended.

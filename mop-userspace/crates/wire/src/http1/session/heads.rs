@@ -5,7 +5,7 @@ use mop_common::Direction;
 use super::{Session, Side, Step, skip};
 use crate::{
     context::Context,
-    exchange::{Ending, Role, Version},
+    exchange::{Ending, Response, Role, Version},
     http1::{
         body_reader::BodyReader,
         framing::{Asked, Framing, FramingFields, Unframeable},
@@ -115,7 +115,7 @@ impl Session {
         chunk: Chunk<'_>,
         cx: &mut Context<'_>,
     ) -> Step {
-        let asked = self.pairing.asked();
+        let (asked, may_upgrade) = (self.pairing.asked(), self.pairing.may_upgrade());
         let reader = self.readers.of_mut(direction);
         let Some(answer) = self.pairing.answer() else { return skip(chunk, cx) };
         match reader.read_head(chunk.bytes, head::parse_response) {
@@ -126,7 +126,9 @@ impl Session {
                 reader.then = then(&fields, head.version, false);
                 let status = head.status;
                 let framing = fields.of_response(&mut head, asked);
-                if matches!(status, 100 | 102..=199) {
+                let is_http2 = status == 101 && names_http2(&head);
+                self.upgrades = is_http2 && may_upgrade;
+                if self.upgrades || matches!(status, 100 | 102..=199) {
                     self.pairing.interim_over(status, cx);
                     reader.message_over();
                     return Step::Took(used);
@@ -196,6 +198,13 @@ impl Session {
         self.pairing.answer_failed(Ending::Malformed, cx);
         skip(chunk, cx)
     }
+}
+
+/// True when a response of 101 says that HTTP/2 without TLS follows.
+fn names_http2(head: &Response) -> bool {
+    let mut protocols = head.headers.values("upgrade");
+    protocols.next().is_some_and(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+        && protocols.next().is_none()
 }
 
 /// What follows a message with this head.
