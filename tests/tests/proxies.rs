@@ -80,13 +80,13 @@ fn http2_that_a_request_asked_for_is_seen() -> Result<()> {
     let stage = Stage::set("upgrade")?;
     let (_apache, port) = stage.apache("", "Protocols h2c http/1.1\n")?;
     let observer = Observer::start()?;
-    let mut command = curl(&stage.certificates);
-    command.arg("--http2");
     for body in &stage.bodies {
+        // Some versions of curl fail when they use such a connection again.
+        let mut command = curl(&stage.certificates);
+        command.arg("--http2").arg("--output").arg(stage.folder.path().join("got"));
         let url = format!("http://localhost:{port}{}", stage.target("h2c", body));
-        command.arg("--output").arg(stage.folder.path().join("got")).arg(url);
+        run(command.arg(url), CALL_LIMIT)?;
     }
-    run(&mut command, CALL_LIMIT)?;
     let exchanges = stage.reported(observer, 2 * stage.bodies.len())?;
     for body in &stage.bodies {
         let views = ["client/socket", "server/socket"];
