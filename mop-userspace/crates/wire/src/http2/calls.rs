@@ -28,15 +28,35 @@ pub(super) struct Calls {
     /// By identifier, those that were not reported. In their order, so that the oldest is found at
     /// once when there are too many.
     streams: BTreeMap<u32, Stream>,
-    /// The newest stream of which a request was seen.
-    last_request: u32,
-    /// The oldest stream since whose request none can have passed unseen.
-    certain_from: u32,
+    /// Which requests were seen, of clients and of promises: each numbers its own (section 5.1.1).
+    seen: [SeenRequests; 2],
     /// Over, but for what may still come from another lane.
     waiting: Vec<u32>,
     /// The watermark up to which these were looked at.
     looked_ns: u64,
     reported: u64,
+}
+
+/// Which requests of one end were seen, by the identifiers of their streams.
+#[derive(Clone, Copy, Debug)]
+struct SeenRequests {
+    /// The newest stream of which a request was seen.
+    last: u32,
+    /// The oldest stream since whose request none can have passed unseen.
+    certain_from: u32,
+}
+
+impl SeenRequests {
+    /// Whether the request of this stream was seen.
+    fn has(self, id: u32) -> bool {
+        (self.certain_from..=self.last).contains(&id)
+    }
+
+    /// Whether this stream is newer than all requests that were read, so that its own is not read yet.
+    fn is_coming(self, id: u32) -> bool {
+        let is_continuous = self.certain_from <= self.last || self.certain_from == 0;
+        is_continuous && id > self.last
+    }
 }
 
 /// The stream of a request that asked for HTTP/2.
@@ -55,13 +75,14 @@ pub(super) struct Content<'c> {
 
 impl Calls {
     pub(super) fn from_start(requests: Direction) -> Self {
-        Self { requests: Some(requests), certain_from: 0, ..Self::joined() }
+        let seen = [SeenRequests { last: 0, certain_from: 0 }; 2];
+        Self { requests: Some(requests), seen, ..Self::joined() }
     }
 
     /// Takes over the request that asked for HTTP/2, which is the first stream.
     pub(super) fn adopt(&mut self, exchange: Exchange, reported: u64) {
         self.reported = reported;
-        self.last_request = UPGRADED_STREAM;
+        self.seen_of(UPGRADED_STREAM).last = UPGRADED_STREAM;
         self.streams.insert(UPGRADED_STREAM, Stream::of_request(exchange));
     }
 
@@ -69,8 +90,7 @@ impl Calls {
         Self {
             requests: None,
             streams: BTreeMap::new(),
-            last_request: 0,
-            certain_from: u32::MAX,
+            seen: [SeenRequests { last: 0, certain_from: u32::MAX }; 2],
             waiting: Vec::new(),
             looked_ns: 0,
             reported: 0,
@@ -91,10 +111,21 @@ impl Calls {
         framed: Framed,
         cx: &mut Context<'_>,
     ) {
-        match section.kind() {
-            Kind::Request => self.requests = Some(direction),
-            Kind::Response | Kind::Interim(_) => self.requests = Some(direction.opposite()),
-            Kind::Trailers | Kind::Unknown => {}
+        let requests = match section.kind() {
+            Kind::Request => Some(direction),
+            Kind::Response | Kind::Interim(_) => Some(direction.opposite()),
+            Kind::Trailers | Kind::Unknown => None,
+        };
+        self.requests = self.requests.or(requests);
+        if requests.is_some() && requests != self.requests {
+            // An end that says what only the other may say is not believed which it is.
+            cx.stats.skip(framed.bytes as u64);
+            cx.stats.malformed += 1;
+            if let Some(half) = self.half(direction, id) {
+                half.fail(Ending::Malformed);
+                self.settle(id, cx);
+            }
+            return;
         }
         let begins = !matches!(section.kind(), Kind::Trailers);
         let Some(side) = self.side(direction) else {
@@ -102,7 +133,7 @@ impl Calls {
             return;
         };
         if !self.streams.contains_key(&id) {
-            let was_reported = (self.certain_from..=self.last_request).contains(&id);
+            let was_reported = self.seen_of(id).has(id);
             if !begins || was_reported {
                 cx.stats.skip(framed.bytes as u64);
                 return;
@@ -200,7 +231,7 @@ impl Calls {
     pub(super) fn lose(&mut self, direction: Direction, cx: &mut Context<'_>) {
         let Some(side) = self.side(direction) else { return };
         if side == Side::Request {
-            self.certain_from = u32::MAX;
+            self.seen.iter_mut().for_each(|seen| seen.certain_from = u32::MAX);
         }
         for stream in self.streams.values_mut() {
             stream.half(side).lose();
@@ -272,6 +303,11 @@ impl Calls {
         }
     }
 
+    fn seen_of(&mut self, id: u32) -> &mut SeenRequests {
+        let [promised, asked] = &mut self.seen;
+        if id.is_multiple_of(2) { promised } else { asked }
+    }
+
     fn open(&mut self, id: u32, side: Side, cx: &mut Context<'_>) {
         if self.streams.len() >= limits::MAX_STREAMS
             && let Some((_, stream)) = self.streams.pop_first()
@@ -279,14 +315,13 @@ impl Calls {
             cx.stats.limit_reached += 1;
             self.report(stream, Ending::LimitReached, cx);
         }
-        // A stream that is newer than all requests that were read has one that is not read yet.
-        let is_continuous = self.certain_from <= self.last_request || self.certain_from == 0;
-        let is_coming = is_continuous && id > self.last_request;
-        self.streams.insert(id, Stream::new(side == Side::Response && !is_coming));
+        let seen = self.seen_of(id);
+        let is_lossy = side == Side::Response && !seen.is_coming(id);
         if side == Side::Request {
-            self.last_request = self.last_request.max(id);
-            self.certain_from = self.certain_from.min(id);
+            seen.last = seen.last.max(id);
+            seen.certain_from = seen.certain_from.min(id);
         }
+        self.streams.insert(id, Stream::new(is_lossy));
     }
 
     fn settle_all(&mut self, cx: &mut Context<'_>) {

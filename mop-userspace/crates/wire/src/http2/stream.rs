@@ -227,8 +227,9 @@ impl Stream {
 
     /// Memory held.
     pub(super) fn buffered(&self) -> usize {
-        let heads = self.request_head.as_ref().map_or(0, |head| head.headers.bytes())
-            + self.response_head.as_ref().map_or(0, |head| head.headers.bytes());
+        let heads = self.request_head.as_ref().map_or(0, |head| {
+            head.method.capacity() + head.target.capacity() + head.headers.bytes()
+        }) + self.response_head.as_ref().map_or(0, |head| head.headers.bytes());
         size_of::<Self>()
             + heads
             + self.request.message.buffered()

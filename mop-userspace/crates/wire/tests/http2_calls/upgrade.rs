@@ -66,6 +66,38 @@ fn the_request_that_asks_is_the_first_stream() {
 }
 
 #[test]
+fn promises_and_requests_are_numbered_apart() {
+    let mut script = Script::default();
+    let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b"")].concat();
+    script.read([preface, frame(1, 5, 1, b"\x82\x04\x02/a")].concat());
+    let promise = |id: u8| frame(5, 4, 1, &[0, 0, 0, id, 0x82, 0x04, 2, b'/', b'p']);
+    script.write([frame(4, 0, 0, b""), promise(2), promise(4), promise(6)].concat());
+    script.write(frame(1, 5, 1, b"\x88"));
+    for id in [2, 4, 6] {
+        script.write(frame(1, 5, id, b"\x8d"));
+    }
+    script.read(frame(1, 5, 3, b"\x82\x04\x02/b")).write(frame(1, 5, 3, b"\x88"));
+    let (exchanges, _) = script.run();
+    let targets: Vec<_> =
+        exchanges.iter().map(|one| one.request.as_ref().unwrap().target.as_str()).collect();
+    assert_eq!(targets, ["/a", "/p", "/p", "/p", "/b"]);
+    assert!(exchanges.iter().all(|one| one.completeness.is_complete()));
+}
+
+#[test]
+fn a_client_that_answers_is_not_taken_for_the_server() {
+    let mut script = Script::default();
+    let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b"")].concat();
+    script.read([preface, frame(1, 5, 1, b"\x88"), frame(1, 5, 3, b"\x82\x04\x02/b")].concat());
+    script.write([frame(4, 0, 0, b""), frame(1, 5, 3, b"\x8d")].concat());
+    let (exchanges, stats) = script.run();
+    let [exchange] = &exchanges[..] else { panic!("{exchanges:?}") };
+    assert!(exchange.completeness.is_complete());
+    assert_eq!(exchange.response.as_ref().unwrap().status, 404);
+    assert_eq!(stats.malformed, 1);
+}
+
+#[test]
 fn who_does_not_agree_stays_with_http1() {
     let mut script = Script::default();
     script.read(ASKS).write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
