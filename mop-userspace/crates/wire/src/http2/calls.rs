@@ -35,6 +35,8 @@ pub(super) struct Calls {
     /// The watermark up to which these were looked at.
     looked_ns: u64,
     reported: u64,
+    /// Memory that the streams hold; asked for with every segment.
+    held: usize,
 }
 
 /// Which requests of one end were seen, by the identifiers of their streams.
@@ -84,6 +86,7 @@ impl Calls {
         self.reported = reported;
         self.seen_of(UPGRADED_STREAM).last = UPGRADED_STREAM;
         self.streams.insert(UPGRADED_STREAM, Stream::of_request(exchange));
+        self.recount();
     }
 
     pub(super) fn joined() -> Self {
@@ -94,6 +97,7 @@ impl Calls {
             waiting: Vec::new(),
             looked_ns: 0,
             reported: 0,
+            held: 0,
         }
     }
 
@@ -141,6 +145,7 @@ impl Calls {
             self.open(id, side, cx);
         }
         let Some(stream) = self.streams.get_mut(&id) else { return };
+        let before = stream.buffered();
         let half = stream.half(side);
         half.begin(framed.start_ns);
         if section.kind() == Kind::Response {
@@ -149,6 +154,7 @@ impl Calls {
         }
         half.message.frame(framed.bytes, framed.end_ns);
         stream.section(side, section, is_last, cx.options);
+        self.held = (self.held + stream.buffered()).saturating_sub(before);
         self.settle(id, cx);
     }
 
@@ -167,7 +173,10 @@ impl Calls {
         };
         half.begin(ktime_ns);
         half.message.frame(framed_bytes.saturating_sub(bytes.len()), ktime_ns);
+        let before = half.message.buffered();
         half.message.content(bytes, ktime_ns, cx.options);
+        let after = half.message.buffered();
+        self.held = (self.held + after).saturating_sub(before);
         self.end_if(is_last, direction, id, cx);
     }
 
@@ -216,6 +225,7 @@ impl Calls {
         }
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.half(side).lose();
+            self.recount();
             self.settle(id, cx);
         }
     }
@@ -236,6 +246,7 @@ impl Calls {
         for stream in self.streams.values_mut() {
             stream.half(side).lose();
         }
+        self.recount();
         self.settle_all(cx);
     }
 
@@ -251,7 +262,7 @@ impl Calls {
     /// Reports what is left.
     pub(super) fn finish(&mut self, how: End, cx: &mut Context<'_>) {
         for id in self.in_order() {
-            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            let Some(mut stream) = self.remove(id) else { continue };
             stream.close(cx.options);
             let ending = match (how, stream.ending()) {
                 (End::Stopped, None) => Ending::ObserverStopped,
@@ -279,11 +290,23 @@ impl Calls {
 
     pub(super) fn forget_content(&mut self) {
         self.streams.values_mut().for_each(Stream::forget_content);
+        self.recount();
     }
 
     /// Memory held.
     pub(super) fn buffered(&self) -> usize {
-        self.streams.values().map(Stream::buffered).sum()
+        debug_assert_eq!(self.held, self.streams.values().map(Stream::buffered).sum());
+        self.held
+    }
+
+    fn recount(&mut self) {
+        self.held = self.streams.values().map(Stream::buffered).sum();
+    }
+
+    fn remove(&mut self, id: u32) -> Option<Stream> {
+        let stream = self.streams.remove(&id)?;
+        self.held = self.held.saturating_sub(stream.buffered());
+        Some(stream)
     }
 
     fn side(&self, direction: Direction) -> Option<Side> {
@@ -298,7 +321,10 @@ impl Calls {
 
     fn end_if(&mut self, is_last: bool, direction: Direction, id: u32, cx: &mut Context<'_>) {
         if is_last && let Some(half) = self.half(direction, id) {
+            let before = half.message.buffered();
             half.end(crate::Headers::default(), cx.options);
+            let after = half.message.buffered();
+            self.held = (self.held + after).saturating_sub(before);
             self.settle(id, cx);
         }
     }
@@ -310,7 +336,8 @@ impl Calls {
 
     fn open(&mut self, id: u32, side: Side, cx: &mut Context<'_>) {
         if self.streams.len() >= limits::MAX_STREAMS
-            && let Some((_, stream)) = self.streams.pop_first()
+            && let Some(oldest) = self.streams.first_key_value().map(|(id, _)| *id)
+            && let Some(stream) = self.remove(oldest)
         {
             cx.stats.limit_reached += 1;
             self.report(stream, Ending::LimitReached, cx);
@@ -321,7 +348,9 @@ impl Calls {
             seen.last = seen.last.max(id);
             seen.certain_from = seen.certain_from.min(id);
         }
-        self.streams.insert(id, Stream::new(is_lossy));
+        let stream = Stream::new(is_lossy);
+        self.held += stream.buffered();
+        self.streams.insert(id, stream);
     }
 
     fn settle_all(&mut self, cx: &mut Context<'_>) {
@@ -342,7 +371,7 @@ impl Calls {
             }
             return;
         }
-        if let Some(mut stream) = self.streams.remove(&id) {
+        if let Some(mut stream) = self.remove(id) {
             stream.close(cx.options);
             let ending = stream.ending().unwrap_or(ending);
             self.report(stream, ending, cx);
