@@ -112,6 +112,8 @@ enum Home {
 
 struct Known {
     facts: Arc<Facts>,
+    /// Its first bytes; 0 when nothing that came before them is of use.
+    opened_ns: u64,
     /// Where an earlier and a later run find it again.
     place: Option<Place>,
     /// When the connection ended; its last exchanges may still be waiting for their bytes.
@@ -142,8 +144,15 @@ impl<S: ProcessSource> Connections<S> {
                 if self.known.len() >= MAX_CONNECTIONS {
                     self.forget_closed(u64::MAX);
                 }
-                let mut known =
-                    Known { facts: Arc::new(self.facts(event)), place: None, closed_at_ns: None };
+                let facts = self.facts(event);
+                let wants_certificate =
+                    facts.layer == Layer::Tls && facts.peer_certificate.is_none();
+                let mut known = Known {
+                    opened_ns: if wants_certificate { event.ktime_ns } else { 0 },
+                    facts: Arc::new(facts),
+                    place: None,
+                    closed_at_ns: None,
+                };
                 known.settle(event, self.peers.as_deref());
                 self.known.insert(event.connection, known);
             }
@@ -190,6 +199,11 @@ impl<S: ProcessSource> Connections<S> {
     /// The facts of a connection; `None` when its opening was not seen.
     pub(crate) fn facts_of(&self, connection: u64) -> Option<&Arc<Facts>> {
         self.known.get(&connection).map(|known| &known.facts)
+    }
+
+    /// First bytes of a connection whose certificate may still come by; 0 for any other.
+    pub(crate) fn opened_ns(&self, connection: u64) -> u64 {
+        self.known.get(&connection).map_or(0, |known| known.opened_ns)
     }
 
     /// When a connection ended, by the kernel's clock, if it did.

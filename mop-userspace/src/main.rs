@@ -17,6 +17,7 @@ mod drafts;
 mod failure;
 mod forward;
 mod forwarding;
+mod handshakes;
 mod hub;
 mod ledger;
 mod mask;

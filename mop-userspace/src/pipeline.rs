@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
     data::{Circumstances, Port},
+    handshakes::Handshakes,
     official::{door::Judged, message::Source},
     output::Outlet,
     quality::{Inspector, InspectorCounts},
@@ -31,6 +32,7 @@ pub(crate) struct Pipeline<S> {
     /// Statistics of flow tables that were given up after a panic.
     past_flows: FlowStats,
     connections: Connections<S>,
+    handshakes: Handshakes,
     /// Processes that ended, and when: their TLS connections end once everything before is read.
     exits: VecDeque<(u64, u32)>,
     reporter: Reporter,
@@ -72,6 +74,7 @@ impl<S: ProcessSource> Pipeline<S> {
             flows: FlowTable::new(options),
             past_flows: FlowStats::default(),
             connections,
+            handshakes: Handshakes::default(),
             exits: VecDeque::new(),
             reporter,
         }
@@ -128,6 +131,7 @@ impl<S: ProcessSource> Pipeline<S> {
 
     /// Every segment stamped before this time was delivered.
     pub(crate) fn watermark(&mut self, ktime_ns: u64) {
+        self.release(ktime_ns);
         self.guarded(0, |flows, out| flows.watermark(ktime_ns, out));
         while let Some((at_ns, tgid)) = self.exits.front().copied().filter(|(at, _)| *at < ktime_ns)
         {
@@ -177,6 +181,7 @@ impl<S: ProcessSource> Pipeline<S> {
 
     /// Reports what is left, and what was counted.
     pub(crate) fn finish(mut self) -> PipelineTotals {
+        self.release(u64::MAX);
         self.guarded(0, |flows, out| flows.finish(out));
         self.reporter.finish_inspection();
         self.flush();
@@ -189,6 +194,14 @@ impl<S: ProcessSource> Pipeline<S> {
         }
     }
 
+    /// Reports what waited for everything before this time to be read.
+    fn release(&mut self, ktime_ns: u64) {
+        self.handshakes.advance(ktime_ns);
+        while let Some(exchange) = self.handshakes.take_due() {
+            report(&mut self.reporter, &self.connections, &exchange);
+        }
+    }
+
     /// Works on the flows. A panic in a decoder costs the connection, not the daemon: it is given
     /// up, and, where even that fails, the table is.
     fn guarded(
@@ -196,10 +209,17 @@ impl<S: ProcessSource> Pipeline<S> {
         connection: u64,
         work: impl FnOnce(&mut FlowTable, &mut &mut dyn FnMut(Exchange)),
     ) {
-        let Self { options, flows, past_flows, connections, reporter, .. } = self;
+        let Self { options, flows, past_flows, connections, handshakes, reporter, .. } = self;
         let mut out = |exchange: Exchange| {
-            let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
-            reporter.report(&exchange, facts, connections.closed_at_ns(exchange.connection));
+            // Who called is of no use where no module looks at calls.
+            let opened_ns = match &reporter.extractor {
+                Some(_) => connections.opened_ns(exchange.connection),
+                None => 0,
+            };
+            let exchange = handshakes.hold(opened_ns, exchange);
+            for exchange in exchange.into_iter().chain(handshakes.take_excess()) {
+                report(reporter, connections, &exchange);
+            }
         };
         if catch_unwind(AssertUnwindSafe(|| {
             work(flows, &mut (&mut out as &mut dyn FnMut(Exchange)))
@@ -219,6 +239,16 @@ impl<S: ProcessSource> Pipeline<S> {
         }
         reporter.counts.panics += 1;
     }
+}
+
+/// Reports an exchange with what is known of its connection.
+fn report<S: ProcessSource>(
+    reporter: &mut Reporter,
+    connections: &Connections<S>,
+    exchange: &Exchange,
+) {
+    let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
+    reporter.report(exchange, facts, connections.closed_at_ns(exchange.connection));
 }
 
 impl Reporter {

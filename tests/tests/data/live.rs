@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use mop_common::flags;
 use mop_tests::{Called, Done, Ecosystem, Observer, Process, mop_command, observing, run, until};
 use mop_wire::mopcap::{Decoder, Encoder, Record};
 use rustix::process::Signal;
@@ -74,6 +75,9 @@ fn what_is_lost_on_the_way_makes_no_event_wrong_and_is_counted() -> Result<()> {
     let capture = fs::read(&file)?;
     let whole = replayed(&ecosystem, &file)?;
     ensure_every_call(&whole, &done)?;
+    fs::write(&file, with_late_certificates(&capture)?)?;
+    let late = replayed(&ecosystem, &file)?;
+    ensure_every_call(&late, &done).context("with certificates that come by late")?;
     let mut missing = 0;
     for seed in 0..LOSSES {
         let file = folder.path().join("lossy.mopcap");
@@ -96,6 +100,33 @@ fn what_is_lost_on_the_way_makes_no_event_wrong_and_is_counted() -> Result<()> {
     }
     ensure!(missing > 0, "nothing was lost in {LOSSES} rounds");
     Ok(())
+}
+
+/// A capture in which certificates come by as late as they can: when calls of their connections have
+/// been read, and just before it is said that everything of their time was.
+fn with_late_certificates(capture: &[u8]) -> Result<Vec<u8>> {
+    let (mut decoder, mut encoder, mut late) = (Decoder::new(), Encoder::new(), Vec::new());
+    let mut held = Vec::new();
+    decoder.push(capture);
+    while let Some(record) = decoder.next_record()? {
+        match record {
+            Record::Segment { head, .. } if head.flags & flags::CERTIFICATE != 0 => {
+                held.push((head.ktime_ns, record));
+                continue;
+            }
+            Record::Watermark { ktime_ns } => {
+                for (_, certificate) in held.extract_if(.., |(seen_ns, _)| *seen_ns < ktime_ns) {
+                    encoder.record(&certificate, &mut late)?;
+                }
+            }
+            _ => {}
+        }
+        encoder.record(&record, &mut late)?;
+    }
+    for (_, certificate) in held {
+        encoder.record(&certificate, &mut late)?;
+    }
+    Ok(late)
 }
 
 /// A capture without one in twenty of its segments, certificates included.
@@ -151,13 +182,24 @@ fn ensure_every_call(records: &[Value], done: &Done) -> Result<()> {
     for side in SIDES {
         let seen = ensure_right(records, side, done)?;
         let missing: Vec<_> = done.calls.iter().filter(|call| !seen.contains(call)).collect();
-        // What was seen and counted says whether it was lost on the way, or not told.
-        let tells =
-            |record: &&Value| record["kind"] == "observe.summary" || record["kind"] == "exchange";
-        let told: Vec<_> = records.iter().filter(tells).map(Value::to_string).collect();
-        ensure!(missing.is_empty(), "{side}: no event of {missing:#?}: {}", told.join("\n"));
+        ensure!(
+            missing.is_empty(),
+            "{side}: no event of {missing:#?}: {}",
+            traces(records, &missing)
+        );
     }
     Ok(())
+}
+
+/// What was seen of calls, and what was counted: whether they were lost on the way, or not told.
+fn traces(records: &[Value], calls: &[&Called]) -> String {
+    let is_told = |record: &&Value| {
+        let text = record.to_string();
+        record["kind"] == "observe.summary"
+            || calls.iter().any(|call| text.contains(&call.interaction))
+    };
+    let told: Vec<_> = records.iter().filter(is_told).map(Value::to_string).collect();
+    told.join("\n")
 }
 
 /// No call has two events of this side, and each event is of a call that was made, by the right
