@@ -18,6 +18,13 @@ pub const THREAD_SLOTS: u32 = 16_384;
 /// Threads that use TLS and found their slot taken.
 pub const MAX_OVERFLOW_THREADS: u32 = 16_384;
 
+/// Goroutines of all running processes that ever were inside a TLS call: one a connection mostly, and
+/// two where reading and writing are apart. The runtime uses those that ended again. 7 MB.
+pub const MAX_GOROUTINES: u32 = 16_384;
+
+/// Running Go programs that are remembered, to forget their goroutines when they end.
+pub const MAX_GO_PROCESSES: u32 = 4096;
+
 /// Slots for the state of TLS connections, a power of two, as for threads.
 pub const TLS_SLOTS: u32 = 32_768;
 
@@ -67,4 +74,4 @@ pub const MAX_SESSION_FIELDS: u32 = 10;
 /// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
 /// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
 /// [`crate::Counter::TlsExits`].
-pub const THREAD_STATE_BYTES: usize = 416;
+pub const THREAD_STATE_BYTES: usize = 480;

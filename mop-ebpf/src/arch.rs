@@ -33,6 +33,14 @@ impl SyscallRegisters {
         }
     }
 
+    /// Address of the running `runtime.g`, where the task is a thread of a Go program: nothing on the
+    /// way to a system call changes this register.
+    #[inline(always)]
+    pub fn goroutine(self) -> u64 {
+        // SAFETY: as in `number`.
+        unsafe { (*self.0).r14 }
+    }
+
     /// False for a 32-bit task, whose system calls have other numbers.
     #[inline(always)]
     pub fn is_native(self) -> bool {
@@ -54,6 +62,26 @@ pub fn function_result(registers: *const pt_regs) -> u64 {
 pub fn stack_pointer(registers: *const pt_regs) -> u64 {
     // SAFETY: as in `function_result`.
     unsafe { (*registers).rsp }
+}
+
+/// Argument `N`, from 0, of a function of Go (`ABIInternal`): what is passed in registers.
+#[inline(always)]
+pub fn go_argument<const N: usize>(registers: *const pt_regs) -> u64 {
+    // SAFETY: as in `function_result`.
+    unsafe {
+        match N {
+            0 => (*registers).rax,
+            1 => (*registers).rbx,
+            _ => (*registers).rcx,
+        }
+    }
+}
+
+/// Address of the `runtime.g` of the running goroutine (`ABIInternal`).
+#[inline(always)]
+pub fn goroutine(registers: *const pt_regs) -> u64 {
+    // SAFETY: as in `function_result`.
+    unsafe { (*registers).r14 }
 }
 
 /// `__USER_CS` of arch/x86/include/asm/segment.h.

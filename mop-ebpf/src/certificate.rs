@@ -147,7 +147,8 @@ fn element(at: u64) -> Option<(u64, u64, u64)> {
 /// Emits the certificate of a connection.
 #[inline(always)]
 fn show(call: &mut Call, thread: u64, at: u64, length: u64) {
-    let Some(connection) = tls::connection_of(call, thread, UNKNOWN_LIBRARY) else { return };
+    let found = tls::connection_of(call.object, call.socket, thread, UNKNOWN_LIBRARY);
+    let Some(connection) = found else { return };
     call.cursor.at_buffer(at, length);
     call.cursor.connection = connection.cookie;
     emit::certificate(&mut call.cursor, length);

@@ -40,6 +40,12 @@ pub struct Connection {
     pub layer: u8,
     /// When a call last moved bytes.
     pub last_ns: u64,
+    /// TLS: a socket that may be the one underneath; 0 for none.
+    candidate: u64,
+    /// Go: calls in progress that were noted.
+    in_progress: u64,
+    /// Go: 1 when the object was closed while a call was in progress.
+    is_closing: u64,
 }
 
 /// A connection with every field zero, to insert into a map: too large for a uprobe's stack.
@@ -56,6 +62,9 @@ pub static EMPTY: Connection = Connection {
     opened: 0,
     layer: 0,
     last_ns: 0,
+    candidate: 0,
+    in_progress: 0,
+    is_closing: 0,
 };
 
 impl Connection {
@@ -69,6 +78,9 @@ impl Connection {
         self.verdict = UNDECIDED;
         self.opened = 0;
         self.last_ns = 0;
+        self.candidate = 0;
+        self.in_progress = 0;
+        self.is_closing = 0;
     }
 
     /// Gives a new identity to a state that is as [`EMPTY`] is.
@@ -150,6 +162,47 @@ impl Connection {
         if self.opened != 0 {
             self.notify(ControlKind::Bind, 0, 0, self.positions);
         }
+    }
+
+    /// A call begins whose end will be noted.
+    #[inline(always)]
+    pub fn call_begins(&mut self) {
+        // SAFETY: the field is an aligned number of a map value.
+        unsafe { counters::fetch_add(&raw mut self.in_progress, 1) };
+    }
+
+    /// Such a call has ended. True when it was the last one that its closed object waited for.
+    ///
+    /// This takes off first and then looks, and [`Self::closes`] notes first and then looks: of the
+    /// two at least one sees the other.
+    #[inline(always)]
+    pub fn call_ends(&mut self) -> bool {
+        // SAFETY: as above.
+        let before = unsafe { counters::fetch_add(&raw mut self.in_progress, u64::MAX) };
+        // SAFETY: a field of a map value.
+        before == 1 && unsafe { core::ptr::read_volatile(&raw const self.is_closing) } != 0
+    }
+
+    /// The object was closed. True when no call is in progress, whose bytes would still come.
+    #[inline(always)]
+    pub fn closes(&mut self) -> bool {
+        // SAFETY: aligned numbers of a map value.
+        unsafe {
+            counters::fetch_add(&raw mut self.is_closing, 1);
+            counters::fetch_add(&raw mut self.in_progress, 0) == 0
+        }
+    }
+
+    /// This may be the socket underneath: it is when the last one that might be was the same.
+    #[inline(always)]
+    pub fn may_be_over(&mut self, socket: u64) {
+        if self.socket != 0 {
+            return;
+        }
+        if self.candidate == socket {
+            self.bind(socket);
+        }
+        self.candidate = socket;
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use mop_common::{ControlKind, Direction};
 
 use crate::{
     control::{self, NO_WAKEUP, WAKEUP},
+    go,
     kernel::{self, argument},
     maps::{CODE_FILES, SOCKETS, config},
     syscalls, tls,
@@ -57,6 +58,7 @@ pub fn sched_process_exit(_context: BtfTracePointContext) -> i32 {
     let thread = kernel::thread_id();
     tls::forget_thread(thread);
     if thread as u32 == kernel::process_of(thread) {
+        go::forget_process(kernel::process_of(thread));
         control::process(ControlKind::Exit, [0; 2], NO_WAKEUP);
     }
     0

@@ -1,7 +1,7 @@
 //! Kernel programs of MOP.
 //!
 //! They turn what processes send and receive in plain text into *segments* with exact stream
-//! positions. [`tls`] sees it at the border of a TLS library, [`syscalls`] at the socket. Both keep
+//! positions. [`tls`] and [`go`] see it at the border of a TLS library, [`syscalls`] at the socket. Both keep
 //! a [`connection::Connection`] per stream pair and hand the bytes to [`emit`]; [`lifecycle`] says
 //! when connections and processes begin and end.
 //!
@@ -16,10 +16,12 @@
 
 mod arch;
 mod certificate;
+mod cipher_text;
 mod connection;
 mod control;
 mod counters;
 mod emit;
+mod go;
 mod kernel;
 mod lifecycle;
 mod maps;

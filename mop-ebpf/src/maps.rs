@@ -14,6 +14,7 @@ use mop_common::{
 use crate::{
     connection::Connection,
     emit::Cursor,
+    go::{Goroutine, GoroutineKey},
     objects::{TlsKey, TlsSlot},
     tls::Thread,
 };
@@ -108,6 +109,16 @@ pub static THREADS: Array<Thread> = Array::with_max_entries(limits::THREAD_SLOTS
 #[map]
 pub static OVERFLOW_THREADS: HashMap<u64, Thread> =
     HashMap::with_max_entries(limits::MAX_OVERFLOW_THREADS, 0);
+
+/// Goroutines that ever were inside a TLS call, until their process ends.
+#[map]
+pub static GOROUTINES: HashMap<GoroutineKey, Goroutine> =
+    HashMap::with_max_entries(limits::MAX_GOROUTINES, 0);
+
+/// Processes that have goroutines there.
+#[map]
+pub static GO_PROCESSES: LruHashMap<u32, u8> =
+    LruHashMap::with_max_entries(limits::MAX_GO_PROCESSES, 0);
 
 /// TLS connections, each in the slot that follows from its process and object.
 #[map]

@@ -12,10 +12,11 @@ use mop_common::{Counter, Direction, HoleCause, Layer};
 
 use crate::{
     arch::{SyscallRegisters, number},
+    cipher_text,
     connection::{Connection, EMPTY},
     counters,
     emit::Cursor,
-    kernel, lifecycle,
+    go, kernel, lifecycle,
     maps::{CURSOR, SOCKETS, config},
     tls::{self, Call},
 };
@@ -43,12 +44,53 @@ pub fn sys_exit(context: BtfTracePointContext) -> i32 {
         return 0;
     }
     let thread = kernel::thread_id();
-    match tls::call_in_progress(thread) {
-        Some(call) if call.is_bound() => {}
-        Some(call) => inside_tls_call(call, thread, &context),
-        None => outside_tls_calls(thread, result, &context),
+    let may_be_plain_text = match tls::state_of(thread) {
+        None => true,
+        Some(state) => {
+            let is_of_use = state.is_of_use_beside_calls();
+            match state.call_in_progress() {
+                Some(call) if call.is_bound() => false,
+                Some(call) => {
+                    inside_tls_call(call, thread, &context);
+                    false
+                }
+                None => !is_of_use || beside_tls_calls(thread, result, &context),
+            }
+        }
+    };
+    if may_be_plain_text {
+        outside_tls_calls(thread, result, &context);
     }
     0
+}
+
+/// What a thread does that is in no TLS call itself: it may run a goroutine that is in one, or move
+/// the cipher text of one. True when it may move plain text as well.
+#[inline(never)]
+fn beside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) -> bool {
+    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+    let Some(state) = tls::state_of(thread) else { return true };
+    if state.runs_goroutines()
+        && let Some(call) = go::call_in_progress(registers.goroutine(), thread)
+    {
+        if !call.is_bound() {
+            inside_tls_call(call, thread, context);
+        }
+        return false;
+    }
+    let (direction, has_vectors) = match Transfer::of(registers.number()) {
+        Some(Transfer::Buffer(direction)) => (direction, false),
+        Some(Transfer::Vectors(direction)) => (direction, true),
+        _ => return true,
+    };
+    if state.expectation.watches != 0
+        && result > 0
+        && let Some(socket) = kernel::tcp_socket_of(registers.argument::<0>())
+    {
+        let buffer = cipher_text::buffer_of(registers, has_vectors);
+        state.expectation.cipher_text(thread, socket, direction, buffer);
+    }
+    true
 }
 
 /// Cipher text of the TLS object in progress: it only tells which socket that object uses.

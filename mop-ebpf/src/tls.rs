@@ -10,7 +10,10 @@ use core::ffi::c_void;
 use aya_ebpf::{
     EbpfContext as _,
     bindings::pt_regs,
-    helpers::{bpf_probe_read_user, generated::bpf_get_attach_cookie},
+    helpers::{
+        bpf_probe_read_user,
+        generated::{bpf_get_attach_cookie, bpf_ktime_get_ns},
+    },
     macros::{uprobe, uretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
@@ -18,6 +21,7 @@ use mop_common::{Counter, Direction, HoleCause, Layer, limits};
 
 use crate::{
     arch,
+    cipher_text::{self, Expectation},
     connection::Connection,
     counters,
     emit::Cursor,
@@ -42,6 +46,10 @@ pub struct Thread {
     owner: u64,
     /// 1 once a thread found this slot taken: from then on a look into the overflow is needed.
     overflowed: u64,
+    /// 1 once a goroutine was inside a TLS call on it: then what it does may be a goroutine's.
+    goroutines: u64,
+    /// What it moves between TLS objects and sockets by itself.
+    pub expectation: Expectation,
     outer: Call,
     inner: Call,
 }
@@ -52,29 +60,40 @@ const _: () = assert!(size_of::<Thread>() == limits::THREAD_STATE_BYTES);
 #[repr(C)]
 pub struct Call {
     /// 1 while the call is in progress.
-    active: u64,
+    pub active: u64,
     /// The TLS object.
-    object: u64,
+    pub object: u64,
     /// The caller's buffer.
-    buffer: u64,
+    pub buffer: u64,
     /// Where `*_ex` functions put the number of bytes.
-    count: u64,
+    pub count: u64,
     /// Stack pointer at entry: a call that entered with a higher one has ended or was abandoned.
     pub stack: u64,
     /// The socket that the thread touched during the call; 0 for none.
-    socket: u64,
+    pub socket: u64,
     /// 1 when it touched more than one.
     ambiguous: u64,
+    /// Go: cookie of the connection that counts this call as in progress; 0 for none.
+    pub counted: u64,
     /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether the socket is still to be found out.
     binding: u64,
     /// For emission; here because a uprobe has no stack for it.
     pub cursor: Cursor,
 }
 
-static NEW_THREAD: Thread =
-    Thread { entries: 0, exits: 0, owner: 0, overflowed: 0, outer: NO_CALL, inner: NO_CALL };
+static NEW_THREAD: Thread = Thread {
+    entries: 0,
+    exits: 0,
+    owner: 0,
+    overflowed: 0,
+    goroutines: 0,
+    expectation: cipher_text::NOTHING,
+    outer: NO_CALL,
+    inner: NO_CALL,
+};
 
-const NO_CALL: Call = Call {
+/// A call with every field zero.
+pub const NO_CALL: Call = Call {
     active: 0,
     object: 0,
     buffer: 0,
@@ -82,13 +101,14 @@ const NO_CALL: Call = Call {
     stack: 0,
     socket: 0,
     ambiguous: 0,
+    counted: 0,
     binding: UNKNOWN,
     cursor: Cursor::EMPTY,
 };
 
 /// What an attachment says about its site: the library in the upper bits, and the function.
 #[derive(Clone, Copy)]
-struct Cookie(u64);
+pub struct Cookie(pub u64);
 
 impl Cookie {
     #[inline(always)]
@@ -111,8 +131,9 @@ impl Cookie {
         self.0 & mop_common::cookie::HANDSHAKE != 0
     }
 
+    /// Number of the library.
     #[inline(always)]
-    fn library(self) -> u64 {
+    pub fn library(self) -> u64 {
         self.0 >> mop_common::cookie::LIBRARY_SHIFT
     }
 }
@@ -157,10 +178,24 @@ pub fn tls_forget(context: ProbeContext) -> u32 {
     0
 }
 
-/// The call that the running thread is in, for system calls made inside it.
+/// The call that the running thread is in.
 #[inline(always)]
 pub fn call_in_progress(thread: u64) -> Option<&'static mut Call> {
     state_of(thread)?.call_in_progress()
+}
+
+/// Notes that the running thread runs goroutines that use TLS. Where there is no room, sockets stay
+/// unknown for longer.
+#[inline(always)]
+pub fn runs_goroutines(thread: u64) {
+    let state = match state_of(thread) {
+        Some(state) => state,
+        None => match settle(thread) {
+            Some(state) => state,
+            None => return,
+        },
+    };
+    state.goroutines = 1;
 }
 
 /// Forgets a thread that ended; its counts stay.
@@ -171,6 +206,8 @@ pub fn forget_thread(thread: u64) {
     counters::add(Counter::TlsExits, state.exits);
     state.entries = 0;
     state.exits = 0;
+    state.goroutines = 0;
+    state.expectation = cipher_text::NOTHING;
     state.outer.active = 0;
     state.inner.active = 0;
     if state.owner == thread {
@@ -187,8 +224,9 @@ fn slot_of(thread: u64) -> Option<&'static mut Thread> {
     Some(unsafe { &mut *state })
 }
 
+/// What is remembered of a thread.
 #[inline(always)]
-fn state_of(thread: u64) -> Option<&'static mut Thread> {
+pub fn state_of(thread: u64) -> Option<&'static mut Thread> {
     let slot = slot_of(thread)?;
     if slot.owner == thread {
         return Some(slot);
@@ -220,8 +258,21 @@ fn settle(thread: u64) -> Option<&'static mut Thread> {
 }
 
 impl Thread {
+    /// True when what it does may be a goroutine's.
     #[inline(always)]
-    fn call_in_progress(&mut self) -> Option<&mut Call> {
+    pub fn runs_goroutines(&self) -> bool {
+        self.goroutines != 0
+    }
+
+    /// True when its system calls are of use although it is in no TLS call.
+    #[inline(always)]
+    pub fn is_of_use_beside_calls(&self) -> bool {
+        self.goroutines | self.expectation.watches != 0
+    }
+
+    /// The innermost call that it is in.
+    #[inline(always)]
+    pub fn call_in_progress(&mut self) -> Option<&mut Call> {
         if self.inner.active != 0 {
             Some(&mut self.inner)
         } else if self.outer.active != 0 {
@@ -233,6 +284,30 @@ impl Thread {
 }
 
 impl Call {
+    /// Notes a call.
+    #[inline(always)]
+    pub fn begin(&mut self, object: u64, buffer: u64, count: u64, stack: u64) {
+        // A socket that was found stays found while the caller works on the same object.
+        if self.binding != BOUND || self.object != object {
+            self.binding = UNKNOWN;
+        }
+        self.object = object;
+        self.buffer = buffer;
+        self.count = count;
+        self.stack = stack;
+        self.socket = 0;
+        self.ambiguous = 0;
+        self.active = 1;
+    }
+
+    /// Its object is a new one at the same address.
+    #[inline(always)]
+    pub fn looks_anew(&mut self) {
+        self.binding = UNKNOWN;
+        self.socket = 0;
+        self.ambiguous = 0;
+    }
+
     /// True when the socket under the TLS object is known to be known.
     #[inline(always)]
     pub fn is_bound(&self) -> bool {
@@ -283,28 +358,14 @@ fn enter(context: &ProbeContext) {
     let stack = arch::stack_pointer(context.as_ptr().cast::<pt_regs>());
     // Deeper in the stack than a call in progress: inside it. Otherwise that call is over, however
     // it ended.
-    if state.outer.active != 0 && stack < state.outer.stack {
-        begin(&mut state.inner, context, stack);
+    let call = if state.outer.active != 0 && stack < state.outer.stack {
+        &mut state.inner
     } else {
         state.inner.active = 0;
-        begin(&mut state.outer, context, stack);
-    }
-}
-
-#[inline(always)]
-fn begin(call: &mut Call, context: &ProbeContext, stack: u64) {
-    let object = context.arg(0).unwrap_or(0);
-    // A socket that was found stays found while the thread works on the same object.
-    if call.binding != BOUND || call.object != object {
-        call.binding = UNKNOWN;
-    }
-    call.object = object;
-    call.buffer = context.arg(1).unwrap_or(0);
-    call.count = context.arg(3).unwrap_or(0);
-    call.stack = stack;
-    call.socket = 0;
-    call.ambiguous = 0;
-    call.active = 1;
+        &mut state.outer
+    };
+    let argument = |number| context.arg(number).unwrap_or(0);
+    call.begin(argument(0), argument(1), argument(3), stack);
 }
 
 #[inline(always)]
@@ -319,15 +380,26 @@ fn exit(context: *mut c_void) {
     let Some(call) = state.call_in_progress() else { return };
     call.active = 0;
     let result = arch::function_result(context.cast::<pt_regs>()) as i32;
+    // SAFETY: the context is the program's own.
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(context) });
+    finish(call, thread, cookie, i64::from(result));
+    if call.binding == UNKNOWN && call.socket == 0 && call.count != 0 {
+        cipher_text::follow(call, thread, cookie.direction());
+    }
+}
+
+/// Emits what a call moved that has ended with this result. Leaves in [`Call::count`] how many bytes
+/// these were.
+#[inline(always)]
+pub fn finish(call: &mut Call, thread: u64, cookie: Cookie, result: i64) {
     if call.ambiguous != 0 {
         counters::add(Counter::AmbiguousSockets, 1);
         call.socket = 0;
     }
     if result <= 0 && call.socket == 0 {
+        call.count = 0;
         return;
     }
-    // SAFETY: the context is the program's own.
-    let cookie = Cookie(unsafe { bpf_get_attach_cookie(context) });
     let bytes = if result <= 0 || cookie.is_handshake() {
         0
     } else if cookie.has_count() {
@@ -336,7 +408,9 @@ fn exit(context: *mut c_void) {
     } else {
         result as u64
     };
-    let Some(connection) = connection_of(call, thread, cookie.library()) else { return };
+    call.count = bytes;
+    let found = connection_of(call.object, call.socket, thread, cookie.library());
+    let Some(connection) = found else { return };
     if connection.library == 0 {
         // It was made where a certificate was read, which says nothing of the library.
         connection.library = cookie.library();
@@ -347,6 +421,8 @@ fn exit(context: *mut c_void) {
         if call.socket != 0 {
             connection.bind(call.socket);
         }
+    } else {
+        call.binding = BOUND;
     }
     if bytes == 0 {
         return;
@@ -363,14 +439,36 @@ fn exit(context: *mut c_void) {
 
 /// The connection of a TLS object, made when it is new.
 #[inline(never)]
-pub fn connection_of(call: &Call, thread: u64, library: u64) -> Option<&'static mut Connection> {
-    let key = TlsKey { object: call.object, tgid: u64::from(kernel::process_of(thread)) };
+pub fn connection_of(
+    object: u64,
+    socket: u64,
+    thread: u64,
+    library: u64,
+) -> Option<&'static mut Connection> {
+    let key = TlsKey { object, tgid: u64::from(kernel::process_of(thread)) };
     if let Some(connection) = objects::find(&key) {
         return Some(connection);
     }
     let connection = objects::settle(&key)?;
-    connection.begin(Layer::Tls, call.socket, library, is_from_start(call.socket));
+    connection.begin(Layer::Tls, socket, library, is_from_start(socket));
+    // So that its slot is free again some time even when it never moves a byte.
+    // SAFETY: a helper without preconditions.
+    connection.last_ns = unsafe { bpf_ktime_get_ns() };
     Some(connection)
+}
+
+/// The connection of a TLS object, when there is one.
+#[inline(always)]
+pub fn known(object: u64, thread: u64) -> Option<&'static mut Connection> {
+    objects::find(&TlsKey { object, tgid: u64::from(kernel::process_of(thread)) })
+}
+
+/// Observes a TLS object no more: bytes of it will be missed without a trace.
+#[inline(never)]
+pub fn give_up(object: u64, thread: u64) {
+    if let Some(connection) = connection_of(object, 0, thread, 0) {
+        connection.give_up();
+    }
 }
 
 /// True when the connection under a TLS object was established while being observed.
@@ -381,8 +479,9 @@ fn is_from_start(socket: u64) -> bool {
     unsafe { (*connection).from_start != 0 }
 }
 
-#[inline(always)]
-fn forget(object: u64, thread: u64) {
+/// What comes from this object now is another conversation.
+#[inline(never)]
+pub fn forget(object: u64, thread: u64) {
     let key = TlsKey { object, tgid: u64::from(kernel::process_of(thread)) };
     objects::forget(&key);
     if let Some(state) = state_of(thread) {

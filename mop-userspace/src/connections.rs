@@ -28,6 +28,12 @@ impl LibraryNames {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Whether one of them is in this file.
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.values().any(|name| &**name == path)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -141,6 +147,10 @@ impl<S: ProcessSource> Connections<S> {
     pub(crate) fn learn(&mut self, event: &ControlEvent) {
         match ControlKind::from_number(event.kind) {
             Some(ControlKind::Open) => {
+                // Two threads that use a connection for the first time at once both tell of it.
+                if self.known.contains_key(&event.connection) {
+                    return;
+                }
                 if self.known.len() >= MAX_CONNECTIONS {
                     self.forget_closed(u64::MAX);
                 }
@@ -307,7 +317,8 @@ impl Known {
     }
 }
 
-fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
+/// Both ends of a connection, this side's first; `None` when its socket is not known.
+pub(crate) fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
     let address = |bytes: [u8; 16]| match event.family {
         4 => {
             let [a, b, c, d, ..] = bytes;
@@ -372,6 +383,15 @@ mod tests {
         assert_eq!(local.to_string(), "127.0.0.1:443");
         assert_eq!(remote.to_string(), "10.0.0.7:40112");
         assert!(connections.facts_of(6).is_none());
+    }
+
+    #[test]
+    fn an_opening_that_is_told_twice_is_one() {
+        let mut connections = connections();
+        connections.learn(&open(5, 42));
+        connections.learn(&ControlEvent { kind: ControlKind::Bind as u8, ..open(5, 42) });
+        connections.learn(&ControlEvent { family: 0, ..open(5, 42) });
+        assert!(connections.facts_of(5).expect("known").ends.is_some());
     }
 
     #[test]

@@ -100,9 +100,10 @@ impl From<ProbeError> for Failure {
                     ))
                 }
             }
-            ProbeError::Read { .. } | ProbeError::Elf { .. } | ProbeError::Attach { .. } => {
-                Self::runtime(error)
-            }
+            ProbeError::Read { .. }
+            | ProbeError::Elf { .. }
+            | ProbeError::Go { .. }
+            | ProbeError::Attach { .. } => Self::runtime(error),
         }
     }
 }

@@ -20,6 +20,7 @@ mod database_cluster;
 mod ecosystem;
 mod exchange;
 mod folder;
+mod go;
 mod marker;
 mod misp;
 mod nginx;
@@ -52,6 +53,7 @@ pub use ecosystem::{
 };
 pub use exchange::{Exchange, Message};
 pub use folder::{cache_folder, shared_folder};
+pub use go::{GoBuild, go_program};
 pub use marker::Marker;
 pub use misp::{misp_feed_problems, misp_server, misp_table_problems};
 pub use nginx::{Nginx, NginxBuilder};

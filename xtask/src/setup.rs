@@ -486,6 +486,9 @@ const PARTS: &[Part] = &[
     // Other servers and proxies that end TLS.
     required("haproxy", &["haproxy"]),
     required("apache2", &["apache2-bin"]),
+    // A compiler of Go, for servers and clients over its own TLS, and a proxy in Go.
+    required("go", &["golang-go"]),
+    required("caddy", &["caddy"]),
     required("openssl", &["openssl"]),
     required("curl", &["curl"]),
     // A client and a server of GnuTLS.

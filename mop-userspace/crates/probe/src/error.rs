@@ -77,6 +77,14 @@ pub enum ProbeError {
         /// Why.
         reason: String,
     },
+    /// A Go program uses TLS in a way that cannot be observed.
+    #[error("the TLS of {path} cannot be observed: {reason}")]
+    Go {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A probe could not be attached.
     #[error("cannot attach to {function} of {path}: {reason}")]
     Attach {

@@ -14,6 +14,7 @@ mod control_ring;
 pub mod elf;
 pub mod environment;
 mod error;
+pub mod go;
 mod lanes;
 pub mod library;
 mod observer;

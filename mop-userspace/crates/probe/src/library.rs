@@ -1,5 +1,7 @@
 //! TLS libraries: which functions of them are probed, and where.
 
+mod crypto_tls;
+
 use std::{
     ffi::OsStr,
     fmt,
@@ -37,6 +39,8 @@ pub enum SiteKind {
     EntryAndReturn,
     /// On its first instruction only: its result does not matter.
     Entry,
+    /// Behind its check of the stack, and on every instruction that returns: a function of Go.
+    Go,
 }
 
 impl fmt::Display for SiteKind {
@@ -45,6 +49,7 @@ impl fmt::Display for SiteKind {
             Self::Emulated => "emulated",
             Self::EntryAndReturn => "entry and return",
             Self::Entry => "entry",
+            Self::Go => "entry and every ret",
         })
     }
 }
@@ -112,6 +117,9 @@ impl Candidate {
                 probes.tls.push(function.probe(found, sites));
             }
         }
+        let of_go = crypto_tls::probes(data.bytes())
+            .map_err(|reason| ProbeError::Go { path: path(), reason })?;
+        probes.tls.extend(of_go);
         Ok(probes)
     }
 
@@ -160,6 +168,17 @@ pub enum Sites {
     Certificate(u64),
     /// On one of the first instructions, where a kept session is decoded.
     Session(u64),
+    /// In a function of Go that moves bytes.
+    Go {
+        /// Passed once by every call.
+        entry: u64,
+        /// Every `ret`.
+        returns: Vec<u64>,
+    },
+    /// At the entry of a function of Go that begins a conversation.
+    GoBegin(u64),
+    /// At the entry of a function of Go that ends one.
+    GoForget(u64),
 }
 
 impl Sites {
@@ -169,7 +188,12 @@ impl Sites {
         match self {
             Self::Emulated { .. } => SiteKind::Emulated,
             Self::EntryAndReturn(_) => SiteKind::EntryAndReturn,
-            Self::Forget(_) | Self::Certificate(_) | Self::Session(_) => SiteKind::Entry,
+            Self::Go { .. } => SiteKind::Go,
+            Self::Forget(_)
+            | Self::Certificate(_)
+            | Self::Session(_)
+            | Self::GoBegin(_)
+            | Self::GoForget(_) => SiteKind::Entry,
         }
     }
 }
@@ -349,13 +373,15 @@ fn map_file(file: &File) -> io::Result<MappedFile> {
     if length == 0 {
         return Ok(MappedFile { start: std::ptr::null_mut(), length });
     }
-    // SAFETY: a new private mapping of a readable file, at an address that the kernel chooses.
+    // Shared, because the kernel writes the breakpoints of every observer into the private mappings of
+    // a file: its code must be read as it is on disk.
+    // SAFETY: a new mapping of a readable file, read only, at an address that the kernel chooses.
     let start = unsafe {
         rustix::mm::mmap(
             std::ptr::null_mut(),
             length,
             rustix::mm::ProtFlags::READ,
-            rustix::mm::MapFlags::PRIVATE,
+            rustix::mm::MapFlags::SHARED,
             file,
             0,
         )

@@ -395,6 +395,14 @@ impl Observer {
             Sites::Forget(start) => attach("tls_forget", *start),
             Sites::Certificate(at) => attach("tls_certificate", *at),
             Sites::Session(at) => attach("tls_session", *at),
+            Sites::Go { entry, returns } => {
+                for at in returns {
+                    attach("go_exit", *at)?;
+                }
+                attach("go_enter", *entry)
+            }
+            Sites::GoBegin(at) => attach("go_begin", *at),
+            Sites::GoForget(at) => attach("go_forget", *at),
         }
     }
 }
@@ -499,7 +507,16 @@ const TRACEPOINTS: [&str; 5] = [
     "sched_process_exit",
 ];
 
-const UPROBES: [&str; 4] = ["tls_enter", "tls_exit", "tls_return", "tls_forget"];
+const UPROBES: [&str; 8] = [
+    "tls_enter",
+    "tls_exit",
+    "tls_return",
+    "tls_forget",
+    "go_enter",
+    "go_exit",
+    "go_begin",
+    "go_forget",
+];
 
 /// Loaded only where certificates are wanted.
 const CERTIFICATE_UPROBES: [&str; 2] = ["tls_certificate", "tls_session"];

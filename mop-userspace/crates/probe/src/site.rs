@@ -168,7 +168,7 @@ fn compares_stack_guard(instruction: &Instruction) -> bool {
 
 /// The kinds that arch/x86/kernel/uprobes.c emulates (`branch_setup_xol_ops`,
 /// `push_setup_xol_ops`). `nop` counts only in its one-byte form, which every version emulates.
-fn is_emulated(instruction: &Instruction) -> bool {
+pub(crate) fn is_emulated(instruction: &Instruction) -> bool {
     match instruction.flow_control() {
         FlowControl::ConditionalBranch => {
             // jcxz and loop are conditional branches of another kind.
@@ -178,7 +178,8 @@ fn is_emulated(instruction: &Instruction) -> bool {
         FlowControl::UnconditionalBranch => instruction.is_jmp_short_or_near(),
         FlowControl::Call => instruction.code() == Code::Call_rel32_64,
         FlowControl::Next => {
-            instruction.code() == Code::Nopd || instruction.code() == Code::Push_r64
+            let is_plain_nop = instruction.code() == Code::Nopd && instruction.len() == 1;
+            is_plain_nop || instruction.code() == Code::Push_r64
         }
         FlowControl::Return
         | FlowControl::IndirectBranch
@@ -189,7 +190,8 @@ fn is_emulated(instruction: &Instruction) -> bool {
     }
 }
 
-fn writes_any(
+/// Whether an instruction writes one of these registers, or a part of it.
+pub(crate) fn writes_any(
     info: &mut InstructionInfoFactory,
     instruction: &Instruction,
     registers: &[Register],

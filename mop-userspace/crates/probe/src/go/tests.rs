@@ -1,0 +1,2 @@
+mod made_up;
+mod toolchain;
