@@ -16,5 +16,8 @@ pub const UNSEEN: u64 = 4;
 /// certificates are read meanwhile.
 pub const HANDSHAKE: u64 = 8;
 
+/// The function is a method of Go: its first argument is the second one in registers.
+pub const METHOD: u64 = 16;
+
 /// The rest of the number names the library.
 pub const LIBRARY_SHIFT: u32 = 8;

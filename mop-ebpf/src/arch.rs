@@ -1,5 +1,7 @@
 //! What depends on the processor: registers and system call numbers.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::bindings::pt_regs;
 
 /// Registers of a task at the border of the kernel.
@@ -65,14 +67,17 @@ pub fn stack_pointer(registers: *const pt_regs) -> u64 {
 }
 
 /// Argument `N`, from 0, of a function of Go (`ABIInternal`): what is passed in registers.
+///
+/// Volatile, because the compiler would make one load at a computed offset of two, which the verifier
+/// does not allow in a context.
 #[inline(always)]
 pub fn go_argument<const N: usize>(registers: *const pt_regs) -> u64 {
     // SAFETY: as in `function_result`.
     unsafe {
         match N {
-            0 => (*registers).rax,
-            1 => (*registers).rbx,
-            _ => (*registers).rcx,
+            0 => read_volatile(&raw const (*registers).rax),
+            1 => read_volatile(&raw const (*registers).rbx),
+            _ => read_volatile(&raw const (*registers).rcx),
         }
     }
 }

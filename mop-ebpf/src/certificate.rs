@@ -45,11 +45,9 @@ fn decoded(context: &ProbeContext) {
     let thread = kernel::thread_id();
     let Some(call) = call_around(context, thread) else { return };
     let Some((at, length)) = input(context) else { return };
-    if length < limits::MIN_CERTIFICATE_BYTES || length > limits::MAX_CERTIFICATE_BYTES {
-        return;
-    }
-    if is_first_of_message(at, length) {
-        show(call, thread, at, length);
+    if is_of_peer(at, length) {
+        call.cursor.at_buffer(at, length);
+        show(call.object, call.socket, thread, &mut call.cursor);
     }
 }
 
@@ -66,7 +64,8 @@ fn resumed(context: &ProbeContext) {
     call.cursor.total_left = length;
     if find_in_session(&mut call.cursor) {
         let (at, length) = (call.cursor.base, call.cursor.left);
-        show(call, thread, at, length);
+        call.cursor.at_buffer(at, length);
+        show(call.object, call.socket, thread, &mut call.cursor);
     }
 }
 
@@ -89,6 +88,14 @@ fn input(context: &ProbeContext) -> Option<(u64, u64)> {
     // SAFETY: the helper checks the address.
     let at = unsafe { bpf_probe_read_user(pointer as *const u64) }.ok()?;
     Some((at, length))
+}
+
+/// Whether a certificate at this address is the one that a peer showed.
+#[inline(always)]
+pub fn is_of_peer(at: u64, length: u64) -> bool {
+    length >= limits::MIN_CERTIFICATE_BYTES
+        && length <= limits::MAX_CERTIFICATE_BYTES
+        && is_first_of_message(at, length)
 }
 
 /// Whether a certificate lies at the beginning of the list of a Certificate message (RFC 8446,
@@ -144,14 +151,13 @@ fn element(at: u64) -> Option<(u64, u64, u64)> {
     }
 }
 
-/// Emits the certificate of a connection.
+/// Emits the certificate at the cursor for the connection of an object.
 #[inline(always)]
-fn show(call: &mut Call, thread: u64, at: u64, length: u64) {
-    let found = tls::connection_of(call.object, call.socket, thread, UNKNOWN_LIBRARY);
+pub fn show(object: u64, socket: u64, thread: u64, cursor: &mut emit::Cursor) {
+    let found = tls::connection_of(object, socket, thread, UNKNOWN_LIBRARY);
     let Some(connection) = found else { return };
-    call.cursor.at_buffer(at, length);
-    call.cursor.connection = connection.cookie;
-    emit::certificate(&mut call.cursor, length);
+    cursor.connection = connection.cookie;
+    emit::certificate(cursor, cursor.total_left);
 }
 
 /// `peer [3] EXPLICIT X509`.

@@ -28,7 +28,7 @@ use aya_ebpf::{
 use mop_common::Counter;
 
 use crate::{
-    arch, counters, kernel,
+    arch, certificate, counters, kernel,
     maps::{GO_PROCESSES, GOROUTINES, config},
     tls::{self, Call, Cookie, NO_CALL},
 };
@@ -50,11 +50,16 @@ pub struct GoroutineKey {
 /// distance of the buffer when that is on the stack, else 0.
 #[repr(C)]
 pub struct Goroutine {
+    /// The object whose handshake it does, until it reads or writes; 0 for none.
+    handshake: u64,
+    /// Where the last certificate lay that the cache was asked for in that handshake; 0 for none.
+    cached: u64,
     outer: Call,
     inner: Call,
 }
 
-static NEW_GOROUTINE: Goroutine = Goroutine { outer: NO_CALL, inner: NO_CALL };
+static NEW_GOROUTINE: Goroutine =
+    Goroutine { handshake: 0, cached: 0, outer: NO_CALL, inner: NO_CALL };
 
 /// At the entry of `(*Conn).Read` and `(*Conn).Write`.
 #[uprobe]
@@ -89,6 +94,16 @@ pub fn go_begin(context: ProbeContext) -> u32 {
 pub fn go_forget(context: ProbeContext) -> u32 {
     if config!(probes_only) == 0 {
         close(context.as_ptr().cast());
+    }
+    0
+}
+
+/// At the entry of `crypto/x509.ParseCertificate(der []byte)`, and of the cache in front of it, whose
+/// receiver is the first argument.
+#[uprobe]
+pub fn go_certificate(context: ProbeContext) -> u32 {
+    if config!(probes_only) == 0 {
+        parsed(context.as_ptr().cast());
     }
     0
 }
@@ -181,6 +196,7 @@ fn enter(registers: *const pt_regs) {
     if state.outer.active == 0 || stack >= state.outer.stack {
         // A call that is as deep or deeper was abandoned by a panic.
         state.inner.active = 0;
+        state.handshake = 0;
         note(&mut state.outer, registers, stack, top);
         return;
     }
@@ -212,6 +228,9 @@ fn exit(registers: *const pt_regs) {
     let Some(state) = find(goroutine, thread) else { return };
     let Some(top) = top_of_stack(goroutine) else { return };
     let is_inner = depth(registers, top) < state.outer.stack;
+    if !is_inner {
+        state.handshake = 0;
+    }
     let call = if is_inner { &mut state.inner } else { &mut state.outer };
     if call.active == 0 {
         return;
@@ -272,9 +291,52 @@ fn begin(registers: *const pt_regs) {
     let cookie = Cookie(unsafe { bpf_get_attach_cookie(registers.cast_mut().cast()) });
     let Some(connection) = tls::connection_of(object, 0, thread, cookie.library()) else { return };
     connection.from_start = 1;
+    let goroutine = arch::goroutine(registers);
     // A handshake inside a read or write: that call looks for the socket anew.
-    if let Some(call) = call_in_progress(arch::goroutine(registers), thread) {
+    if let Some(call) = call_in_progress(goroutine, thread) {
         call.looks_anew();
+    }
+    let found = match find(goroutine, thread) {
+        Some(found) => Some(found),
+        None => settle(goroutine, thread),
+    };
+    if let Some(state) = found {
+        state.handshake = object;
+        state.cached = 0;
+    }
+}
+
+/// A certificate is taken only on the goroutine that does a handshake, and only from where one lies in
+/// a Certificate message, or in a session ticket, which has the same form.
+///
+/// Tickets have the peer's certificate first and then the chains that it was verified by, whose
+/// certificates lie in lists of their own. All of these pass the cache, so of what passes it only the
+/// first counts; what it does not have it parses.
+#[inline(always)]
+fn parsed(registers: *const pt_regs) {
+    let thread = kernel::thread_id();
+    let Some(state) = find(arch::goroutine(registers), thread) else { return };
+    if state.handshake == 0 {
+        return;
+    }
+    // SAFETY: the context is the program's own.
+    let cookie = unsafe { bpf_get_attach_cookie(registers.cast_mut().cast()) };
+    let first = arch::go_argument::<0>(registers);
+    let second = arch::go_argument::<1>(registers);
+    let third = arch::go_argument::<2>(registers);
+    let is_method = cookie & mop_common::cookie::METHOD != 0;
+    let (at, length) = if is_method { (second, third) } else { (first, second) };
+    let cached = state.cached;
+    if is_method {
+        state.cached = at;
+    }
+    if at == cached || (is_method && cached != 0) {
+        return;
+    }
+    if certificate::is_of_peer(at, length) {
+        // A cursor is in use only while a call is being emitted.
+        state.inner.cursor.at_buffer(at, length);
+        certificate::show(state.handshake, 0, thread, &mut state.inner.cursor);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Go's own TLS at either end, with OpenSSL or Go at the other.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::{ffi::OsStr, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Result, ensure};
 use mop_tests::{
@@ -153,6 +153,69 @@ fn no_call_of_many_connections_at_once_is_mistaken_for_another() -> Result<()> {
 }
 
 #[test]
+fn who_calls_a_server_in_go_is_known_by_the_certificate() -> Result<()> {
+    if !observing("who_calls_a_server_in_go_is_known_by_the_certificate") {
+        return Ok(());
+    }
+    let stage = Stage::set("go-mutual", GoBuild::Plain)?;
+    let subject = format!("/organizationIdentifier=OPIBR-{ORGANISATION}/UID={SOFTWARE}/CN=x");
+    let client = stage.certificates.issue_client_of("caller", &subject)?;
+    let authority = stage.certificates.authority();
+    let server = stage.serve_with(&[authority.as_os_str()])?;
+    let settings = stage.folder.path().join("mop.toml");
+    std::fs::write(
+        &settings,
+        format!(
+            "[outbox]\nfolder = \"{}/outbox\"\n\n[data]\n\n[[data.servers]]\nhosts = [\"localhost\"]\n\
+             organisation_id = \"{SERVER}\"\nauthorisation_server_id = \"{SERVER}\"\n",
+            stage.folder.path().display()
+        ),
+    )?;
+    let observer = Observer::builder().arg("--config").arg(&settings).start()?;
+    let name = stage.marker.to_string().rsplit('/').next().unwrap_or_default().to_owned();
+    let consent = |version: &str, number: usize| {
+        let letter = char::from(b'a' + u8::try_from(number).unwrap_or_default());
+        format!("urn:{name}:{version}{letter}")
+    };
+    for version in TLS_VERSIONS {
+        let mut command = curl(&stage.certificates);
+        command.args([
+            "--tlsv1.2",
+            "--tls-max",
+            version,
+            "--http1.1",
+            "--header",
+            "Connection: close",
+        ]);
+        command.args(["--header", "x-fapi-interaction-id: 0b9d3d1e-1c0a-4f0e-8f3a-7d3a6c1f2e4b"]);
+        command.arg("--cert").arg(&client.certificate).arg("--key").arg(&client.key);
+        for number in 0..CALLS {
+            let path = format!("/open-insurance/consents/v3/consents/{}", consent(version, number));
+            command.arg("--output").arg("/dev/null").arg(stage.url(&server, &path));
+        }
+        run(&mut command, CALL_LIMIT)?;
+    }
+    let is_event = |record: &serde_json::Value| {
+        record["kind"] == "data.call"
+            && record["side"] == "server"
+            && record["event"]["additionalInfo"]["consentId"]
+                .as_str()
+                .is_some_and(|it| it.contains(&name))
+    };
+    let wanted = CALLS * TLS_VERSIONS.len();
+    // Calls wait for their hops before they are reported.
+    std::thread::sleep(SETTLED);
+    let records = observer.stop()?.records;
+    let events: Vec<_> = records.iter().filter(|record| is_event(record)).collect();
+    ensure!(events.len() == wanted, "{} events of {wanted}: {events:#?}", events.len());
+    for event in events {
+        ensure!(event["event"]["clientOrgId"] == ORGANISATION, "{event}");
+        ensure!(event["event"]["clientSSId"] == SOFTWARE, "{event}");
+    }
+    Ok(())
+}
+
+#[test]
 fn caddy_is_seen_at_both_its_sides() -> Result<()> {
     if !observing("caddy_is_seen_at_both_its_sides") {
         return Ok(());
@@ -218,8 +281,7 @@ impl Stage {
     fn set(name: &str, build: GoBuild) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let certificates = Certificates::create(folder.path())?;
-        let body =
-            |bytes: u64| Body::write(folder.path(), &format!("{bytes}.bin"), bytes);
+        let body = |bytes: u64| Body::write(folder.path(), &format!("{bytes}.bin"), bytes);
         let bodies = [1, 2000, 16_384, 100_000, 2_000_000].map(body);
         let bodies = bodies.into_iter().collect::<Result<_>>()?;
         let program = go_program("peer", build)?;
@@ -227,10 +289,14 @@ impl Stage {
     }
 
     fn serve(&self) -> Result<Server> {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&self, more: &[&OsStr]) -> Result<Server> {
         let port = free_port();
         let mut command = bound(&self.program);
         command.arg("serve").arg(port.to_string()).arg(self.folder.path());
-        command.arg(self.certificates.server()).arg(self.certificates.key());
+        command.arg(self.certificates.server()).arg(self.certificates.key()).args(more);
         let process = Process::start("a server in Go", command.stdin(Stdio::null()))?;
         listening(SocketAddr::from(([127, 0, 0, 1], port)))?;
         Ok(Server { _process: process, port })
@@ -278,16 +344,22 @@ impl Stage {
         ensure!(exchange.server_port() == u64::from(server.port), "{}", exchange.record());
         let name = self.program.file_name().map(Path::new).unwrap_or(&self.program);
         let is_in_go = Path::new(exchange.library()).file_name().map(Path::new) == Some(name);
-        ensure!(
-            is_in_go || exchange.library().contains("libssl"),
-            "{}",
-            exchange.record()
-        );
+        ensure!(is_in_go || exchange.library().contains("libssl"), "{}", exchange.record());
         ensure!(is_in_go || exchange.role() == "client", "{}", exchange.record());
         Ok(())
     }
 }
 
+/// Of the caller.
+const ORGANISATION: &str = "0c0a0000-0000-4000-8000-00000000000c";
+const SOFTWARE: &str = "0c0b0000-0000-4000-8000-00000000000c";
+/// Of the server.
+const SERVER: &str = "05050000-0000-4000-8000-000000000005";
+const TLS_VERSIONS: [&str; 2] = ["1.2", "1.3"];
+/// Over a connection each, of which all but the first take up its session.
+const CALLS: usize = 4;
+/// Longer than a call waits for its hops.
+const SETTLED: Duration = Duration::from_secs(8);
 const BUILDS: [GoBuild; 2] = [GoBuild::Plain, GoBuild::StrippedPie];
 const VIEWS: [&str; 2] = ["client/tls", "server/tls"];
 /// Each over a connection of its own, for each version.

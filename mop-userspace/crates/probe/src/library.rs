@@ -119,7 +119,8 @@ impl Candidate {
         }
         let of_go = crypto_tls::probes(data.bytes())
             .map_err(|reason| ProbeError::Go { path: path(), reason })?;
-        probes.tls.extend(of_go);
+        probes.tls.extend(of_go.tls);
+        probes.certificates.extend(of_go.certificates);
         Ok(probes)
     }
 
@@ -179,6 +180,8 @@ pub enum Sites {
     GoBegin(u64),
     /// At the entry of a function of Go that ends one.
     GoForget(u64),
+    /// At the entry of a function of Go that reads a certificate.
+    GoCertificate(u64),
 }
 
 impl Sites {
@@ -193,7 +196,8 @@ impl Sites {
             | Self::Certificate(_)
             | Self::Session(_)
             | Self::GoBegin(_)
-            | Self::GoForget(_) => SiteKind::Entry,
+            | Self::GoForget(_)
+            | Self::GoCertificate(_) => SiteKind::Entry,
         }
     }
 }

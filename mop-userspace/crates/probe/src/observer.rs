@@ -403,6 +403,7 @@ impl Observer {
             }
             Sites::GoBegin(at) => attach("go_begin", *at),
             Sites::GoForget(at) => attach("go_forget", *at),
+            Sites::GoCertificate(at) => attach("go_certificate", *at),
         }
     }
 }
@@ -519,7 +520,7 @@ const UPROBES: [&str; 8] = [
 ];
 
 /// Loaded only where certificates are wanted.
-const CERTIFICATE_UPROBES: [&str; 2] = ["tls_certificate", "tls_session"];
+const CERTIFICATE_UPROBES: [&str; 3] = ["tls_certificate", "tls_session", "go_certificate"];
 
 /// A file that has certificates decoded and moves no bytes.
 const NO_LIBRARY: LibraryId = LibraryId(0);
