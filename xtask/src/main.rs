@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod chaos;
 mod demo;
+mod kernels;
 mod lint;
 mod rules;
 mod services;
@@ -42,6 +43,8 @@ enum Command {
     Chaos(chaos::Options),
     /// Shows the main job on real traffic: nginx with TLS, an OPIN API, curl and MOP.
     Demo(demo::Options),
+    /// Boots kernels of a distribution in emulation and has MOP observe an exchange in each.
+    Kernels(kernels::Options),
     /// Checks formatting, lints and, with --deny, the dependencies.
     Lint {
         /// Also checks licences, bans and sources of dependencies; builds cargo-deny if missing.
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BuildEbpf => build::ebpf(),
         Command::Chaos(options) => chaos::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Kernels(options) => kernels::run(&options),
         Command::Lint { deny } => lint::run(deny),
         Command::Rules(options) => rules::run(&options),
         Command::Run { arguments } => build::run(&arguments),
