@@ -32,6 +32,9 @@ pub enum Counter {
     AmbiguousSockets = 12,
     /// Connections that were given an identity; its source, too.
     Connections = 13,
+    /// Runs of programs that the kernel left out, since another run of the same program was preempted
+    /// on the CPU; nothing is known of what they would have seen. Counted by the kernel itself.
+    SkippedRuns = 14,
 }
 
 /// Names of the counters for metrics and reports, in the order of their numbers.
@@ -50,6 +53,7 @@ pub const COUNTER_NAMES: [&str; Counters::LEN] = [
     "tls_exits",
     "ambiguous_sockets",
     "connections",
+    "skipped_runs",
 ];
 
 /// The counters of one CPU, or their sum.
@@ -62,7 +66,7 @@ pub struct Counters {
 
 impl Counters {
     /// How many counters there are.
-    pub const LEN: usize = 14;
+    pub const LEN: usize = 15;
 
     /// The value of one counter.
     #[must_use]

@@ -2,16 +2,26 @@
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::{
+    bindings::pt_regs,
+    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+};
 
 /// Registers of a task at the border of the kernel.
 ///
 /// The pointer is one that the verifier tracks: the saved registers of the running task in a
-/// `sys_exit` tracepoint, where plain loads at the fixed offsets of `pt_regs` are allowed.
+/// `sys_exit` tracepoint or of a helper, where plain loads at the fixed offsets of `pt_regs` are allowed.
 #[derive(Clone, Copy)]
 pub struct SyscallRegisters(pub *const pt_regs);
 
 impl SyscallRegisters {
+    /// Those of the running task.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: helpers without preconditions; the verifier knows the type of what they give.
+        Self(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const pt_regs)
+    }
+
     /// Number of the system call that is returning.
     #[inline(always)]
     pub fn number(self) -> u64 {

@@ -5,8 +5,10 @@
 //! needs no memory of calls in progress, and sees calls that began before observation did.
 
 use aya_ebpf::{
-    bindings::pt_regs, helpers::bpf_probe_read_user, macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    EbpfContext as _,
+    helpers::bpf_probe_read_user,
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
 };
 use mop_common::{Counter, Direction, HoleCause, Layer};
 
@@ -22,26 +24,40 @@ use crate::{
 };
 
 /// Return of every system call.
-///
-/// The way of the calls that nobody cares about, and of those inside TLS calls on known sockets, is
-/// kept short and in one place; everything else is a function call away.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(context: BtfTracePointContext) -> i32 {
-    if config!(probes_only) != 0 {
-        return 0;
+    if config!(probes_only) == 0 {
+        returned(SyscallRegisters(context.arg(0)), context.arg(1));
     }
-    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+    0
+}
+
+/// The same by a perf event, for kernels on which [`sys_exit`] can be preempted: they leave out every
+/// other run of it on a CPU meanwhile. A program on a perf event cannot be; each call costs more.
+#[tracepoint]
+pub fn sys_exit_by_perf(context: TracePointContext) -> u32 {
+    if config!(probes_only) == 0 {
+        // SAFETY: `raw_syscalls/sys_exit` has the result there, and the verifier allows the load.
+        let result = unsafe { *context.as_ptr().cast::<i64>().add(RESULT_WORD) };
+        returned(SyscallRegisters::current(), result);
+    }
+    0
+}
+
+/// The way of the calls that nobody cares about, and of those inside TLS calls on known sockets, is
+/// kept short and in one place; everything else is a function call away.
+#[inline(always)]
+fn returned(registers: SyscallRegisters, result: i64) {
     let call = registers.number();
     if !number::is_transfer(call) {
         if call == number::MMAP {
-            mapped(&context, registers);
+            mapped(registers, result);
         }
-        return 0;
+        return;
     }
     // An error other than "nothing there yet" moves nothing and names no peer worth binding.
-    let result: i64 = context.arg(1);
     if result < 0 && result != -EAGAIN {
-        return 0;
+        return;
     }
     let thread = kernel::thread_id();
     let may_be_plain_text = match tls::state_of(thread) {
@@ -51,30 +67,29 @@ pub fn sys_exit(context: BtfTracePointContext) -> i32 {
             match state.call_in_progress() {
                 Some(call) if call.is_bound() => false,
                 Some(call) => {
-                    inside_tls_call(call, thread, &context);
+                    inside_tls_call(call, thread);
                     false
                 }
-                None => !is_of_use || beside_tls_calls(thread, result, &context),
+                None => !is_of_use || beside_tls_calls(thread, result),
             }
         }
     };
     if may_be_plain_text {
-        outside_tls_calls(thread, result, &context);
+        outside_tls_calls(thread, result, registers);
     }
-    0
 }
 
 /// What a thread does that is in no TLS call itself: it may run a goroutine that is in one, or move
 /// the cipher text of one. True when it may move plain text as well.
 #[inline(never)]
-fn beside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) -> bool {
-    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+fn beside_tls_calls(thread: u64, result: i64) -> bool {
+    let registers = SyscallRegisters::current();
     let Some(state) = tls::state_of(thread) else { return true };
     if state.runs_goroutines()
         && let Some(call) = go::call_in_progress(registers.goroutine(), thread)
     {
         if !call.is_bound() {
-            inside_tls_call(call, thread, context);
+            inside_tls_call(call, thread);
         }
         return false;
     }
@@ -95,8 +110,8 @@ fn beside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) ->
 
 /// Cipher text of the TLS object in progress: it only tells which socket that object uses.
 #[inline(never)]
-fn inside_tls_call(call: &mut Call, thread: u64, context: &BtfTracePointContext) {
-    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+fn inside_tls_call(call: &mut Call, thread: u64) {
+    let registers = SyscallRegisters::current();
     if call.wants_socket(thread)
         && let Some(transfer) = Transfer::of(registers.number())
         && let Some(descriptor) = transfer.descriptor(registers)
@@ -107,8 +122,7 @@ fn inside_tls_call(call: &mut Call, thread: u64, context: &BtfTracePointContext)
 }
 
 #[inline(always)]
-fn outside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) {
-    let registers = SyscallRegisters(context.arg::<*const pt_regs>(0));
+fn outside_tls_calls(thread: u64, result: i64, registers: SyscallRegisters) {
     let is_observed =
         result >= 0 && kernel::process_of(thread) != config!(own_tgid) && registers.is_native();
     if is_observed && let Some(transfer) = Transfer::of(registers.number()) {
@@ -117,10 +131,9 @@ fn outside_tls_calls(thread: u64, result: i64, context: &BtfTracePointContext) {
 }
 
 #[inline(always)]
-fn mapped(context: &BtfTracePointContext, registers: SyscallRegisters) {
+fn mapped(registers: SyscallRegisters, result: i64) {
     let is_code = registers.argument::<2>() & PROT_EXEC != 0;
     let is_file = registers.argument::<3>() & MAP_ANONYMOUS == 0;
-    let result: i64 = context.arg(1);
     // The last page of the address space holds errors.
     if is_code && is_file && !(-4095..0).contains(&result) && registers.is_native() {
         lifecycle::mapped_code(registers.argument::<4>());
@@ -304,6 +317,9 @@ pub fn establish(socket: u64, from_start: bool) -> Option<&'static mut Connectio
     connection.begin(Layer::Socket, socket, 0, from_start);
     Some(connection)
 }
+
+/// Behind the fields that all tracepoints have, and the number of the call.
+const RESULT_WORD: usize = 2;
 
 /// `struct user_msghdr.msg_iov`, followed by `msg_iovlen`.
 const MSGHDR_IOV: u64 = 16;

@@ -91,7 +91,12 @@ impl From<ProbeError> for Failure {
             | ProbeError::MissingField { .. }
             | ProbeError::PidNamespace => Self::configuration(error),
             ProbeError::Load { .. } | ProbeError::Object { .. } | ProbeError::Map { .. } => {
-                if mop_probe::environment::missing_capabilities().is_empty() {
+                if mop_probe::environment::lockdown().as_deref() == Some("confidentiality") {
+                    Self::configuration(
+                        "the kernel is in lockdown (confidentiality), in which no program may read its \
+                         memory; boot with lockdown=integrity or without lockdown",
+                    )
+                } else if mop_probe::environment::missing_capabilities().is_empty() {
                     Self::runtime(format!("{error}; `mop doctor` says what this kernel allows"))
                 } else {
                     Self::configuration(format!(

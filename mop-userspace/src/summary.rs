@@ -244,11 +244,15 @@ impl Summary {
 }
 
 /// Kernel counters that mean that something was not seen.
-const NOTED_COUNTERS: [(&str, &str); 5] = [
+const NOTED_COUNTERS: [(&str, &str); 6] = [
     ("control_lost", "connection events lost: the control ring was full"),
     ("threads_full", "TLS calls not seen: too many threads"),
     ("connections_full", "connections not seen: too many of them"),
     ("undecoded_calls", "connections given up at a call that is not decoded (sendmmsg, recvmmsg)"),
+    (
+        "skipped_runs",
+        "runs of kernel programs left out by the kernel: calls may be missing without a trace",
+    ),
     ("ambiguous_sockets", "TLS calls that used more than one socket"),
 ];
 

@@ -36,7 +36,8 @@ pub fn go_program(name: &str, build: GoBuild) -> Result<PathBuf> {
     };
     let program = folder.join(format!("{name}-{suffix}"));
     let source = root.join(format!("fixtures/go/{name}.go"));
-    let mut command = bound(tool("go").context("there is no Go; run `cargo xtask setup --with-tests`")?);
+    let mut command =
+        bound(tool("go").context("there is no Go; run `cargo xtask setup --with-tests`")?);
     command.args(["build", "-trimpath"]).args(options).arg("-o").arg(&program).arg(source);
     command.env("GOCACHE", folder.join("cache")).env("GOPATH", folder.join("path"));
     command.env("GO111MODULE", "off").env("CGO_ENABLED", "0");

@@ -1,12 +1,26 @@
 //! What this kernel and this node allow.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::fd::{AsRawFd as _, BorrowedFd},
+    path::Path,
+};
 
 /// Where the kernel shows its type information.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// The oldest kernel that is supported: it has attach cookies and atomic operations for programs.
 pub const OLDEST_KERNEL: (u32, u32) = (5, 15);
+
+/// Whether this kernel preempts programs on the return of system calls, and leaves out other runs of
+/// the same program meanwhile. Programs on perf events run there as they always did.
+#[must_use]
+pub fn skips_preempted_runs() -> bool {
+    kernel_version() >= PREEMPTS_SINCE
+}
+
+/// Found by running MOP on it; 7.1 does not.
+const PREEMPTS_SINCE: (u32, u32) = (7, 2);
 
 /// Major and minor version of the running kernel; zeros when it does not say.
 #[must_use]
@@ -131,6 +145,19 @@ const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
+/// Runs of a loaded program that the kernel left out, as it says beside the descriptor; `None` where
+/// it does not (before 5.12).
+#[must_use]
+pub(crate) fn program_misses(program: BorrowedFd<'_>) -> Option<u64> {
+    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
+    misses_in(&fs::read_to_string(path).ok()?)
+}
+
+fn misses_in(information: &str) -> Option<u64> {
+    let line = information.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    line.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,5 +168,13 @@ mod tests {
         assert_eq!(parse_version("5.15+"), (5, 15));
         assert_eq!(parse_version("6.1-rc3"), (6, 1));
         assert_eq!(parse_version("strange"), (0, 0));
+    }
+
+    #[test]
+    fn left_out_runs_of_a_program_are_read_as_the_kernel_writes_them() {
+        let text =
+            "pos:\t0\nprog_type:\t26\nrun_cnt:\t0\nrecursion_misses:\t425662\nverified_insns:\t7\n";
+        assert_eq!(misses_in(text), Some(425_662));
+        assert_eq!(misses_in("pos:\t0\n"), None);
     }
 }

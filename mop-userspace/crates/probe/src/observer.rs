@@ -11,8 +11,9 @@ use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Map, MapData, PerCpuArray},
     programs::{
-        BtfTracePoint, UProbe,
+        BtfTracePoint, TracePoint, UProbe,
         tp_btf::BtfTracePointLink,
+        trace_point::TracePointLink,
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
     util::online_cpus,
@@ -41,6 +42,7 @@ pub struct Observer {
     known: HashSet<FileId>,
     libraries: Vec<TlsLibrary>,
     tracepoints: Vec<BtfTracePointLink>,
+    perf_tracepoints: Vec<TracePointLink>,
     uprobes: Vec<UProbeLink>,
 }
 
@@ -115,8 +117,12 @@ impl Observer {
             .map_err(|error| ProbeError::Object { reason: causes(&error) })?;
         let sources = ring_sources(&ebpf, layout)?;
         if options.sockets {
-            for name in TRACEPOINTS {
+            for name in tracepoints() {
                 load_tracepoint(&mut ebpf, name, &btf)?;
+            }
+            if environment::skips_preempted_runs() {
+                let program: &mut TracePoint = program(&mut ebpf, SYS_EXIT_BY_PERF)?;
+                program.load().map_err(|error| refused(SYS_EXIT_BY_PERF, &error))?;
             }
         }
         if options.tls {
@@ -137,6 +143,7 @@ impl Observer {
             known: HashSet::new(),
             libraries: Vec::new(),
             tracepoints: Vec::new(),
+            perf_tracepoints: Vec::new(),
             uprobes: Vec::new(),
         };
         Ok((observer, sources))
@@ -151,13 +158,21 @@ impl Observer {
         if !self.options.sockets {
             return Ok(());
         }
-        for name in TRACEPOINTS {
+        for name in tracepoints() {
             let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
             let link = program
                 .attach()
                 .and_then(|id| program.take_link(id))
-                .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })?;
+                .map_err(|error| refused(name, &error))?;
             self.tracepoints.push(link);
+        }
+        if environment::skips_preempted_runs() {
+            let program: &mut TracePoint = program(&mut self.ebpf, SYS_EXIT_BY_PERF)?;
+            let link = program
+                .attach("raw_syscalls", SYS_EXIT)
+                .and_then(|id| program.take_link(id))
+                .map_err(|error| refused(SYS_EXIT_BY_PERF, &error))?;
+            self.perf_tracepoints.push(link);
         }
         Ok(())
     }
@@ -168,6 +183,7 @@ impl Observer {
     /// many threads close them: about a tenth of a second a probe.
     pub fn detach(&mut self) {
         self.tracepoints.clear();
+        self.perf_tracepoints.clear();
         // Entries first, as they were attached last: a call that is noted can still end.
         while self.uprobes.pop().is_some() {}
     }
@@ -243,7 +259,19 @@ impl Observer {
         for Plain(value) in values.iter() {
             sum.add(value);
         }
+        if let Some(skipped) = sum.values.get_mut(Counter::SkippedRuns as usize) {
+            *skipped = self.skipped_runs();
+        }
         Ok(sum)
+    }
+
+    /// Runs of programs that the kernel left out; what it does not say counts as none.
+    fn skipped_runs(&self) -> u64 {
+        self.ebpf
+            .programs()
+            .filter_map(|(_, program)| program.fd().ok())
+            .filter_map(|fd| environment::program_misses(fd.as_fd()))
+            .sum()
     }
 
     /// Threads count their TLS calls for themselves. One that ends while the maps are read is missing
@@ -452,16 +480,24 @@ where
     })
 }
 
+fn refused(program: &'static str, error: &dyn std::error::Error) -> ProbeError {
+    ProbeError::Load { program, reason: causes(error) }
+}
+
+/// Those of [`TRACEPOINTS`] that this kernel gets.
+fn tracepoints() -> impl Iterator<Item = &'static str> {
+    let is_by_perf = environment::skips_preempted_runs();
+    TRACEPOINTS.into_iter().filter(move |name| !(is_by_perf && *name == SYS_EXIT))
+}
+
 fn load_tracepoint(ebpf: &mut Ebpf, name: &'static str, btf: &AyaBtf) -> Result<(), ProbeError> {
     let program: &mut BtfTracePoint = program(ebpf, name)?;
-    program
-        .load(name, btf)
-        .map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
+    program.load(name, btf).map_err(|error| refused(name, &error))
 }
 
 fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
     let program: &mut UProbe = program(ebpf, name)?;
-    program.load().map_err(|error| ProbeError::Load { program: name, reason: causes(&error) })
+    program.load().map_err(|error| refused(name, &error))
 }
 
 /// How many lanes there are, and how large each is.
@@ -503,10 +539,13 @@ impl LaneLayout {
 const TRACEPOINTS: [&str; 5] = [
     "tcp_destroy_sock",
     "inet_sock_set_state",
-    "sys_exit",
+    SYS_EXIT,
     "sched_process_exec",
     "sched_process_exit",
 ];
+
+const SYS_EXIT: &str = "sys_exit";
+const SYS_EXIT_BY_PERF: &str = "sys_exit_by_perf";
 
 const UPROBES: [&str; 8] = [
     "tls_enter",

@@ -22,7 +22,8 @@ fn no_function_that_a_uprobe_can_reach_has_a_large_frame() {
             .and_then(|index| file.section_by_index(index).ok())
             .expect("a function is in a section");
         // Tracepoints run with preemption off. What they share with uprobes is in `.text`.
-        if section.name().expect("named").starts_with("tp_btf") {
+        let section_name = section.name().expect("named");
+        if section_name.starts_with("tp_btf") || section_name.starts_with("tracepoint") {
             continue;
         }
         let code = section.data().expect("readable");

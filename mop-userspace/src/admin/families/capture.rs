@@ -128,7 +128,7 @@ fn calls(vitals: &Vitals, worked: &Worked) -> Vec<Family> {
 }
 
 /// What the kernel side counts beside bytes.
-const KERNEL_EVENTS: [Counter; 7] = [
+const KERNEL_EVENTS: [Counter; 8] = [
     Counter::Connections,
     Counter::Ignored,
     Counter::ControlLost,
@@ -136,4 +136,5 @@ const KERNEL_EVENTS: [Counter; 7] = [
     Counter::ConnectionsFull,
     Counter::UndecodedCalls,
     Counter::AmbiguousSockets,
+    Counter::SkippedRuns,
 ];
