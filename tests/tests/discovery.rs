@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use mop_tests::{
     Certificates, Exchange, Marker, Nginx, Observer, Process, Script, bound, complete, curl,
-    free_port, listening, observing, python, run, skip, tool,
+    free_port, listening, mop_command, observing, python, run, skip, tool,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -168,6 +168,32 @@ fn emulated_sites_count_the_same_calls_as_entry_and_return() -> Result<()> {
         differences.push(counts);
     }
     bail!("exchanges and calls at emulated sites, at entry and return: {differences:?}")
+}
+
+#[test]
+fn an_observer_finds_the_same_sites_while_another_one_observes() -> Result<()> {
+    if !observing("an_observer_finds_the_same_sites_while_another_one_observes") {
+        return Ok(());
+    }
+    let alone = probes_by_the_doctor()?;
+    let observer = Observer::start()?;
+    let beside = probes_by_the_doctor()?;
+    observer.stop()?;
+    // The kernel writes breakpoints into memory that the file is mapped to, not into the file.
+    ensure!(beside == alone, "{alone} alone, {beside} beside another observer");
+    Ok(())
+}
+
+/// How the doctor would probe OpenSSL.
+fn probes_by_the_doctor() -> Result<Value> {
+    let output = run(mop_command().args(["doctor", "--json"]), CALL_LIMIT)?;
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let library = report["libraries"].as_array().into_iter().flatten().find(|library| {
+        library["path"].as_str().is_some_and(|path| path.ends_with("/libssl.so.3"))
+    });
+    let functions = library.context("no OpenSSL 3")?["functions"].clone();
+    ensure!(functions.to_string().contains("emulated"), "{functions}");
+    Ok(functions)
 }
 
 #[test]
