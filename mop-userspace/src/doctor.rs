@@ -1,12 +1,13 @@
 //! `mop doctor`: what this kernel, this node and its processes allow.
 
-use std::{
-    fs::File,
-    io::{Read as _, Write as _},
-    process::ExitCode,
-};
+use std::{collections::HashMap, fs::File, io::Write as _, path::Path, process::ExitCode};
 
-use mop_probe::{LoadOptions, Observer, TlsLibrary, elf, environment, process};
+use mop_probe::{
+    LoadOptions, Observer, ProbeError, ProbeSites, TlsLibrary, environment,
+    library::Candidate,
+    process,
+    sockets::{Owner, Survey, Surveyor},
+};
 use serde::Serialize;
 
 use crate::{
@@ -83,6 +84,17 @@ struct Uncovered {
     process: ProcessReport,
     runtime: &'static str,
     reason: &'static str,
+    /// What its open TCP sockets moved, decoded or not; `None` when sockets cannot be listed.
+    open_sockets: Option<OpenSockets>,
+}
+
+/// What the TCP sockets of a process moved since they were opened.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct OpenSockets {
+    /// Those that moved anything.
+    sockets: u64,
+    received_bytes: u64,
+    sent_bytes: u64,
 }
 
 impl Report {
@@ -108,6 +120,8 @@ impl Report {
                 remedy: Some("see the checks above; a kernel of 5.15 or newer and root are needed"),
             }),
         }
+        let (check, volumes) = check_sockets();
+        checks.push(check);
         // Last, since it takes rights from this process that it does not get back.
         let (check, privileges) = check_privileges();
         checks.push(check);
@@ -117,7 +131,10 @@ impl Report {
             kernel: environment::kernel_release(),
             checks,
             libraries: libraries.iter().map(|library| describe(library, &processes)).collect(),
-            uncovered: processes.iter().filter_map(|&tgid| uncovered(tgid)).collect(),
+            uncovered: processes
+                .iter()
+                .filter_map(|&tgid| uncovered(tgid, volumes.as_ref()))
+                .collect(),
             privileges,
         }
     }
@@ -145,8 +162,15 @@ impl Report {
             }
         }
         lines.extend([String::new(), format!("Not covered: {}", uncovered.len())]);
-        for Uncovered { process, runtime, reason } in uncovered {
+        for Uncovered { process, runtime, reason, open_sockets } in uncovered {
             lines.push(format!("  {} ({runtime}): {reason}", process.line()));
+            lines.push(match open_sockets {
+                Some(OpenSockets { sockets, received_bytes, sent_bytes }) => format!(
+                    "    {sockets} open sockets that moved {received_bytes} bytes in and \
+                     {sent_bytes} out"
+                ),
+                None => "    what its sockets moved is unknown".to_owned(),
+            });
         }
         let verdict = if *can_observe { "possible" } else { "NOT possible" };
         lines.extend([String::new(), format!("Observing is {verdict}.")]);
@@ -259,6 +283,56 @@ fn check_uprobes() -> Check {
     }
 }
 
+/// Lists the node's sockets as `mop observe` does, and what each process moved over those that are
+/// open.
+fn check_sockets() -> (Check, Option<HashMap<u32, OpenSockets>>) {
+    let found =
+        Surveyor::open(vec![std::process::id()]).and_then(|mut surveyor| surveyor.since_opened());
+    let Survey { traffic, unseen, .. } = match found {
+        Ok(survey) => survey,
+        Err(error) => {
+            let check = Check {
+                name: "sockets",
+                status: Status::Warning,
+                detail: format!("cannot be listed ({error}): coverage is unknown"),
+                remedy: Some("use a kernel built with CONFIG_INET_DIAG, as distributions' are"),
+            };
+            return (check, None);
+        }
+    };
+    let mut volumes: HashMap<u32, OpenSockets> = HashMap::new();
+    for one in &traffic {
+        if let Owner::Process(tgid) = one.owner {
+            let sum = volumes.entry(tgid).or_default();
+            sum.sockets += 1;
+            sum.received_bytes = sum.received_bytes.saturating_add(one.received_bytes);
+            sum.sent_bytes = sum.sent_bytes.saturating_add(one.sent_bytes);
+        }
+    }
+    let check = if unseen.namespaces > 0 || unseen.processes > 0 {
+        Check {
+            name: "sockets",
+            status: Status::Warning,
+            detail: format!(
+                "{} network namespaces cannot be entered and {} processes cannot be looked into",
+                unseen.namespaces, unseen.processes
+            ),
+            remedy: Some("run as root: coverage counts less than there is"),
+        }
+    } else if unseen.deaf_namespaces > 0 {
+        Check {
+            name: "sockets",
+            status: Status::Warning,
+            detail: "the kernel does not tell of those that close: short ones are missed"
+                .to_owned(),
+            remedy: None,
+        }
+    } else {
+        passed("sockets", "all are listed with the processes that hold them".to_owned())
+    };
+    (check, Some(volumes))
+}
+
 /// Makes a core as `mop observe` does and has it try what it must not be able to do.
 fn check_privileges() -> (Check, Option<Rehearsed>) {
     let warning = |detail: String, remedy| Check {
@@ -295,7 +369,7 @@ fn check_privileges() -> (Check, Option<Rehearsed>) {
 }
 
 /// Loads and attaches everything for a moment.
-fn attach_everything() -> Result<Vec<TlsLibrary>, mop_probe::ProbeError> {
+fn attach_everything() -> Result<Vec<TlsLibrary>, ProbeError> {
     // The programs return at once: the examination itself costs the node nothing.
     let options = LoadOptions { probes_only: true, certificates: true, ..LoadOptions::default() };
     let (mut observer, _sources) = Observer::load(options)?;
@@ -326,27 +400,29 @@ fn describe(library: &TlsLibrary, processes: &[u32]) -> LibraryReport {
 
 /// Says when a process brings a TLS implementation that is not observed. It is named whether it
 /// talks or not: silence must never be mistaken for health.
-fn uncovered(tgid: u32) -> Option<Uncovered> {
+fn uncovered(tgid: u32, volumes: Option<&HashMap<u32, OpenSockets>>) -> Option<Uncovered> {
     let mappings = process::code_mappings(tgid);
     let maps = |part: &str| mappings.iter().any(|mapping| mapping.path.contains(part));
     let (runtime, reason) = if maps("/libjvm.so") {
         ("Java", "its TLS is Java code, which has no functions to probe; plain HTTP is seen")
     } else if maps("/libnss3.so") || maps("/libssl3.so") {
         ("NSS", "calls through this library are not decoded; plain HTTP is seen")
-    } else if is_go(tgid) {
-        ("Go", "its TLS is Go code, which is not decoded yet; plain HTTP is seen")
+    } else if brings_unseen_go(tgid) {
+        (
+            "Go",
+            "its TLS is of a Go before 1.17, or has no safe place for a probe; plain HTTP is seen",
+        )
     } else {
         return None;
     };
-    Some(Uncovered { process: ProcessReport::of(tgid)?, runtime, reason })
+    let open_sockets = volumes.map(|volumes| volumes.get(&tgid).copied().unwrap_or_default());
+    Some(Uncovered { process: ProcessReport::of(tgid)?, runtime, reason, open_sockets })
 }
 
-fn is_go(tgid: u32) -> bool {
-    let Ok(mut file) = File::open(format!("/proc/{tgid}/exe")) else { return false };
-    let is_small = file.metadata().is_ok_and(|metadata| metadata.len() <= MAX_EXECUTABLE_BYTES);
-    let mut data = Vec::new();
-    is_small && file.read_to_end(&mut data).is_ok() && elf::is_go(&data)
+/// Whether a process is a Go program whose TLS cannot be observed.
+fn brings_unseen_go(tgid: u32) -> bool {
+    let path = format!("/proc/{tgid}/exe");
+    let probes = Candidate::open(Path::new(&path), &path)
+        .and_then(|candidate| candidate.probes(ProbeSites::Entry));
+    matches!(probes, Err(ProbeError::Go { .. }))
 }
-
-/// The largest Go programs in use have some hundred megabytes.
-const MAX_EXECUTABLE_BYTES: u64 = 512 << 20;

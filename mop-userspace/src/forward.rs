@@ -161,7 +161,7 @@ fn fits(head: &Head, payload: &[u8]) -> bool {
 /// Where a record belongs by what it says of itself.
 fn lane_of(head: &Head) -> Lane {
     match head.kind.split('.').next() {
-        Some("ops") => Lane::Operations,
+        Some("ops" | "node") => Lane::Operations,
         Some("security") => Lane::Security,
         Some("exchange") => Lane::Local,
         Some("quality") if head.kind == "quality.report" => match head.verdict.as_deref() {
@@ -259,6 +259,7 @@ mod tests {
     fn records_go_where_they_belong() {
         for (kind, verdict, lane) in [
             ("ops.ledger", None, Lane::Operations),
+            ("node.coverage", None, Lane::Operations),
             ("security.finding", None, Lane::Security),
             ("quality.report", Some("violating"), Lane::Violations),
             ("quality.report", Some("conforming"), Lane::Samples),

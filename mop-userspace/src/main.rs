@@ -9,6 +9,7 @@ mod clock;
 mod configuration;
 mod connections;
 mod contracts;
+mod coverage;
 mod data;
 mod detections;
 mod discovery;

@@ -25,6 +25,7 @@ use crate::{
     clock::{self, Clock},
     configuration::Configuration,
     connections::{Connections, LibraryNames, Node},
+    coverage::{self, Decoded, Sight, Surveys},
     data::{self, DataConfiguration, Deadline, HookSocket, Module, NodeSamples, State},
     discovery::{self, FIND_QUEUE},
     failure::Failure,
@@ -175,6 +176,7 @@ fn observe(
     let hook = socket.zip(running).map(|(socket, running)| HookSocket::start(socket, running));
     let hook = hook.transpose()?;
     let mut session = Session::start(probing, usize::from(arguments.workers))?;
+    let decoded = configuration.coverage.enabled.then(Arc::<Decoded>::default);
     let mut workers = Vec::new();
     for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
         let reporter = reporter(&rules, &number.to_string(), output.outlet());
@@ -184,9 +186,22 @@ fn observe(
         let pipeline = Pipeline::new(options, connections, reporter);
         let empties = session.empties.clone();
         let worked = vitals.worker();
-        workers
-            .push(spawn("mop-worker", move || worker::run(pipeline, &batches, &empties, &worked))?);
+        let sight = decoded.clone().map(Sight::new);
+        workers.push(spawn("mop-worker", move || {
+            worker::run(pipeline, &batches, &empties, sight, &worked)
+        })?);
     }
+    let coverage = decoded.map(|decoded| {
+        coverage::Running::start(
+            &configuration.coverage,
+            session.surveys(),
+            (decoded, Arc::clone(&session.libraries)),
+            (!format.is_silent()).then(|| output.outlet_that_waits()),
+            &run,
+            &vitals,
+        )
+    });
+    let coverage = coverage.transpose()?;
     vitals.set_capture(Arc::clone(&session.counters), Arc::clone(&session.libraries));
     vitals.has(PROBES);
     if let Some(books) = rules.books() {
@@ -201,6 +216,9 @@ fn observe(
     });
 
     vitals.wants(PROBES, "the observer is stopping");
+    if let Some(coverage) = coverage {
+        coverage.stop();
+    }
     let stopped = session.stop()?;
     let mut totals = Totals {
         kernel: Some(stopped.kernel),
@@ -340,6 +358,11 @@ impl Session {
         };
         let probing = attached.look_around(to_find, &libraries, &counters)?;
         Ok(Self { batches, empties, libraries, counters, stop, finds, probing, capture })
+    }
+
+    /// How the sockets of the node are looked at.
+    pub(crate) fn surveys(&self) -> Surveys {
+        self.probing.surveys()
     }
 
     /// True when observation has ended although nobody here asked for it.

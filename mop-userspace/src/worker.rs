@@ -9,6 +9,7 @@ use crate::{
     batch::{Batch, Entry},
     clock::Clock,
     connections::Node,
+    coverage::Sight,
     pipeline::{Pipeline, PipelineTotals},
     vitals::WorkerVitals,
 };
@@ -18,6 +19,7 @@ pub(crate) fn run(
     mut pipeline: Pipeline<Node>,
     batches: &Receiver<Batch>,
     empties: &Sender<Batch>,
+    mut sight: Option<Sight>,
     vitals: &WorkerVitals,
 ) -> PipelineTotals {
     let mut clock_taken = Instant::now();
@@ -30,12 +32,25 @@ pub(crate) fn run(
         }
         for entry in batch.entries() {
             match entry {
-                Entry::Segment(head, bytes) => pipeline.segment(&head, bytes),
-                Entry::Control(event) => pipeline.control(event),
+                Entry::Segment(head, bytes) => {
+                    if let Some(sight) = &mut sight {
+                        sight.segment(&head);
+                    }
+                    pipeline.segment(&head, bytes);
+                }
+                Entry::Control(event) => {
+                    if let Some(sight) = &mut sight {
+                        sight.control(event);
+                    }
+                    pipeline.control(event);
+                }
                 Entry::Watermark(ktime_ns) => pipeline.watermark(ktime_ns),
             }
         }
         pipeline.flush();
+        if let Some(sight) = &mut sight {
+            sight.publish();
+        }
         pipeline.publish(vitals);
         vitals.alive.rest();
         batch.clear();

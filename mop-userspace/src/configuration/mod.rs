@@ -45,6 +45,8 @@ pub(crate) struct Configuration {
     pub(crate) node: NodeConfiguration,
     pub(crate) observe: ObserveConfiguration,
     pub(crate) quality: QualityConfiguration,
+    /// What part of the node's traffic is decoded.
+    pub(crate) coverage: crate::coverage::CoverageConfiguration,
     pub(crate) outbox: OutboxConfiguration,
     /// The reports of the metrics platform; none without this section.
     pub(crate) data: Option<crate::data::DataConfiguration>,
@@ -87,6 +89,7 @@ impl Configuration {
         self.node.check(&mut problems);
         self.observe.check(&mut problems);
         self.quality.check(&mut problems);
+        self.coverage.check(&mut problems);
         self.outbox.check(&mut problems);
         self.security.check(&mut problems);
         self.hub.check(&mut problems);

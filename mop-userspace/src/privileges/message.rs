@@ -4,7 +4,12 @@
 //! run on one machine from one file: numbers are in its byte order. What is not exactly such a
 //! message is refused, and the end that gets it ends the session.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use mop_common::Counters;
+use mop_probe::sockets::{
+    MAX_LISTENERS, MAX_PATH_BYTES, MAX_PROGRAM_BYTES, Owner, Runtime, Talker, Traffic, Unseen,
+};
 
 use crate::discovery::Find;
 
@@ -15,6 +20,8 @@ pub(super) enum Request {
     Begin,
     /// Look into a process.
     Find(Find),
+    /// Look at the node's sockets.
+    Survey,
     /// Detach.
     Stop,
 }
@@ -37,6 +44,19 @@ pub(super) enum Notice {
     Counters(Counters),
     /// Nothing is attached any more, and this is what the kernel side counted.
     Stopped(Counters),
+    /// Sockets of a survey, at most [`TRAFFIC_AT_ONCE`].
+    Traffic(Vec<Traffic>),
+    /// A process of a survey.
+    Talker(Box<Talker>),
+    /// A survey is complete.
+    Surveyed {
+        /// It took note only.
+        is_first: bool,
+        /// What it lacks.
+        unseen: Unseen,
+    },
+    /// Sockets cannot be looked at.
+    NotSurveyed(String),
     /// The operator sent SIGHUP.
     Hangup,
     /// Observing is not possible.
@@ -52,6 +72,7 @@ impl Request {
     pub(super) fn encode(self) -> Vec<u8> {
         match self {
             Self::Begin => vec![BEGIN],
+            Self::Survey => vec![SURVEY],
             Self::Stop | Self::Find(Find::Nothing) => vec![STOP],
             Self::Find(Find::Executable(tgid)) => tagged(EXECUTABLE, &[&tgid.to_ne_bytes()]),
             Self::Find(Find::Mapping { tgid, inode, device }) => {
@@ -64,6 +85,7 @@ impl Request {
         let (&tag, mut rest) = bytes.split_first()?;
         let request = match tag {
             BEGIN => Self::Begin,
+            SURVEY => Self::Survey,
             STOP => Self::Stop,
             EXECUTABLE => Self::Find(Find::Executable(tgid(&mut rest)?)),
             MAPPING => Self::Find(Find::Mapping {
@@ -90,6 +112,20 @@ impl Notice {
             Self::Started => vec![STARTED],
             Self::Counters(counters) => counted(COUNTERS, counters),
             Self::Stopped(counters) => counted(STOPPED, counters),
+            Self::Traffic(rows) => {
+                let mut message = vec![TRAFFIC];
+                rows.iter().take(TRAFFIC_AT_ONCE).for_each(|row| put_traffic(&mut message, row));
+                message
+            }
+            Self::Talker(talker) => put_talker(talker),
+            Self::Surveyed { is_first, unseen } => {
+                let Unseen { namespaces, processes, sockets, overruns, deaf_namespaces } = *unseen;
+                let counts = [namespaces, processes, sockets, overruns, deaf_namespaces];
+                let mut message = vec![SURVEYED, u8::from(*is_first)];
+                message.extend(counts.into_iter().flat_map(u32::to_ne_bytes));
+                message
+            }
+            Self::NotSurveyed(reason) => tagged(NOT_SURVEYED, &[bounded(reason).as_bytes()]),
             Self::Hangup => vec![HANGUP],
             Self::Refused { code, reason } => {
                 tagged(REFUSED, &[&[*code], bounded(reason).as_bytes()])
@@ -112,6 +148,31 @@ impl Notice {
             STARTED => Self::Started,
             COUNTERS => Self::Counters(counters(&mut rest)?),
             STOPPED => Self::Stopped(counters(&mut rest)?),
+            TRAFFIC => {
+                let mut rows = Vec::new();
+                while !rest.is_empty() && rows.len() < TRAFFIC_AT_ONCE {
+                    rows.push(traffic(&mut rest)?);
+                }
+                Self::Traffic(rows)
+            }
+            TALKER => Self::Talker(Box::new(talker(&mut rest)?)),
+            SURVEYED => {
+                let is_first = match take(&mut rest)? {
+                    [0] => false,
+                    [1] => true,
+                    _ => return None,
+                };
+                let mut number = || Some(u32::from_ne_bytes(take(&mut rest)?));
+                let unseen = Unseen {
+                    namespaces: number()?,
+                    processes: number()?,
+                    sockets: number()?,
+                    overruns: number()?,
+                    deaf_namespaces: number()?,
+                };
+                Self::Surveyed { is_first, unseen }
+            }
+            NOT_SURVEYED => Self::NotSurveyed(text(&mut rest)),
             HANGUP => Self::Hangup,
             REFUSED => {
                 let [code] = take(&mut rest)?;
@@ -150,6 +211,93 @@ fn tgid(rest: &mut &[u8]) -> Option<u32> {
     (1..=MAX_TGID).contains(&tgid).then_some(tgid)
 }
 
+fn put_traffic(message: &mut Vec<u8>, row: &Traffic) {
+    let Traffic { owner, local, remote, received_bytes, sent_bytes } = *row;
+    let (kind, tgid) = match owner {
+        Owner::Kernel => (OWNER_KERNEL, 0),
+        Owner::Process(tgid) => (OWNER_PROCESS, tgid),
+        Owner::Unknown => (OWNER_UNKNOWN, 0),
+    };
+    message.push(kind);
+    message.extend(tgid.to_ne_bytes());
+    for end in [local, remote] {
+        let address = match end.ip() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        message.extend(address.octets());
+        message.extend(end.port().to_ne_bytes());
+    }
+    message.extend(received_bytes.to_ne_bytes());
+    message.extend(sent_bytes.to_ne_bytes());
+}
+
+fn traffic(rest: &mut &[u8]) -> Option<Traffic> {
+    let [kind] = take(rest)?;
+    let number = u32::from_ne_bytes(take(rest)?);
+    let owner = match kind {
+        OWNER_KERNEL => Owner::Kernel,
+        OWNER_PROCESS if (1..=MAX_TGID).contains(&number) => Owner::Process(number),
+        OWNER_UNKNOWN => Owner::Unknown,
+        _ => return None,
+    };
+    let mut end = || {
+        let address = Ipv6Addr::from(take::<16>(rest)?).to_canonical();
+        Some(SocketAddr::new(address, u16::from_ne_bytes(take(rest)?)))
+    };
+    let (local, remote) = (end()?, end()?);
+    let received_bytes = u64::from_ne_bytes(take(rest)?);
+    let sent_bytes = u64::from_ne_bytes(take(rest)?);
+    Some(Traffic { owner, local, remote, received_bytes, sent_bytes })
+}
+
+fn put_talker(talker: &Talker) -> Vec<u8> {
+    let Talker { tgid, command, container, executable, program, runtime, listeners } = talker;
+    let mut message = vec![TALKER];
+    message.extend(tgid.to_ne_bytes());
+    message.push(Runtime::ALL.iter().position(|one| one == runtime).unwrap_or_default() as u8);
+    message.push(listeners.len().min(MAX_LISTENERS) as u8);
+    for port in listeners.iter().take(MAX_LISTENERS) {
+        message.extend(port.to_ne_bytes());
+    }
+    for text in [Some(command), container.as_ref(), program.as_ref()] {
+        let text = cut(text.map(String::as_str).unwrap_or_default(), MAX_PROGRAM_BYTES);
+        message.push(text.len() as u8);
+        message.extend(text.as_bytes());
+    }
+    message.extend(cut(executable, MAX_PATH_BYTES).as_bytes());
+    message
+}
+
+fn talker(rest: &mut &[u8]) -> Option<Talker> {
+    let tgid = tgid(rest)?;
+    let [runtime, listeners] = take(rest)?;
+    let runtime = *Runtime::ALL.get(usize::from(runtime))?;
+    if usize::from(listeners) > MAX_LISTENERS {
+        return None;
+    }
+    let listeners = (0..listeners)
+        .map(|_| Some(u16::from_ne_bytes(take(rest)?)))
+        .collect::<Option<Vec<u16>>>()?;
+    let mut short = || {
+        let [length] = take(rest)?;
+        let (mut part, behind) = rest.split_at_checked(usize::from(length))?;
+        *rest = behind;
+        Some(text(&mut part)).filter(|text| text.len() <= MAX_PROGRAM_BYTES)
+    };
+    let (command, container, program) = (short()?, short()?, short()?);
+    let executable = text(rest);
+    (executable.len() <= MAX_PATH_BYTES).then(|| Talker {
+        tgid,
+        command,
+        container: Some(container).filter(|text| !text.is_empty()),
+        executable,
+        program: Some(program).filter(|text| !text.is_empty()),
+        runtime,
+        listeners,
+    })
+}
+
 fn take<const LENGTH: usize>(rest: &mut &[u8]) -> Option<[u8; LENGTH]> {
     let (field, behind) = rest.split_first_chunk()?;
     *rest = behind;
@@ -162,7 +310,11 @@ fn text(rest: &mut &[u8]) -> String {
 }
 
 fn bounded(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or_default()
+    cut(text, MAX_TEXT_BYTES)
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 /// As long as a path can be.
@@ -171,6 +323,9 @@ const MAX_TEXT_BYTES: usize = 4096;
 /// The longest message: a tag, a number and a text.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 + 8 + MAX_TEXT_BYTES;
 
+/// Sockets of one message: 57 bytes each.
+pub(super) const TRAFFIC_AT_ONCE: usize = 64;
+
 /// `PID_MAX_LIMIT` of include/linux/threads.h.
 const MAX_TGID: u32 = 4 << 20;
 
@@ -178,6 +333,7 @@ const BEGIN: u8 = 1;
 const STOP: u8 = 2;
 const EXECUTABLE: u8 = 3;
 const MAPPING: u8 = 4;
+const SURVEY: u8 = 5;
 
 const RINGS: u8 = 16;
 const LIBRARY: u8 = 17;
@@ -186,6 +342,14 @@ const COUNTERS: u8 = 19;
 const STOPPED: u8 = 20;
 const HANGUP: u8 = 21;
 const REFUSED: u8 = 22;
+const TRAFFIC: u8 = 23;
+const TALKER: u8 = 24;
+const SURVEYED: u8 = 25;
+const NOT_SURVEYED: u8 = 26;
+
+const OWNER_KERNEL: u8 = 0;
+const OWNER_PROCESS: u8 = 1;
+const OWNER_UNKNOWN: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -194,10 +358,33 @@ mod tests {
     fn requests() -> Vec<Request> {
         vec![
             Request::Begin,
+            Request::Survey,
             Request::Stop,
             Request::Find(Find::Executable(7)),
             Request::Find(Find::Mapping { tgid: MAX_TGID, inode: u64::MAX, device: 3 }),
         ]
+    }
+
+    fn row(owner: Owner) -> Traffic {
+        Traffic {
+            owner,
+            local: "10.0.0.1:443".parse().expect("an address"),
+            remote: "[2001:db8::1]:50000".parse().expect("an address"),
+            received_bytes: 1,
+            sent_bytes: u64::MAX,
+        }
+    }
+
+    fn some_talker() -> Talker {
+        Talker {
+            tgid: 7,
+            command: "java".to_owned(),
+            container: None,
+            executable: "/usr/bin/java".to_owned(),
+            program: Some("api.jar".to_owned()),
+            runtime: Runtime::Java,
+            listeners: vec![443; MAX_LISTENERS],
+        }
     }
 
     fn notices() -> Vec<Notice> {
@@ -210,6 +397,14 @@ mod tests {
             Notice::Started,
             Notice::Counters(counters),
             Notice::Stopped(counters),
+            Notice::Traffic(vec![row(Owner::Process(MAX_TGID)), row(Owner::Kernel)]),
+            Notice::Traffic(vec![row(Owner::Unknown); TRAFFIC_AT_ONCE]),
+            Notice::Talker(Box::new(some_talker())),
+            Notice::Surveyed {
+                is_first: true,
+                unseen: Unseen { namespaces: 1, sockets: u32::MAX, ..Unseen::default() },
+            },
+            Notice::NotSurveyed("no".to_owned()),
             Notice::Hangup,
             Notice::Refused { code: 78, reason: "no".to_owned() },
         ]
@@ -244,6 +439,27 @@ mod tests {
         for tag in 0..=u8::MAX {
             assert!(Request::decode(&[tag]).is_none() || Notice::decode(&[tag]).is_none());
         }
+    }
+
+    #[test]
+    fn no_bytes_of_a_survey_make_it_panic() {
+        for notice in notices() {
+            let good = notice.encode();
+            assert!(good.len() <= MAX_MESSAGE_BYTES, "{notice:?}");
+            for at in 0..good.len() {
+                let _ = Notice::decode(&good[..at]);
+                for value in [0, 1, 0x7f, 0xff] {
+                    let mut bad = good.clone();
+                    bad[at] = value;
+                    let _ = Notice::decode(&bad);
+                }
+            }
+        }
+        let mut long = some_talker();
+        long.command = "é".repeat(200);
+        long.executable = "x".repeat(4 << 10);
+        let told = Notice::decode(&Notice::Talker(Box::new(long)).encode());
+        assert!(matches!(told, Some(Notice::Talker(one)) if one.command.len() == 128));
     }
 
     #[test]

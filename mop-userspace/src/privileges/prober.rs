@@ -1,7 +1,8 @@
 //! The prober: attaches, finds libraries and tells the core of them, until either is told to end.
 //!
 //! One thread, and one place where it waits: for the core, for a signal, for the time to read
-//! counters. What the core asks is bounded in kind, size and rate; anything else ends the session.
+//! counters. Where the node's sockets are to be looked at, a second one does that, so that libraries
+//! are found meanwhile. What the core asks is bounded in kind, size and rate; anything else ends the session.
 
 use std::{
     collections::BTreeSet,
@@ -16,18 +17,19 @@ use std::{
 };
 
 use mop_common::Counters;
-use mop_probe::{Discovery, LibraryId, Observer};
+use mop_probe::{Discovery, LibraryId, Observer, sockets::Survey};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{
     channel::Channel,
-    message::{Notice, Request},
+    message::{Notice, Request, TRAFFIC_AT_ONCE},
     probing,
     split::SpawnedCore,
 };
 use crate::{
     cli::KernelArguments,
+    coverage::SurveyThread,
     discovery::{self, COUNTERS_EVERY, FIND_QUEUE, Find},
     failure::Failure,
 };
@@ -39,10 +41,11 @@ pub(super) fn run(arguments: &KernelArguments, core: SpawnedCore) -> Result<Exit
     channel.limit_sending(PATIENCE).map_err(unusable)?;
     let signals = Signals::listen().map_err(unusable)?;
     let mut prober = Prober {
-        channel,
+        channel: Arc::new(channel),
         signals,
         core: child.id(),
         observer: None,
+        surveys: None,
         is_told_to_stop: false,
         allowance: Allowance::full(Instant::now()),
     };
@@ -51,9 +54,12 @@ pub(super) fn run(arguments: &KernelArguments, core: SpawnedCore) -> Result<Exit
         Err(error) if is_closed(&error) => Ok(()),
         other => other,
     };
-    let Prober { channel, signals: _, observer, .. } = prober;
+    let Prober { channel, signals: _, observer, surveys, .. } = prober;
     // Whatever happened: first nothing is attached, then the core learns that it is alone.
     drop(observer);
+    if let Some(surveys) = surveys {
+        surveys.stop();
+    }
     drop(channel);
     match worked {
         Ok(()) => end_of(child),
@@ -67,12 +73,14 @@ pub(super) fn run(arguments: &KernelArguments, core: SpawnedCore) -> Result<Exit
 }
 
 struct Prober {
-    channel: Channel,
+    channel: Arc<Channel>,
     signals: Signals,
     /// Process id of the core.
     core: u32,
     /// `None` before it is attached and after it is detached.
     observer: Option<Observer>,
+    /// `None` until the core asks for the first survey.
+    surveys: Option<SurveyThread>,
     /// The operator asked for the end.
     is_told_to_stop: bool,
     allowance: Allowance,
@@ -124,6 +132,10 @@ impl Prober {
                 None => return Err(io::Error::other("it does not keep to the protocol")),
                 Some(Request::Begin) => self.begin(arguments)?,
                 Some(Request::Stop) => self.detach()?,
+                Some(Request::Survey) => {
+                    self.survey()?;
+                    self.allowance.take();
+                }
                 Some(Request::Find(find)) => {
                     finds.insert(find);
                     self.allowance.take();
@@ -182,6 +194,20 @@ impl Prober {
         found.into_iter().try_for_each(|discovery| self.learn(discovery))
     }
 
+    /// Has the sockets of the node looked at, unless that is under way.
+    fn survey(&mut self) -> io::Result<()> {
+        if self.surveys.is_none() {
+            let channel = Arc::clone(&self.channel);
+            let own = vec![std::process::id(), self.core];
+            let thread = SurveyThread::start(own, move |survey| tell_of(&channel, survey));
+            self.surveys = Some(thread.map_err(|failure| io::Error::other(failure.to_string()))?);
+        }
+        if let Some(surveys) = &self.surveys {
+            surveys.ask();
+        }
+        Ok(())
+    }
+
     /// Tells the core of new libraries, and the operator of what could not be observed.
     fn learn(&self, discovery: Discovery) -> io::Result<()> {
         discovery::tell_failures(discovery).into_iter().try_for_each(|library| {
@@ -232,6 +258,19 @@ impl Prober {
             stop: stop && took(&mut signals.stop),
             hangup: hangup && took(&mut signals.hangup),
         })
+    }
+}
+
+/// Tells the core what a survey found. False when it listens no more.
+fn tell_of(channel: &Channel, survey: Result<Survey, String>) -> bool {
+    let tell = |notice: Notice| channel.send(&notice.encode()).is_ok();
+    match survey {
+        Err(reason) => tell(Notice::NotSurveyed(reason)),
+        Ok(Survey { is_first, traffic, talkers, unseen }) => {
+            traffic.chunks(TRAFFIC_AT_ONCE).all(|rows| tell(Notice::Traffic(rows.to_vec())))
+                && talkers.into_iter().all(|one| tell(Notice::Talker(Box::new(one))))
+                && tell(Notice::Surveyed { is_first, unseen })
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use mop_common::Counters;
 use mop_probe::{LoadOptions, Observer, RingSources, Rings, environment};
 
@@ -22,6 +22,7 @@ use crate::{
     capture::CaptureCounters,
     cli::{KernelArguments, ProbeSites},
     connections::LibraryNames,
+    coverage::{Answer, Ask, Gathering, Surveys},
     discovery::{self, Find},
     failure::Failure,
     observe::spawn,
@@ -62,6 +63,10 @@ pub(crate) enum Running {
         /// Hears what the prober tells, to its last word: the final counters.
         listener: JoinHandle<Option<Counters>>,
         is_over: Arc<AtomicBool>,
+        /// Asks for a survey.
+        ask: Ask,
+        /// Where surveys come in.
+        surveys: Receiver<Answer>,
     },
 }
 
@@ -118,7 +123,13 @@ impl Attached {
                         Notice::Refused { code, reason } => {
                             return Err(Failure::from_parts(code, reason));
                         }
-                        Notice::Counters(_) | Notice::Rings(_) | Notice::Stopped(_) => {
+                        Notice::Counters(_)
+                        | Notice::NotSurveyed(_)
+                        | Notice::Rings(_)
+                        | Notice::Stopped(_)
+                        | Notice::Surveyed { .. }
+                        | Notice::Talker(_)
+                        | Notice::Traffic(_) => {
                             return Err(gone(disorder()));
                         }
                     }
@@ -141,15 +152,26 @@ impl Running {
             let channel = Arc::clone(&channel);
             spawn("mop-asker", move || ask(&channel, &finds))?
         };
+        // One that nobody has taken when the next one comes was given up.
+        let (told, surveys) = bounded(1);
         let listener = {
-            let is_over = Arc::clone(&is_over);
+            let (channel, is_over) = (Arc::clone(&channel), Arc::clone(&is_over));
             spawn("mop-listener", move || {
-                let last = listen(&channel, &names, &counters);
+                let last = listen(&channel, &names, &counters, &told);
                 is_over.store(true, Ordering::Release);
                 last
             })?
         };
-        Ok(Self::There { asker, listener, is_over })
+        let ask = Arc::new(move || channel.send(&Request::Survey.encode()).is_ok());
+        Ok(Self::There { asker, listener, is_over, ask, surveys })
+    }
+
+    /// How the sockets of the node are looked at.
+    pub(crate) fn surveys(&self) -> Surveys {
+        match self {
+            Self::Here { .. } => Surveys::here(),
+            Self::There { ask, surveys, .. } => Surveys::there(Arc::clone(ask), surveys.clone()),
+        }
     }
 
     /// True when nothing is attached any more although nobody here asked for that.
@@ -171,7 +193,7 @@ impl Running {
                 // No probe runs any more: the counters are final.
                 Ok(Some(observer.counters()?))
             }
-            Self::There { asker, listener, is_over: _ } => {
+            Self::There { asker, listener, .. } => {
                 asker.join().map_err(|_panic| panicked("asker"))?;
                 listener.join().map_err(|_panic| panicked("listener"))
             }
@@ -252,13 +274,28 @@ fn ask(channel: &Channel, finds: &Receiver<Find>) {
 }
 
 /// Hears the prober until it has detached, or is gone.
-fn listen(channel: &Channel, names: &LibraryNames, counters: &CaptureCounters) -> Option<Counters> {
+fn listen(
+    channel: &Channel,
+    names: &LibraryNames,
+    counters: &CaptureCounters,
+    surveys: &Sender<Answer>,
+) -> Option<Counters> {
+    let mut gathering = Gathering::default();
     loop {
         match next(channel) {
             Ok(Some(Notice::Library { id, path })) => names.insert(id, &path),
             Ok(Some(Notice::Counters(now))) => counters.set_kernel(now),
             Ok(Some(Notice::Stopped(last))) => return Some(last),
             Ok(Some(Notice::Hangup)) => hang_up(),
+            Ok(Some(Notice::Traffic(rows))) => gathering.add_traffic(rows),
+            Ok(Some(Notice::Talker(talker))) => gathering.add_talker(*talker),
+            Ok(Some(Notice::Surveyed { is_first, unseen })) => {
+                let survey = std::mem::take(&mut gathering).finish(is_first, unseen);
+                let _ = surveys.try_send(Ok(survey));
+            }
+            Ok(Some(Notice::NotSurveyed(reason))) => {
+                let _ = surveys.try_send(Err(reason));
+            }
             Ok(Some(Notice::Rings(_) | Notice::Started | Notice::Refused { .. }) | None)
             | Err(_) => return None,
         }

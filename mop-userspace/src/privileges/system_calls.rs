@@ -7,7 +7,8 @@
 //! restricts to threads.
 //!
 //! The **prober** does what its rights are for, so its list is of what it must never do: run a
-//! program, trace, load a module, speak to a network.
+//! program, trace, load a module, speak to a network. Of sockets it may open the one that lists
+//! sockets, and of namespaces enter those of networks, in which it lists them.
 //!
 //! Nothing is killed for calling: a library that tries something new must cost a feature, not the
 //! observation.
@@ -32,7 +33,9 @@ pub(super) fn keep_core() -> Result<(), seccompiler::Error> {
 
 /// Forbids this process what the prober never does.
 pub(super) fn keep_prober() -> Result<(), seccompiler::Error> {
-    let rules = FORBIDDEN_TO_PROBER.iter().map(|&call| (call, Vec::new())).collect();
+    let mut rules: Vec<(c_long, Vec<SeccompRule>)> =
+        FORBIDDEN_TO_PROBER.iter().map(|&call| (call, Vec::new())).collect();
+    rules.extend(restricted_for_prober()?);
     install(rules, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
@@ -88,6 +91,21 @@ fn restricted() -> Result<Vec<(c_long, Vec<SeccompRule>)>, seccompiler::Error> {
     ])
 }
 
+/// Calls that the prober may make with some arguments only: it is refused those for which one of the
+/// rules holds. It lists the sockets of every network namespace, and does nothing else there.
+fn restricted_for_prober() -> Result<Vec<(c_long, Vec<SeccompRule>)>, seccompiler::Error> {
+    Ok(vec![
+        (
+            libc::SYS_socket,
+            vec![
+                rule(vec![other(0, libc::AF_NETLINK as u64)?])?,
+                rule(vec![other(2, libc::NETLINK_SOCK_DIAG as u64)?])?,
+            ],
+        ),
+        (libc::SYS_setns, vec![rule(vec![other(1, libc::CLONE_NEWNET as u64)?])?]),
+    ])
+}
+
 fn rule(conditions: Vec<SeccompCondition>) -> Result<SeccompRule, seccompiler::Error> {
     Ok(SeccompRule::new(conditions)?)
 }
@@ -97,6 +115,12 @@ fn rule(conditions: Vec<SeccompCondition>) -> Result<SeccompRule, seccompiler::E
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::Error> {
     let value = value & u64::from(u32::MAX);
     Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?)
+}
+
+/// Any value but one; compared as by [`equal`].
+fn other(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::Error> {
+    let value = value & u64::from(u32::MAX);
+    Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)?)
 }
 
 /// Some bits of an argument are those of a value.
@@ -137,6 +161,7 @@ mod tests {
     fn nothing_that_gives_rights_is_on_the_list_of_the_core() {
         let restricted = restricted().expect("well-formed");
         for call in FORBIDDEN_TO_PROBER.iter().chain(&[
+            libc::SYS_setns,
             libc::SYS_bpf,
             libc::SYS_perf_event_open,
             libc::SYS_mount,
@@ -194,6 +219,38 @@ mod tests {
         .expect("no panic");
         server.join().expect("no panic");
         assert_eq!(answer, "ok");
+    }
+
+    #[test]
+    fn the_prober_lists_sockets_and_opens_no_other() {
+        use rustix::{
+            io::Errno,
+            net::{AddressFamily, SocketType, netlink, socket},
+            thread::{LinkNameSpaceType, move_into_link_name_space},
+        };
+
+        std::thread::spawn(|| {
+            rustix::thread::set_no_new_privs(true).expect("always allowed");
+            keep_prober().expect("accepted");
+            let open = |family, protocol| socket(family, SocketType::DGRAM, protocol).map(drop);
+            assert_eq!(open(AddressFamily::NETLINK, Some(netlink::SOCK_DIAG)), Ok(()));
+            for (family, protocol) in [
+                (AddressFamily::INET, None),
+                (AddressFamily::UNIX, None),
+                (AddressFamily::NETLINK, None),
+                (AddressFamily::NETLINK, Some(netlink::NETFILTER)),
+            ] {
+                assert_eq!(open(family, protocol), Err(Errno::PERM), "{family:?} {protocol:?}");
+            }
+            let file = tempfile::tempfile().expect("a file");
+            let enter = |kind| move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), kind);
+            // No namespace, which the kernel itself finds out.
+            assert_eq!(enter(Some(LinkNameSpaceType::Network)), Err(Errno::INVAL));
+            assert_eq!(enter(Some(LinkNameSpaceType::Mount)), Err(Errno::PERM));
+            assert_eq!(enter(None), Err(Errno::PERM));
+        })
+        .join()
+        .expect("no panic");
     }
 
     #[test]

@@ -52,15 +52,6 @@ pub fn functions<'data>(
     Ok(found)
 }
 
-/// True when the file is a program of the Go runtime, which this observer cannot look into yet.
-#[must_use]
-pub fn is_go(data: &[u8]) -> bool {
-    object::File::parse(data).is_ok_and(|file| {
-        file.section_by_name(".go.buildinfo").is_some()
-            || file.section_by_name(".gopclntab").is_some()
-    })
-}
-
 /// Maps an address to the file by the loadable segment that holds it. Only executable segments
 /// count: a data symbol of the same name is not a function.
 fn locate<'data>(file: &object::File<'data>, address: u64, size: u64) -> Option<Function<'data>> {
@@ -96,7 +87,6 @@ mod tests {
         let data = std::fs::read("/proc/self/exe").expect("readable");
         let found = functions(&data, &["no_such_function_anywhere"]).expect("an ELF file");
         assert_eq!(found, vec![None]);
-        assert!(!is_go(&data));
     }
 
     #[test]

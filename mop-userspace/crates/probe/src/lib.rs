@@ -24,6 +24,7 @@ mod ring_sources;
 mod rings;
 mod shared_memory;
 pub mod site;
+pub mod sockets;
 
 pub use config::{DEFAULT_RING_BYTES, LoadOptions, ProbeSites};
 pub use error::ProbeError;

@@ -194,7 +194,6 @@ pub(super) const FORBIDDEN_TO_PROBER: &[c_long] = &[
     libc::SYS_open_tree,
     libc::SYS_pivot_root,
     libc::SYS_request_key,
-    libc::SYS_setns,
     libc::SYS_umount2,
     libc::SYS_unshare,
     // networks: the pair that it speaks to the core over is there already
@@ -203,7 +202,6 @@ pub(super) const FORBIDDEN_TO_PROBER: &[c_long] = &[
     libc::SYS_bind,
     libc::SYS_connect,
     libc::SYS_listen,
-    libc::SYS_socket,
     // a queue of calls that no filter sees
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,

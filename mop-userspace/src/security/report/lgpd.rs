@@ -249,6 +249,7 @@ const KINDS: &[(&str, &str, &str)] = &[
         "addresses of clients; it stays on the node",
         "endereços de clientes; permanece no nó",
     ),
+    ("node.coverage", NOTHING.0, NOTHING.1),
     ("observe.summary", NOTHING.0, NOTHING.1),
     (
         "official.message",

@@ -239,7 +239,7 @@ const QUEUES: [(&str, &[&str]); 4] = [
     ("quality", &["mop.quality.#"]),
     ("data", &["mop.data.#"]),
     ("security", &["mop.security.#"]),
-    ("ops", &["mop.ops.#", "mop.observe.#"]),
+    ("ops", &["mop.ops.#", "mop.observe.#", "mop.node.#"]),
 ];
 /// A message that was given out so often and came back is not the consumer's bad luck any more. It
 /// is what RabbitMQ 4 does by itself.
