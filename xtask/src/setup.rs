@@ -513,10 +513,14 @@ const PARTS: &[Part] = &[
     required(POSTGRESQL, &["postgresql"]),
     // What Logstash runs scripts in: the mapping to ECS is tested with it.
     required("ruby", &["ruby"]),
+    // One that runs a source file.
+    optional("java", &["default-jdk-headless"], UsedBy::Tests, "coverage of a Java program"),
     optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
     optional("bpftool", &["bpftool"], UsedBy::Tests, "list of left-over links by bpftool"),
     optional("hey", &["hey"], UsedBy::Bench, "fixed-rate figure in bench"),
     optional("bpftrace", &["bpftrace"], UsedBy::Bench, "comparison with bpftrace in bench"),
+    // HTTP/2 load.
+    optional("h2load", &["nghttp2-client"], UsedBy::Bench, "HTTP/2 in `bench capture`"),
 ];
 
 impl Part {

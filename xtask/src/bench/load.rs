@@ -23,7 +23,7 @@ pub(super) struct Reached {
 impl Load<'_> {
     /// As fast as possible, by wrk.
     pub(super) fn run(&self, duration: Duration) -> Result<Reached> {
-        let mut command = self.on_core("wrk");
+        let mut command = on_core("wrk", self.core);
         command
             .args(["--threads", "1", "--connections", &CONNECTIONS.to_string(), "--duration"])
             .arg(format!("{}s", duration.as_secs().max(1)))
@@ -34,7 +34,7 @@ impl Load<'_> {
     /// At a fixed rate, by hey.
     pub(super) fn run_paced(&self, per_second: u32, duration: Duration) -> Result<()> {
         let each = per_second / PACED_CONNECTIONS;
-        let mut command = self.on_core("hey");
+        let mut command = on_core("hey", self.core);
         command
             .args(["-c", &PACED_CONNECTIONS.to_string(), "-q", &each.to_string(), "-z"])
             .arg(format!("{}s", duration.as_secs()))
@@ -50,7 +50,7 @@ impl Load<'_> {
     pub(super) fn run_ecosystem(&self, folder: &Path, duration: Duration) -> Result<Reached> {
         let script = folder.join("ecosystem.lua");
         fs::write(&script, ECOSYSTEM)?;
-        let mut command = self.on_core("wrk");
+        let mut command = on_core("wrk", self.core);
         command
             .args(["--threads", "1", "--connections", &PACED_CONNECTIONS.to_string()])
             .args(["--duration", &format!("{}s", duration.as_secs().max(1)), "--script"])
@@ -59,19 +59,20 @@ impl Load<'_> {
         reached(&shell::run_quietly(&mut command)?)
     }
 
-    fn on_core(&self, program: &str) -> Command {
-        match self.core {
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", &core.to_string(), program]);
-                command
-            }
-            None => Command::new(program),
-        }
-    }
-
     fn url(&self) -> String {
         format!("https://127.0.0.1:{}/open-insurance/bench", self.nginx.port())
+    }
+}
+
+/// A load generator, on this core.
+pub(super) fn on_core(program: &str, core: Option<u32>) -> Command {
+    match core {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string(), program]);
+            command
+        }
+        None => Command::new(program),
     }
 }
 

@@ -4,6 +4,7 @@
 //! absolute number says more about the machine than about MOP. nginx, with one worker, and the
 //! load generator share the first core; MOP and this program have the second one.
 
+mod capture;
 mod contract;
 mod load;
 mod modules;
@@ -32,54 +33,52 @@ use crate::{
 /// Options of `cargo xtask bench`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Only these figures; all but `capture` when none are named.
+    #[arg(value_enum)]
+    figures: Option<Figures>,
     /// Short rounds: shows that the bench works, its figures scatter.
     #[arg(long)]
     quick: bool,
     /// Rounds, each with every subject once; the medians are reported.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Only the parser, without kernel programs and servers.
-    #[arg(long)]
-    wire_only: bool,
-    /// Only reading and judging of bodies, with Python's and Node's validators beside it.
-    #[arg(long, conflicts_with = "wire_only")]
-    contract_only: bool,
-    /// Only putting and draining records, with SQLite and redb beside it.
-    #[arg(long, conflicts_with_all = ["wire_only", "contract_only"])]
-    outbox_only: bool,
-    /// Only what the data module costs in a whole observer.
-    #[arg(long, conflicts_with_all = ["wire_only", "contract_only", "outbox_only"])]
-    data_only: bool,
-    /// Only what the security module finds in ordinary texts, regulated calls and attacks, and what
+}
+
+/// A part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Figures {
+    /// What capture costs by size, version and connections, with other tools beside it.
+    Capture,
+    /// Reading and judging of bodies, with Python's and Node's validators beside it.
+    Contract,
+    /// What the data module and the security module cost in a whole observer.
+    Data,
+    /// Putting and draining records, with `SQLite` and redb beside it.
+    Outbox,
+    /// What the security module finds in ordinary texts, regulated calls and attacks, and what
     /// looking at a call costs.
-    #[arg(long, conflicts_with_all = ["wire_only", "contract_only", "outbox_only", "data_only"])]
-    security_only: bool,
+    Security,
+    /// The parser, without kernel programs and servers.
+    Wire,
 }
 
 /// Runs the bench.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.contract_only {
-        return contract::run(options.quick);
+    match options.figures {
+        Some(Figures::Contract) => return contract::run(options.quick),
+        Some(Figures::Outbox) => return outbox::run(options.quick),
+        Some(Figures::Security) => return security::run(options.quick),
+        Some(Figures::Wire) => return wire_rate(options.quick),
+        Some(Figures::Capture | Figures::Data) | None => {}
     }
-    if options.outbox_only {
-        return outbox::run(options.quick);
-    }
-    if options.security_only {
-        return security::run(options.quick);
-    }
-    if !options.wire_only {
-        setup::ensure_parts(UsedBy::Bench)?;
-        build::mop(true)?;
-        let mut bench = Bench::new(options)?;
-        if options.data_only {
-            return modules::cost(&bench);
-        }
-        bench.run()?;
+    setup::ensure_parts(UsedBy::Bench)?;
+    build::mop(true)?;
+    match options.figures {
+        Some(Figures::Capture) => return capture::run(options.quick, options.rounds),
+        Some(Figures::Data) => return modules::cost(&Bench::new(options)?),
+        _ => Bench::new(options)?.run()?,
     }
     wire_rate(options.quick)?;
-    if options.wire_only {
-        return Ok(());
-    }
     contract::run(options.quick)?;
     outbox::run(options.quick)?;
     security::run(options.quick)

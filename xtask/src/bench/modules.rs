@@ -55,7 +55,7 @@ pub(super) fn cost(bench: &Bench) -> Result<()> {
 }
 
 /// Each call is reported.
-const CONFIGURATION: &str = r#"
+pub(super) const CONFIGURATION: &str = r#"
 [admin]
 enabled = false
 

@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Cores;
+use crate::shell;
 
 /// What runs beside the load.
 #[derive(Clone, Debug)]
@@ -31,9 +32,13 @@ pub(super) enum Subject {
     Mop,
     /// With the data module; its configuration.
     MopWithData(PathBuf),
+    /// With all modules; the configuration of the data module.
+    MopWithAll(PathBuf),
     /// With the security module.
     MopWithSecurity,
     Nothing,
+    /// The tool of BCC that prints what passes a TLS library.
+    Sslsniff(PathBuf),
 }
 
 /// A subject that has begun.
@@ -67,9 +72,11 @@ impl Subject {
             Self::Bpftrace { .. } => "bpftrace",
             Self::EmptyProbes => "empty_probes",
             Self::Mop => "mop",
+            Self::MopWithAll(_) => "mop_with_all_modules",
             Self::MopWithData(_) => "mop_with_data",
             Self::MopWithSecurity => "mop_with_security",
             Self::Nothing => "nothing",
+            Self::Sslsniff(_) => "sslsniff",
         }
     }
 
@@ -94,6 +101,17 @@ impl Subject {
                 command.args(["observe", "--output", "jsonl", "--no-security", "--config"]);
                 command.arg(configuration);
                 Running::start(&mut command, "Observing", true)?
+            }
+            Self::MopWithAll(configuration) => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl", "--config"]).arg(configuration);
+                Running::start(&mut command, "Observing", true)?
+            }
+            Self::Sslsniff(program) => {
+                let mut command = on_core(program, cores);
+                command.arg("--hexdump");
+                // Its first line is a heading.
+                Running::start(&mut command, "FUNC", false)?
             }
             Self::MopWithSecurity => {
                 let mut command = mop(cores);
@@ -196,6 +214,21 @@ pub(super) fn libssl_of(pid: u32) -> Result<PathBuf> {
         .find(|path| path.contains("/libssl.so"))
         .map(PathBuf::from)
         .context("nginx has no libssl mapped")
+}
+
+/// The tool of BCC, when it works here; else why it does not.
+pub(super) fn sslsniff() -> Result<PathBuf, String> {
+    let program = ["sslsniff-bpfcc", "sslsniff"].iter().find_map(|name| shell::which(name));
+    let program = program.ok_or("bpfcc-tools is not installed")?;
+    // It compiles its programs with the headers of the running kernel, which few machines have.
+    let mut command = Command::new("timeout");
+    command.args(["--signal=INT", "8"]).arg(&program).args(["--pid", "1"]);
+    let output = command.output().map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if String::from_utf8_lossy(&output.stdout).contains("FUNC") {
+        return Ok(program);
+    }
+    Err(said.lines().last().unwrap_or("it does not start").to_owned())
 }
 
 fn mop(cores: Cores) -> Command {
