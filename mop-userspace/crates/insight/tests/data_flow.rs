@@ -289,6 +289,16 @@ fn a_revoked_token_is_forgotten() {
 }
 
 #[test]
+fn a_call_that_comes_by_after_the_revocation_of_its_token_is_joined() {
+    let revoked = Made::new("POST", "/as/revocation", 200).form(&[("token", "access-1")]);
+    let mut calls = in_turn(vec![pushed(), by_code(), resource("access-1"), revoked]);
+    calls.swap(2, 3);
+    let (outcomes, counts) = analyse(&calls);
+    assert_eq!(events(&outcomes)[0].joined, Some(JoinedBy::Token));
+    assert_eq!(counts.store.revoked, 1);
+}
+
+#[test]
 fn a_restart_keeps_what_was_learnt() {
     let mut before = analyst();
     let (_, _) = analyse_by(&mut before, &in_turn(vec![pushed(), by_code()]));

@@ -19,7 +19,7 @@ mod edge;
 mod outcome;
 mod parties;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -63,6 +63,8 @@ pub struct Analyst {
     once: OnceWindow<Pending>,
     waiting: JoinQueue<Pending>,
     lessons: JoinQueue<Lesson>,
+    /// Tokens that were revoked, and when that is learnt: calls that were made before may still come.
+    revocations: VecDeque<(Timestamp, Digest)>,
     counts: AnalystCounts,
     now: Timestamp,
 }
@@ -109,6 +111,7 @@ impl Analyst {
             once: OnceWindow::new(settings.settle, settings.once_limit),
             waiting: JoinQueue::new(settings.join_limit),
             lessons: JoinQueue::new(settings.join_limit),
+            revocations: VecDeque::new(),
             counts: AnalystCounts::default(),
             now: Timestamp::UNIX_EPOCH,
             settings,
@@ -119,7 +122,8 @@ impl Analyst {
     pub fn observe(&mut self, mut call: Call, outcomes: &mut Vec<Outcome>) {
         self.advance(call.end(), outcomes);
         self.counts.calls += 1;
-        if let Some(lesson) = call.lesson.take() {
+        if let Some(mut lesson) = call.lesson.take() {
+            self.postpone(std::mem::take(&mut lesson.revoked));
             self.learn(lesson, outcomes);
             if call.acts.is_empty() && call.endpoint.is_err() {
                 self.counts.flow += 1;
@@ -149,6 +153,12 @@ impl Analyst {
         while self.lessons.take_due(self.now).is_some() {
             self.counts.lessons_lost += 1;
         }
+        while let Some((due, digest)) = self.revocations.front().copied()
+            && due <= self.now
+        {
+            self.revocations.pop_front();
+            self.revoke(digest);
+        }
         self.store.advance(self.now);
     }
 
@@ -162,6 +172,9 @@ impl Analyst {
         }
         while self.lessons.take_first().is_some() {
             self.counts.lessons_lost += 1;
+        }
+        for (_, digest) in std::mem::take(&mut self.revocations) {
+            self.revoke(digest);
         }
     }
 
@@ -215,6 +228,25 @@ impl Analyst {
         counts.store = self.store.counts;
         counts.tokens = self.store.len() as u64;
         counts
+    }
+
+    /// Processes of a node are read independently: what one showed before a revocation may come after
+    /// it, by as long as a call is waited for.
+    fn postpone(&mut self, revoked: Vec<Digest>) {
+        let due = self.due(self.settings.settle + self.settings.join_wait);
+        for digest in revoked {
+            if self.revocations.len() >= self.settings.join_limit
+                && let Some((_, oldest)) = self.revocations.pop_front()
+            {
+                self.revoke(oldest);
+            }
+            self.revocations.push_back((due, digest));
+        }
+    }
+
+    fn revoke(&mut self, digest: Digest) {
+        let _revoked =
+            self.store.learn(&Lesson { revoked: vec![digest], ..Lesson::default() }, self.now);
     }
 
     /// Learns, and whatever waited for what was learnt.
