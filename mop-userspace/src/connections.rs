@@ -118,6 +118,8 @@ enum Home {
 
 struct Known {
     facts: Arc<Facts>,
+    /// Number of the TLS library.
+    library: u64,
     /// Its first bytes; 0 when nothing that came before them is of use.
     opened_ns: u64,
     /// Where an earlier and a later run find it again.
@@ -158,6 +160,7 @@ impl<S: ProcessSource> Connections<S> {
                 let wants_certificate =
                     facts.layer == Layer::Tls && facts.peer_certificate.is_none();
                 let mut known = Known {
+                    library: event.library,
                     opened_ns: if wants_certificate { event.ktime_ns } else { 0 },
                     facts: Arc::new(facts),
                     place: None,
@@ -209,6 +212,18 @@ impl<S: ProcessSource> Connections<S> {
     /// The facts of a connection; `None` when its opening was not seen.
     pub(crate) fn facts_of(&self, connection: u64) -> Option<&Arc<Facts>> {
         self.known.get(&connection).map(|known| &known.facts)
+    }
+
+    /// Names the TLS library of a connection whose opening came by sooner than the library's name:
+    /// that comes from another thread, or from another process.
+    pub(crate) fn name_library(&mut self, connection: u64) {
+        let Some(known) = self.known.get_mut(&connection) else { return };
+        if known.facts.layer == Layer::Tls
+            && known.facts.library.is_none()
+            && let Some(name) = self.libraries.name(known.library)
+        {
+            Arc::make_mut(&mut known.facts).library = Some(name);
+        }
     }
 
     /// First bytes of a connection whose certificate may still come by; 0 for any other.
@@ -383,6 +398,19 @@ mod tests {
         assert_eq!(local.to_string(), "127.0.0.1:443");
         assert_eq!(remote.to_string(), "10.0.0.7:40112");
         assert!(connections.facts_of(6).is_none());
+    }
+
+    #[test]
+    fn a_library_whose_name_comes_later_is_named() {
+        let libraries = Arc::new(LibraryNames::default());
+        let mut connections = Connections::new(Arc::clone(&libraries), Elsewhere);
+        connections.learn(&open(5, 42));
+        connections.name_library(5);
+        assert_eq!(connections.facts_of(5).expect("known").library, None);
+        libraries.insert(1, "/usr/lib/libssl.so.3");
+        connections.name_library(5);
+        let facts = connections.facts_of(5).expect("known");
+        assert_eq!(facts.library.as_deref(), Some("/usr/lib/libssl.so.3"));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl<S: ProcessSource> Pipeline<S> {
     fn release(&mut self, ktime_ns: u64) {
         self.handshakes.advance(ktime_ns);
         while let Some(exchange) = self.handshakes.take_due() {
-            report(&mut self.reporter, &self.connections, &exchange);
+            report(&mut self.reporter, &mut self.connections, &exchange);
         }
     }
 
@@ -244,9 +244,10 @@ impl<S: ProcessSource> Pipeline<S> {
 /// Reports an exchange with what is known of its connection.
 fn report<S: ProcessSource>(
     reporter: &mut Reporter,
-    connections: &Connections<S>,
+    connections: &mut Connections<S>,
     exchange: &Exchange,
 ) {
+    connections.name_library(exchange.connection);
     let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
     reporter.report(exchange, facts, connections.closed_at_ns(exchange.connection));
 }

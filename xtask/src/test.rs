@@ -48,8 +48,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     command
         .args(["test", "--package", "mop-tests", "--no-fail-fast"])
         .args(options.filter.as_slice())
-        // Most of their time is spent waiting: for attachment, for reports, for what settles.
-        .args(["--", &format!("--test-threads={E2E_AT_ONCE}")])
+        // One at a time: every MOP sees the traffic of all tests, and two cores have no room for that.
+        .args(["--", "--test-threads=1"])
         .env("MOP_BINARY", &binary)
         .env("MOP_SKIPPED_TESTS", &skipped_file);
     counts.add(&run_tests(&mut command)?);
@@ -74,10 +74,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     Ok(())
 }
-
-/// End-to-end tests of one suite that run at the same time. They share the cores with their servers and
-/// with one MOP each, of which every one sees the traffic of all.
-const E2E_AT_ONCE: u32 = 3;
 
 #[derive(Debug, Default)]
 struct Counts {
