@@ -197,6 +197,7 @@ impl<S: ProcessSource> Connections<S> {
                 peers.note(place, &certificate);
             }
             Arc::make_mut(&mut known.facts).peer_certificate = Some(certificate);
+            known.opened_ns = 0;
         } else if self.certificates.len() < MAX_CERTIFICATES {
             self.certificates.insert(head.connection, (head.ktime_ns, certificate));
         }
@@ -229,6 +230,13 @@ impl<S: ProcessSource> Connections<S> {
     /// First bytes of a connection whose certificate may still come by; 0 for any other.
     pub(crate) fn opened_ns(&self, connection: u64) -> u64 {
         self.known.get(&connection).map_or(0, |known| known.opened_ns)
+    }
+
+    /// No certificate of this connection is waited for any more.
+    pub(crate) fn expect_no_certificate(&mut self, connection: u64) {
+        if let Some(known) = self.known.get_mut(&connection) {
+            known.opened_ns = 0;
+        }
     }
 
     /// When a connection ended, by the kernel's clock, if it did.

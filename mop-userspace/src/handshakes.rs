@@ -3,13 +3,14 @@
 //! The certificate of a handshake is read from the lane of the CPU that the handshake ran on, and the
 //! calls after it from the lanes of theirs. Lanes are read one after the other, so a whole call may
 //! come by before the certificate that says who made it. What happened before a connection's first
-//! bytes has all been read once the watermark has passed these. Until then its exchanges wait here, in
-//! their order.
+//! bytes has all been read once the watermark has passed these. Until then, or until the certificate
+//! comes by, its exchanges wait here, in their order.
 //!
-//! Limits: [`MAX_WAITING`] exchanges and [`MAX_WAITING_BYTES`] of them; where more come, the oldest
-//! goes on without waiting, and its caller may be unknown, never a wrong one.
+//! Limits: [`MAX_WAITING`] exchanges, [`MAX_WAITING_BYTES`] of them, and [`MAX_OF_CONNECTION`] of one
+//! connection. What is beyond goes on without waiting, and its caller may be unknown, never a wrong
+//! one.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use mop_wire::{Exchange, Headers};
 
@@ -17,6 +18,8 @@ use mop_wire::{Exchange, Headers};
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
     waiting: VecDeque<Waiting>,
+    /// How many are of each connection.
+    counts: HashMap<u64, usize>,
     bytes: usize,
     /// Everything stamped before this time was read.
     watermark_ns: u64,
@@ -39,6 +42,7 @@ impl Handshakes {
         }
         let bytes = bytes_of(&exchange);
         self.bytes += bytes;
+        *self.counts.entry(exchange.connection).or_default() += 1;
         self.waiting.push_back(Waiting { opened_ns, bytes, exchange });
         None
     }
@@ -47,6 +51,25 @@ impl Handshakes {
     pub(crate) fn take_excess(&mut self) -> Option<Exchange> {
         let is_full = self.waiting.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES;
         if is_full { self.take_first() } else { None }
+    }
+
+    /// Whether so many of a connection wait that its certificate would have come by.
+    pub(crate) fn is_enough_of(&self, connection: u64) -> bool {
+        self.counts.get(&connection).is_some_and(|count| *count >= MAX_OF_CONNECTION)
+    }
+
+    /// Those of one connection, in their order.
+    pub(crate) fn take_of(&mut self, connection: u64) -> Vec<Exchange> {
+        if self.counts.remove(&connection).is_none() {
+            return Vec::new();
+        }
+        let (of_it, others) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.exchange.connection == connection);
+        self.waiting = others;
+        let of_it: VecDeque<Waiting> = of_it;
+        self.bytes -= of_it.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        of_it.into_iter().map(|waiting| waiting.exchange).collect()
     }
 
     /// Everything stamped before this time was read.
@@ -64,6 +87,13 @@ impl Handshakes {
     fn take_first(&mut self) -> Option<Exchange> {
         let first = self.waiting.pop_front()?;
         self.bytes -= first.bytes;
+        let connection = first.exchange.connection;
+        if let Some(count) = self.counts.get_mut(&connection) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&connection);
+            }
+        }
         Some(first.exchange)
     }
 }
@@ -80,6 +110,10 @@ fn bytes_of(exchange: &Exchange) -> usize {
 
 /// A watermark comes a tenth of a second late, so this is forty thousand new connections a second.
 const MAX_WAITING: usize = 4096;
+
+/// Calls of a connection in the tenth of a second before its certificate. More would come by too late
+/// behind those of the processes that it passed them on to, to be known as the same.
+const MAX_OF_CONNECTION: usize = 8;
 
 /// Of every worker: a small part of what its flows may hold.
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -134,11 +168,28 @@ mod tests {
     #[test]
     fn of_too_many_the_oldest_goes_on() {
         let mut handshakes = Handshakes::default();
-        for sequence in 0..=MAX_WAITING as u64 {
+        for connection in 0..=MAX_WAITING as u64 {
             assert_eq!(handshakes.take_excess(), None);
-            assert_eq!(handshakes.hold(10, exchange(1, sequence)), None);
+            assert_eq!(handshakes.hold(10, exchange(connection, 0)), None);
         }
-        assert_eq!(handshakes.take_excess(), Some(exchange(1, 0)));
+        assert_eq!(handshakes.take_excess(), Some(exchange(0, 0)));
         assert_eq!(handshakes.take_excess(), None);
+    }
+
+    #[test]
+    fn those_of_one_connection_go_on_when_its_certificate_comes() {
+        let mut handshakes = Handshakes::default();
+        for (connection, sequence) in [(1, 0), (2, 0), (1, 1)] {
+            assert_eq!(handshakes.hold(10, exchange(connection, sequence)), None);
+        }
+        assert_eq!(handshakes.take_of(1), [exchange(1, 0), exchange(1, 1)]);
+        assert_eq!(handshakes.take_of(1), []);
+        assert!(!handshakes.is_enough_of(2));
+        for sequence in 1..MAX_OF_CONNECTION as u64 {
+            assert_eq!(handshakes.hold(10, exchange(2, sequence)), None);
+        }
+        assert!(handshakes.is_enough_of(2));
+        assert_eq!(handshakes.take_of(2).len(), MAX_OF_CONNECTION);
+        assert_eq!((handshakes.bytes, handshakes.counts.len()), (0, 0));
     }
 }

@@ -84,6 +84,9 @@ impl<S: ProcessSource> Pipeline<S> {
     pub(crate) fn segment(&mut self, head: &SegmentHead, bytes: &[u8]) {
         if head.flags & flags::CERTIFICATE != 0 {
             self.connections.certify(head, bytes);
+            for exchange in self.handshakes.take_of(head.connection) {
+                report(&mut self.reporter, &mut self.connections, &exchange);
+            }
             return;
         }
         self.guarded(head.connection, |flows, out| flows.segment(head, bytes, out));
@@ -216,7 +219,14 @@ impl<S: ProcessSource> Pipeline<S> {
                 Some(_) => connections.opened_ns(exchange.connection),
                 None => 0,
             };
+            let connection = exchange.connection;
             let exchange = handshakes.hold(opened_ns, exchange);
+            if handshakes.is_enough_of(connection) {
+                connections.expect_no_certificate(connection);
+                for exchange in handshakes.take_of(connection) {
+                    report(reporter, connections, &exchange);
+                }
+            }
             for exchange in exchange.into_iter().chain(handshakes.take_excess()) {
                 report(reporter, connections, &exchange);
             }
