@@ -269,7 +269,7 @@ fn check_pid_namespace() -> Check {
 }
 
 fn check_uprobes() -> Check {
-    if environment::has_uprobe_events() {
+    if !environment::needs_tracefs() {
         return passed("uprobes", "as perf events; tracefs is not needed".to_owned());
     }
     if environment::has_tracefs() {

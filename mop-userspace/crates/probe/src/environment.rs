@@ -118,13 +118,20 @@ pub fn has_tracefs() -> bool {
     TRACEFS.iter().any(|place| Path::new(place).join("uprobe_events").exists())
 }
 
-/// Mounts tracefs where uprobes need it and it is not mounted. True when something was mounted.
+/// Whether programs are attached by way of tracefs here: uprobes of older kernels, or the return of
+/// system calls where [`skips_preempted_runs`] says so.
+#[must_use]
+pub fn needs_tracefs() -> bool {
+    !has_uprobe_events() || skips_preempted_runs()
+}
+
+/// Mounts tracefs where it is needed and not mounted. True when something was mounted.
 ///
 /// # Errors
 ///
 /// When the kernel refuses the mount.
 pub fn ensure_tracefs() -> std::io::Result<bool> {
-    if has_uprobe_events() || has_tracefs() {
+    if !needs_tracefs() || has_tracefs() {
         return Ok(false);
     }
     rustix::mount::mount(
