@@ -372,6 +372,8 @@ fn check_privileges() -> (Check, Option<Rehearsed>) {
 fn attach_everything() -> Result<Vec<TlsLibrary>, ProbeError> {
     // The programs return at once: the examination itself costs the node nothing.
     let options = LoadOptions { probes_only: true, certificates: true, ..LoadOptions::default() };
+    // As `mop observe` does; what a mount is refused for shows in what then fails.
+    let _mounted = environment::ensure_tracefs();
     let (mut observer, _sources) = Observer::load(options)?;
     observer.attach_node()?;
     observer.discover_all();

@@ -9,8 +9,6 @@ mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t securityfs security /sys/kernel/security
-mount -t tracefs trace /sys/kernel/tracing
-mount -t debugfs debug /sys/kernel/debug
 mount -t bpf bpf /sys/fs/bpf
 mount -t tmpfs tmp /tmp
 chmod 1777 /tmp
@@ -51,7 +49,10 @@ part release
 uname -r >&3
 # Which of the kernel's ways of preemption holds is in parentheses.
 part preemption
+# Not for longer: it brings tracefs with it, and mop is to mount that where it needs it.
+mount -t debugfs debug /sys/kernel/debug
 cat /sys/kernel/debug/sched/preempt >&3
+umount /sys/kernel/debug
 
 nginx -c /etc/nginx.conf 2>/tmp/nginx-messages
 nginx_status=$?
