@@ -15,6 +15,7 @@ use crate::{
     },
     limits,
     mopcap::{Decoder, Encoder},
+    tls::{Hello, read_hello},
 };
 
 /// Reads the bytes as deliveries to a small flow table, and checks its limits and its books.
@@ -79,6 +80,24 @@ pub fn fuzz_mopcap(data: &[u8]) {
     decoder.push(&again);
     for record in records {
         check(decoder.next_record() == Ok(Some(record)), "a record changed");
+    }
+}
+
+/// Reads the bytes as the beginning of a TLS connection: what is told early must be what is told in the
+/// end, and fingerprints must have their form.
+pub fn fuzz_tls_hello(data: &[u8]) {
+    let whole = read_hello(data);
+    for cut in (0..data.len()).step_by(data.len() / CUTS + 1) {
+        let early = read_hello(data.get(..cut).unwrap_or_default());
+        check(early == Ok(None) || early == whole, "more bytes change what was told");
+    }
+    if let Ok(Some(Hello::Client(hello))) = whole {
+        let ja4 = hello.ja4();
+        check(ja4.len() == 36 && ja4.is_ascii(), "a JA4 of another form");
+        check(hello.alpn.len() <= limits::MAX_ALPN_NAMES, "too many protocols are kept");
+        check(hello.extensions.len() <= limits::MAX_HELLO_EXTENSIONS, "too many extensions");
+        let name = hello.server_name.unwrap_or_default();
+        check(name.bytes().all(|byte| byte.is_ascii_graphic()), "a name that is none");
     }
 }
 
@@ -321,6 +340,9 @@ fn check(holds: bool, otherwise: &str) {
 }
 
 const MAX_BUFFERED_BYTES: usize = 16 << 10;
+
+/// Beginnings of a hello that are read as well.
+const CUTS: usize = 32;
 
 const SMALL_TABLE_BYTES: u32 = 256;
 

@@ -3,7 +3,8 @@
 //! The kernel side delivers what each call moved as segments, in any order and sometimes with
 //! holes. A [`FlowTable`] puts them in order, reads HTTP/1 on both directions of a connection
 //! (RFC 9112), and reports each [`Exchange`] once, with proof of how much of it was seen.
-//! [`content`] takes content codings off; [`mopcap`] is the file format in which segments are
+//! [`content`] takes content codings off; [`tls`] reads what a TLS connection says in clear text before
+//! it is encrypted; [`mopcap`] is the file format in which segments are
 //! captured and replayed.
 //!
 //! Nothing here does I/O, reads a clock or allocates without a limit: bytes and times in, exchanges
@@ -33,6 +34,7 @@ mod per_direction;
 mod session;
 mod stats;
 mod stream;
+pub mod tls;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use body::Body;

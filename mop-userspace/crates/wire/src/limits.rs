@@ -90,6 +90,17 @@ pub const DEFAULT_MAX_RATIO: usize = 100;
 /// character compress far better than that.
 pub const RATIO_FREE_BYTES: usize = 1 << 20;
 
+/// Bytes of a hello of TLS. A key share of a post-quantum group has 1.2 KiB, a ticket that holds the
+/// certificate of a client some 3 KiB, and both are in the largest of them; OpenSSL refuses more than
+/// 131 KB, and nobody sends more than a few KiB.
+pub const MAX_HELLO_BYTES: usize = 16 << 10;
+
+/// Extensions of a hello of TLS; browsers send some 20, and about 60 are defined.
+pub const MAX_HELLO_EXTENSIONS: usize = 256;
+
+/// Application protocols of a hello of TLS that are kept; clients offer two or three.
+pub const MAX_ALPN_NAMES: usize = 16;
+
 /// Payload bytes of one record of a capture file: the largest segment of the kernel side is
 /// 64 KiB; sixteen times that leaves room for captures made otherwise.
 pub const MAX_CAPTURE_RECORD_BYTES: usize = 1 << 20;

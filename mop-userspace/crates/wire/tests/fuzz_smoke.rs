@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use mop_corpus::replay_folder;
-use mop_wire::fuzzing::{fuzz_content, fuzz_flow, fuzz_hpack, fuzz_http2_frames, fuzz_mopcap};
+use mop_wire::fuzzing::{
+    fuzz_content, fuzz_flow, fuzz_hpack, fuzz_http2_frames, fuzz_mopcap, fuzz_tls_hello,
+};
 
 /// Mutations of each target: a few seconds' worth.
 const MUTATIONS: usize = 20_000;
@@ -31,6 +33,11 @@ fn content() {
 #[test]
 fn mopcap() {
     replay("mopcap", fuzz_mopcap);
+}
+
+#[test]
+fn tls_hello() {
+    replay("tls_hello", fuzz_tls_hello);
 }
 
 fn replay(target: &str, run: fn(&[u8])) {
