@@ -9,7 +9,7 @@ use common::{Made, analyse, events};
 use jiff::{SignedDuration, Timestamp};
 use mop_insight::data::{
     analyst::Outcome,
-    call::{Ends, Method, Span},
+    call::{Ends, Method, Observed, Span},
     digest::{Digest, Key, Subject},
     once::{OnceWindow, Place, Settled, Sighting},
 };
@@ -230,8 +230,10 @@ proptest! {
                 sightings.iter().filter(|outer| inner.is_hop_of(outer)).collect();
             match &places[&inner.exchange] {
                 Place::Edge { .. } => prop_assert!(outer.is_empty(), "{:?}", inner),
-                Place::Hop { of } => {
-                    prop_assert!(outer.iter().any(|outer| outer.exchange == *of), "{:?}", inner);
+                Place::Hop { of, is_late } => {
+                    // It leads outward, to a call that is told with it.
+                    prop_assert!(!outer.is_empty() && !is_late, "{:?}", inner);
+                    prop_assert!(matches!(places[of], Place::Edge { .. }), "{:?}", inner);
                 }
             }
             prop_assert!(!inner.is_hop_of(inner));
@@ -269,5 +271,129 @@ fn a_client_that_is_stamped_late_is_no_hop_of_what_its_server_does() {
             "{sides:?}"
         );
         assert_eq!(counts.hops, 2);
+    }
+}
+
+/// What a window gives out, in its order; time goes on by these milliseconds before each sighting.
+fn given(sightings: &[(i64, Sighting)]) -> Vec<(String, Place)> {
+    let mut window = OnceWindow::new(SignedDuration::from_secs(2), 100);
+    let (mut given, mut now) = (Vec::new(), Timestamp::UNIX_EPOCH);
+    for (wait_ms, sighting) in sightings {
+        now += SignedDuration::from_millis(*wait_ms);
+        while let Some(settled) = window.take_due(now) {
+            given.push((settled.item, settled.place));
+        }
+        assert!(window.see(sighting.clone(), sighting.exchange.clone(), now).is_empty());
+    }
+    while let Some(settled) = window.take_first() {
+        given.push((settled.item, settled.place));
+    }
+    assert_eq!(window.waiting(), 0);
+    given
+}
+
+/// Seen by a server, from this caller, for so long.
+fn by_server(number: usize, start: u64, length: u64, caller: u8) -> Sighting {
+    sighting(number, &Seen { interaction: 0, start, length, role: Role::Server, caller })
+}
+
+fn hop(of: &str) -> Place {
+    Place::Hop { of: of.to_owned(), is_late: false }
+}
+
+fn edge(hops: u32) -> Place {
+    Place::Edge { hops, apart: Vec::new() }
+}
+
+#[test]
+fn hops_are_given_out_before_their_call_though_they_came_after_it() {
+    let sightings = [
+        (0, by_server(1, 0, 100, 1)),
+        (1900, by_server(2, 10, 80, 2)),
+        (200, by_server(3, 500, 1, 1)),
+    ];
+    let given = given(&sightings);
+    let expected = [("2", hop("1")), ("1", edge(1)), ("3", edge(0))];
+    assert_eq!(given, expected.map(|(id, place)| (id.to_owned(), place)));
+}
+
+#[test]
+fn a_hop_leads_to_the_edge_through_every_proxy() {
+    // Behind the second proxy the caller has the first one's address again.
+    let sightings = [by_server(3, 20, 60, 1), by_server(2, 10, 80, 2), by_server(1, 0, 100, 1)];
+    assert!(!sightings[0].is_hop_of(&sightings[2]));
+    let given = given(&sightings.map(|sighting| (0, sighting)));
+    let expected = [("3", hop("1")), ("2", hop("1")), ("1", edge(1))];
+    assert_eq!(given, expected.map(|(id, place)| (id.to_owned(), place)));
+}
+
+#[test]
+fn what_comes_too_late_says_so() {
+    let late = given(&[(0, by_server(1, 0, 100, 1)), (2500, by_server(2, 10, 80, 2))]);
+    assert_eq!(late[1], ("2".to_owned(), Place::Hop { of: "1".to_owned(), is_late: true }));
+    let apart = given(&[(0, by_server(2, 10, 80, 2)), (2500, by_server(1, 0, 100, 1))]);
+    assert_eq!(apart[1].1, Place::Edge { hops: 1, apart: vec!["2".to_owned()] });
+}
+
+#[test]
+fn where_nobody_is_known_a_proxy_passes_on_to_private_addresses_only() {
+    let is_hop = |remote: &str, outer_server: Option<&str>, inner_server: Option<&str>| {
+        let server = |it: Option<&str>| it.map(str::to_owned);
+        let outer = Sighting { server: server(outer_server), ..by_server(1, 0, 100, 1) };
+        let inner = Seen { interaction: 0, start: 10, length: 80, role: Role::Client, caller: 0 };
+        let mut inner = Sighting { server: server(inner_server), ..sighting(2, &inner) };
+        inner.ends.remote = remote.parse().ok();
+        inner.is_hop_of(&outer)
+    };
+    for inside in ["127.0.0.1:80", "10.1.2.3:80", "100.64.0.9:80", "10.0.0.1:80", "[fd00::1]:80"] {
+        assert!(is_hop(inside, None, None), "{inside}");
+    }
+    for outside in ["203.0.113.9:443", "100.128.0.1:80", "[2001:db8::1]:443"] {
+        assert!(!is_hop(outside, None, None), "{outside}");
+        assert!(is_hop(outside, Some("x"), Some("x")), "{outside}");
+    }
+    assert!(!is_hop("10.1.2.3:80", None, Some("y")), "another organisation is called");
+}
+
+#[test]
+fn a_proxy_belongs_to_the_side_that_it_serves() {
+    // Both sides are on the node: what the proxy sends on is of the call that it took.
+    let client = "198.51.100.7:40112";
+    let by = |made: Made, process| Made { process: Some(process), ..made };
+    let made = [
+        by(call(3, 96, 3).ends("10.0.0.2:8080", "10.0.0.1:50000"), 11),
+        by(call(2, 98, 2).client().ends("10.0.0.1:50000", "10.0.0.2:8080"), 10),
+        by(call(1, 100, 1).ends("10.0.0.1:443", client), 10),
+        by(call(0, 102, 4).client().ends(client, "10.0.0.1:443"), 12),
+    ];
+    let (outcomes, _) = analyse(&made);
+    let server = events(&outcomes).into_iter().find(|it| it.side == Role::Server).unwrap();
+    let server = server.exchange.clone();
+    let hops = outcomes.iter().filter(|it| matches!(it, Outcome::Hop { .. })).count();
+    let is_of_server =
+        |outcome: &Outcome| !matches!(outcome, Outcome::Hop { of, .. } if *of != server);
+    assert!(hops == 2 && outcomes.iter().all(is_of_server), "{outcomes:?}");
+}
+
+#[test]
+fn an_exchange_is_told_from_others_without_a_call_as_with_one() {
+    let addresses = common::addresses();
+    let mut all = through_proxy(0, 1);
+    all.push(call(5, 10, 9).without("x-fapi-interaction-id").ends("10.0.0.1:443", PUBLIC));
+    for made in all {
+        let call = made.call();
+        let observed = Observed {
+            exchange: &call.exchange,
+            start: made.start,
+            ends: call.ends,
+            process: made.process,
+            peer_certificate: None,
+            own_certificate: None,
+            connection_end_ns: None,
+        };
+        let (parties, _) = addresses.parties(&call);
+        let key = common::settings().key;
+        let read = Sighting::read(&made.exchange, &observed, &addresses, &key).unwrap();
+        assert_eq!(read, Sighting::of(&call, parties.server_organisation));
     }
 }

@@ -285,11 +285,11 @@ impl Analyst {
     fn settled(&mut self, settled: Settled<Pending>, outcomes: &mut Vec<Outcome>) {
         let Settled { item: mut pending, place } = settled;
         match place {
-            Place::Hop { of } => {
+            Place::Hop { of, is_late: _ } => {
                 self.counts.hops += 1;
                 outcomes.push(Outcome::Hop { exchange: pending.call.exchange, of });
             }
-            Place::Edge { hops } => {
+            Place::Edge { hops, apart: _ } => {
                 pending.hops = hops;
                 self.join(pending, outcomes);
             }

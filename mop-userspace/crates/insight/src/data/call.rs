@@ -7,11 +7,13 @@
 //! What would come of a body that was not seen whole is unknown, never guessed.
 
 mod acts;
+pub(crate) mod answered;
 mod bearer;
 pub(crate) mod body;
 mod extract;
 mod flow;
 mod identity;
+mod names;
 mod redirect;
 mod self_report;
 mod token_endpoint;
@@ -21,7 +23,10 @@ use std::{net::SocketAddr, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::Role;
 
-pub(crate) use self::bearer::bearer;
+pub(crate) use self::{
+    bearer::bearer,
+    names::{INTERACTION, WEBHOOK_INTERACTION, host_of, interaction_id},
+};
 pub use self::{
     extract::{DEFAULT_SHORTEST_TIME_OUT_MS, Extractor, ExtractorSettings, Observed, Passed},
     self_report::{PublishedFigures, SelfReport, StatusReport},
@@ -205,11 +210,7 @@ impl Call {
     /// The status that is reported.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match self.answer {
-            Answer::Status(status) => Some(status),
-            Answer::TimedOut => Some(REQUEST_TIMEOUT),
-            Answer::Unseen => None,
-        }
+        self.answer.status()
     }
 
     /// Whether it was answered with success.
@@ -223,6 +224,17 @@ impl Call {
     pub fn needs_consent(&self) -> bool {
         let is_open = self.endpoint.as_ref().map_or(true, |endpoint| endpoint.group.is_open_data());
         !is_open && self.is_success()
+    }
+}
+
+impl Answer {
+    /// The status that is reported.
+    pub(crate) fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            Self::TimedOut => Some(REQUEST_TIMEOUT),
+            Self::Unseen => None,
+        }
     }
 }
 

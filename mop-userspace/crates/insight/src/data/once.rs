@@ -21,7 +21,7 @@
 //!
 //! | outer | inner | hop when |
 //! |---|---|---|
-//! | server | client | the outer one is a tenant's, and the same process, where both are known, does not call another organisation |
+//! | server | client | the same process, where both are known, does not call another organisation: the outer one is a tenant's and the inner one calls the same or nobody who is known, or, where it is not known who is who, it calls an address of this node or a private one |
 //! | server | server | the inner caller is another address than the outer caller, or is on this node |
 //! | client | client | another process shows it (a proxy on the way out), or, where processes are unknown, it calls another address |
 //! | client | server | never: these are the two sides of one call, and each side reports |
@@ -37,60 +37,36 @@
 //! So a client's second try with the same interaction is a second call: it comes after the first.
 //! Two tries at the same time from one address are two calls too. A proxy that tries its upstream
 //! twice has two hops. Of several that contain each other, the outermost is reported: it is nearest
-//! to the edge, and its time is what the other side saw.
+//! to the edge, and its time is what the other side saw. A hop leads outward step by step, through
+//! whoever took the request before whoever sent it, and its call is where that ends.
 //!
 //! Sightings come when they end, the inner ones mostly first, so each waits for `settle` before what
-//! it is is decided and it is given out, and is remembered for as long again. Limits: `held <= limit`; where one more
-//! comes, the oldest is given out early.
+//! it is is decided and it is given out, and is remembered for as long again. The hops of a call that
+//! are there by then are given out before it. Limits: `held <= limit`; where one more comes, the oldest
+//! is given out early.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap, VecDeque},
-    net::IpAddr,
-};
+mod sighting;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::Role;
 
-use super::{
-    call::{Call, Ends, Method, Span},
-    digest::Digest,
-};
-
-/// What tells sightings of one call from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// The exchange, by which a hop names its call.
-    pub exchange: String,
-    /// Digest of the interaction.
-    pub interaction: Option<Digest>,
-    /// Method.
-    pub method: Method,
-    /// Digest of the path.
-    pub path: Digest,
-    /// Status that is reported.
-    pub status: Option<u16>,
-    /// Part of the observed process.
-    pub role: Role,
-    /// Connection.
-    pub connection: u64,
-    /// Time.
-    pub span: Span,
-    /// Ends of the connection.
-    pub ends: Ends,
-    /// The observed process.
-    pub process: Option<u32>,
-    /// Organisation that was called.
-    pub server: Option<String>,
-}
+use self::sighting::GroupKey;
+pub use self::sighting::{Sighting, TOLERANCE_NS};
 
 /// Sightings that are waited for or remembered.
 #[derive(Debug)]
 pub struct OnceWindow<T> {
     held: BTreeMap<u64, Held<T>>,
     groups: HashMap<GroupKey, VecDeque<u64>>,
-    /// Those that are not given out, in the order in which they came.
+    /// Those that are not given out, in the order in which they came; numbers of hops that were
+    /// given out with their call are passed over.
     waiting: VecDeque<u64>,
+    /// How many are not given out.
+    undecided: usize,
+    /// A call and its hops, on their way out.
+    ready: VecDeque<Settled<T>>,
     /// All, in the order in which they came; numbers that are gone are passed over.
     remembered: VecDeque<u64>,
     next: u64,
@@ -129,15 +105,18 @@ pub enum Place {
     Edge {
         /// Further sightings of it.
         hops: u32,
+        /// Of these, exchanges that were given out as calls of their own: they came so much earlier
+        /// that nobody waited for this one. At most [`MAX_COMPARED`].
+        apart: Vec<String>,
     },
     /// A further sighting of another exchange's call.
     Hop {
         /// That exchange.
         of: String,
+        /// That exchange was given out before: this one came too late to be told with it.
+        is_late: bool,
     },
 }
-
-type GroupKey = (Option<Digest>, Method, Digest);
 
 #[derive(Debug)]
 struct Held<T> {
@@ -149,110 +128,6 @@ struct Held<T> {
     is_call: bool,
 }
 
-impl Sighting {
-    /// What tells a call.
-    #[must_use]
-    pub fn of(call: &Call, server: Option<String>) -> Self {
-        Self {
-            exchange: call.exchange.clone(),
-            interaction: call.interaction.as_ref().map(|interaction| interaction.digest),
-            method: call.method,
-            path: call.path_digest,
-            status: call.status(),
-            role: call.role,
-            connection: call.connection,
-            span: call.span,
-            ends: call.ends,
-            process: call.process,
-            server,
-        }
-    }
-
-    /// Whether this is a hop of another sighting.
-    #[must_use]
-    pub fn is_hop_of(&self, outer: &Self) -> bool {
-        let is_within = outer.span.start_ns <= self.span.start_ns
-            && self.span.start_ns <= outer.span.end_ns
-            && self.span.end_ns <= outer.span.end_ns.saturating_add(TOLERANCE_NS);
-        // Of two that lie within each other, one only.
-        let is_later = outer.extent() < self.extent();
-        let is_same_call = self.group() == outer.group() && self.connection != outer.connection;
-        if !is_same_call || !is_within || !is_later || self.is_other_end_of(outer) {
-            return false;
-        }
-        if self.interaction.is_none() && self.status != outer.status {
-            return false;
-        }
-        let remote = |sighting: &Self| sighting.ends.remote.map(|remote| remote.ip());
-        let has_other_remote = match (remote(self), remote(outer)) {
-            (Some(inner), Some(outer)) => inner.to_canonical() != outer.to_canonical(),
-            // Where an address is unknown, time and interaction decide.
-            _ => true,
-        };
-        match (outer.role, self.role) {
-            (Role::Client, Role::Server) => false,
-            (Role::Client, Role::Client) => {
-                // A proxy beside the application may keep the address that was called.
-                let is_passed_on = match (self.process, outer.process) {
-                    (Some(inner), Some(outer)) => inner != outer,
-                    _ => has_other_remote,
-                };
-                self.interaction.is_some() && is_passed_on
-            }
-            (Role::Server, Role::Client) => {
-                // Whoever took the request passes it on.
-                let is_passed_on = match (self.process, outer.process) {
-                    (Some(inner), Some(outer)) => inner == outer,
-                    _ => true,
-                };
-                is_passed_on
-                    && outer.server.is_some()
-                    && (self.server.is_none() || self.server == outer.server)
-            }
-            (Role::Server, Role::Server) => {
-                self.has_caller_on(outer) || (self.interaction.is_some() && has_other_remote)
-            }
-        }
-    }
-
-    /// Takes the time of the server into the time of the client, if these are the two ends of one
-    /// connection at the same time: not of a second try on it.
-    fn cover(&mut self, other: &Self) {
-        let is_client = (self.role, other.role) == (Role::Client, Role::Server);
-        let overlaps =
-            self.span.start_ns <= other.span.end_ns && other.span.start_ns <= self.span.end_ns;
-        if is_client && overlaps && self.is_other_end_of(other) {
-            self.span.start_ns = self.span.start_ns.min(other.span.start_ns);
-            self.span.end_ns = self.span.end_ns.max(other.span.end_ns);
-        }
-    }
-
-    /// Less for what is further outside; never the same for two.
-    fn extent(&self) -> (u64, Reverse<u64>, u64) {
-        (self.span.start_ns, Reverse(self.span.end_ns), self.connection)
-    }
-
-    /// Whether both were seen at the two ends of one connection.
-    fn is_other_end_of(&self, other: &Self) -> bool {
-        let Ends { local: Some(local), remote: Some(remote) } = self.ends else { return false };
-        other.ends == Ends { local: Some(remote), remote: Some(local) }
-    }
-
-    /// Whether its caller is on the same node as the process that showed `outer`.
-    fn has_caller_on(&self, outer: &Self) -> bool {
-        let Some(caller) = self.ends.remote.map(|remote| remote.ip().to_canonical()) else {
-            return false;
-        };
-        let is_local =
-            |ends: &Ends| ends.local.map(|local| local.ip().to_canonical()) == Some(caller);
-        is_loopback(caller) || is_local(&self.ends) || is_local(&outer.ends)
-    }
-
-    fn group(&self) -> GroupKey {
-        (self.interaction, self.method, self.path)
-    }
-}
-
 impl<T> OnceWindow<T> {
     /// An empty window.
     #[must_use]
@@ -261,6 +136,8 @@ impl<T> OnceWindow<T> {
             held: BTreeMap::new(),
             groups: HashMap::new(),
             waiting: VecDeque::new(),
+            undecided: 0,
+            ready: VecDeque::new(),
             remembered: VecDeque::new(),
             next: 0,
             settle,
@@ -271,7 +148,7 @@ impl<T> OnceWindow<T> {
 
     /// Takes a sighting in. What it gives out had to make room.
     #[must_use]
-    pub fn see(&mut self, sighting: Sighting, item: T, now: Timestamp) -> Option<Settled<T>> {
+    pub fn see(&mut self, sighting: Sighting, item: T, now: Timestamp) -> Vec<Settled<T>> {
         let hurried = self.make_room();
         let mut held = Held { sighting, came: now, item: Some(item), is_call: false };
         let group = self.groups.entry(held.sighting.group()).or_default();
@@ -288,23 +165,53 @@ impl<T> OnceWindow<T> {
         group.push_back(number);
         self.held.insert(number, held);
         self.waiting.push_back(number);
+        self.undecided += 1;
         self.remembered.push_back(number);
         hurried
     }
 
     /// One whose time has come; call it until there is none.
     pub fn take_due(&mut self, now: Timestamp) -> Option<Settled<T>> {
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(ready);
+        }
         self.forget(now);
-        let first = self.held.get(self.waiting.front()?)?;
+        let first = self.first_waiting()?;
+        let first = self.held.get(&first)?;
         (now.duration_since(first.came) >= self.settle).then(|| self.take_first())?
     }
 
-    /// The oldest that was not given out yet.
+    /// The oldest that was not given out yet; the hops of a call before it.
     pub fn take_first(&mut self) -> Option<Settled<T>> {
-        let number = self.waiting.pop_front()?;
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(ready);
+        }
+        let number = self.first_waiting()?;
+        self.waiting.pop_front();
+        let sighting = &self.held.get(&number)?.sighting;
+        if self.outer_of(sighting).is_none() {
+            for hop in self.waiting_hops_of(number, sighting) {
+                let settled = self.take(hop);
+                self.ready.extend(settled);
+            }
+        }
+        let settled = self.take(number);
+        self.ready.extend(settled);
+        self.ready.pop_front()
+    }
+
+    /// As [`Self::take_first`], since there is no room for what comes with it.
+    pub fn hurry(&mut self) -> Option<Settled<T>> {
+        let settled = self.take_first();
+        self.counts.hurried += u64::from(settled.is_some());
+        settled
+    }
+
+    fn take(&mut self, number: u64) -> Option<Settled<T>> {
         let place = self.place_of(self.held.get(&number)?);
         let held = self.held.get_mut(&number)?;
         let item = held.item.take()?;
+        self.undecided = self.undecided.saturating_sub(1);
         match place {
             Place::Hop { .. } => self.counts.hops += 1,
             Place::Edge { .. } => {
@@ -318,27 +225,70 @@ impl<T> OnceWindow<T> {
     /// What a sighting is, by all of the same call that came until now.
     fn place_of(&self, held: &Held<T>) -> Place {
         let sighting = &held.sighting;
-        let numbers = self.groups.get(&sighting.group()).into_iter().flatten();
-        let group = numbers.rev().take(MAX_COMPARED).filter_map(|number| self.held.get(number));
-        let (mut outermost, mut hops): (Option<&Sighting>, u32) = (None, 0);
-        for Held { sighting: other, .. } in group {
-            if sighting.is_hop_of(other)
-                && outermost.is_none_or(|found| other.extent() < found.extent())
-            {
-                outermost = Some(other);
+        if let Some(edge) = self.edge_of(sighting) {
+            return Place::Hop { of: edge.sighting.exchange.clone(), is_late: edge.item.is_none() };
+        }
+        let (mut hops, mut apart): (u32, Vec<String>) = (0, Vec::new());
+        for (_, other) in self.same_as(sighting).filter(|(_, it)| it.sighting.is_hop_of(sighting)) {
+            hops = hops.saturating_add(1);
+            if other.is_call {
+                apart.push(other.sighting.exchange.clone());
             }
-            hops = hops.saturating_add(u32::from(other.is_hop_of(sighting)));
         }
-        match outermost {
-            Some(outermost) => Place::Hop { of: outermost.exchange.clone() },
-            None => Place::Edge { hops },
+        Place::Edge { hops, apart }
+    }
+
+    /// The sighting at the edge of the call that this one is a hop of.
+    fn edge_of(&self, sighting: &Sighting) -> Option<&Held<T>> {
+        let mut edge = self.outer_of(sighting)?;
+        for _ in 1..MAX_STEPS {
+            let Some(outer) = self.outer_of(&edge.sighting) else { break };
+            edge = outer;
         }
+        Some(edge)
+    }
+
+    /// The outermost that it is a hop of; whoever took the request goes before whoever sent it, since
+    /// the latter is the other side where both sides are on the node.
+    fn outer_of(&self, sighting: &Sighting) -> Option<&Held<T>> {
+        let outer = self.same_as(sighting).map(|(_, held)| held);
+        let outer = outer.filter(|other| sighting.is_hop_of(&other.sighting));
+        outer.min_by_key(|other| (other.sighting.role == Role::Client, other.sighting.extent()))
+    }
+
+    /// Hops of a call, direct ones and hops of those, that are not given out; the outer ones last.
+    fn waiting_hops_of(&self, edge: u64, sighting: &Sighting) -> Vec<u64> {
+        let mut found: Vec<(u64, &Sighting)> = Vec::new();
+        for _ in 0..MAX_STEPS {
+            let known = found.len();
+            for (number, held) in self.same_as(sighting) {
+                let is_new = held.item.is_some()
+                    && number != edge
+                    && found.iter().all(|(known, _)| *known != number);
+                let is_hop_of = |outer: &Sighting| held.sighting.is_hop_of(outer);
+                if is_new && (is_hop_of(sighting) || found.iter().any(|(_, hop)| is_hop_of(hop))) {
+                    found.push((number, &held.sighting));
+                }
+            }
+            if found.len() == known {
+                break;
+            }
+        }
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found.into_iter().map(|(number, _)| number).collect()
+    }
+
+    /// Those that may be of the same call, itself among them, the newest first.
+    fn same_as(&self, sighting: &Sighting) -> impl Iterator<Item = (u64, &Held<T>)> {
+        let numbers = self.groups.get(&sighting.group()).into_iter().flatten().rev();
+        let numbers = numbers.take(MAX_COMPARED);
+        numbers.filter_map(|number| Some((*number, self.held.get(number)?)))
     }
 
     /// How many are not given out yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.undecided + self.ready.len()
     }
 
     /// How many are held or remembered.
@@ -353,25 +303,37 @@ impl<T> OnceWindow<T> {
         self.held.is_empty()
     }
 
-    fn make_room(&mut self) -> Option<Settled<T>> {
+    fn make_room(&mut self) -> Vec<Settled<T>> {
+        let mut hurried = Vec::new();
         if self.held.len() < self.limit {
-            return None;
+            return hurried;
         }
-        let first = self.remembered.pop_front()?;
-        let hurried = if self.waiting.front() == Some(&first) {
-            self.counts.hurried += 1;
-            self.take_first()
-        } else {
-            None
-        };
+        let Some(first) = self.remembered.pop_front() else { return hurried };
+        let is_waiting = self.held.get(&first).is_some_and(|held| held.item.is_some());
+        if is_waiting {
+            // All that came before it was given out, so it is the first that waits.
+            hurried.extend(self.hurry());
+            hurried.extend(std::mem::take(&mut self.ready));
+        }
         self.remove(first);
         hurried
+    }
+
+    /// The oldest that is not given out.
+    fn first_waiting(&mut self) -> Option<u64> {
+        while let Some(number) = self.waiting.front() {
+            if self.held.get(number).is_some_and(|held| held.item.is_some()) {
+                return Some(*number);
+            }
+            self.waiting.pop_front();
+        }
+        None
     }
 
     /// Forgets what was given out long enough ago.
     fn forget(&mut self, now: Timestamp) {
         // However late it is: what came at about the same time and still waits is decided first.
-        let first = self.waiting.front().and_then(|number| self.held.get(number));
+        let first = self.first_waiting().and_then(|number| self.held.get(&number));
         let due = first.and_then(|first| first.came.checked_add(self.settle).ok());
         let now = due.map_or(now, |due| now.min(due));
         while let Some(first) = self.remembered.front().copied() {
@@ -404,13 +366,6 @@ impl<T> OnceWindow<T> {
     }
 }
 
-fn is_loopback(address: IpAddr) -> bool {
-    address.is_loopback()
-}
-
-/// A write returns at most some milliseconds after its bytes were read at the other end.
-pub const TOLERANCE_NS: u64 = 5_000_000;
-
 /// Long enough for two workers that are one batch apart.
 pub const DEFAULT_SETTLE: SignedDuration = SignedDuration::from_secs(2);
 
@@ -419,4 +374,8 @@ pub const DEFAULT_LIMIT: usize = 32_768;
 
 /// Sightings of one interaction and path, or of one path where there is no interaction, that one is
 /// compared with: the newest, since those overlap.
-const MAX_COMPARED: usize = 64;
+pub const MAX_COMPARED: usize = 64;
+
+/// Of a call through this node, one behind the other: a sidecar, a gateway and a proxy before the
+/// application show seven.
+const MAX_STEPS: usize = 16;

@@ -1,5 +1,7 @@
 //! Who called whom, by everything that is known.
 
+use std::net::SocketAddr;
+
 use mop_wire::Role;
 
 use crate::data::{
@@ -25,6 +27,33 @@ impl Addresses {
         let client_gap = self.client(call, &mut parties);
         let server_gap = self.server(call, &mut parties);
         (parties, [client_gap, server_gap])
+    }
+
+    /// The organisation that answers a call, if it is known: the own one for calls that come in, by
+    /// host and address; any for calls that go out.
+    pub(crate) fn answerer(
+        &self,
+        role: Role,
+        host: impl FnOnce() -> Option<String>,
+        prefix: &str,
+        local: Option<SocketAddr>,
+    ) -> Option<String> {
+        if self.tenants.servers.is_empty() && self.directory.hosts() == 0 {
+            return None;
+        }
+        let host = host();
+        let own = |host: Option<&str>, local| {
+            self.tenants.server(host, local).map(|tenant| tenant.organisation.clone())
+        };
+        match role {
+            Role::Server => own(host.as_deref(), local),
+            Role::Client => {
+                let host = host?;
+                let found = self.directory.answerer(&host, prefix).ok();
+                let found = found.map(|answerer| answerer.organisation.to_owned());
+                found.or_else(|| own(Some(&host), None))
+            }
+        }
     }
 
     fn client(&self, call: &Call, parties: &mut Parties) -> Option<Gap> {

@@ -4,15 +4,16 @@ use std::{net::SocketAddr, sync::Arc};
 
 use jiff::Timestamp;
 use mop_contract::route::path_of;
-use mop_wire::{Ending, Exchange, Headers, Role};
+use mop_wire::{Exchange, Headers, Role};
 
 use super::{
-    Answer, Call, Completeness, Ends, Interaction, Method, Span, Token,
+    Call, Completeness, Ends, INTERACTION, Interaction, Method, Token, WEBHOOK_INTERACTION,
     acts::{self, Found},
+    answered,
     bearer::bearer,
     body::Bodies,
     flow::{Flow, Step},
-    identity, later,
+    host_of, identity, interaction_id, later,
     self_report::{self, Known},
     token_endpoint,
 };
@@ -21,7 +22,7 @@ use crate::data::{
     digest::{Key, Subject},
     endpoint::{NotListed, PcmEndpoints, regulated_path},
     event::rules::Exclusions,
-    identity::{certificate::CertificateFacts, forwarded::ForwardedCertificate, host},
+    identity::{certificate::CertificateFacts, forwarded::ForwardedCertificate},
 };
 
 /// What an extractor works with.
@@ -120,7 +121,8 @@ impl Extractor {
         let method = Method::parse(&request.method);
         let path = path_of(&request.target);
         let found = settings.endpoints.find(&request.target);
-        let (answer, span, is_span_exact) = self.answer(exchange, observed);
+        let (answer, span, is_span_exact) =
+            answered::read(exchange, observed.connection_end_ns, settings.shortest_time_out_ms);
         let end = later(observed.start, span);
         let is_regulated = !matches!(found, Err(NotListed::Unregulated));
         let flow = match &exchange.response {
@@ -183,7 +185,7 @@ impl Extractor {
                 if regulated.is_empty() { path } else { regulated }.as_bytes(),
             ),
             answer,
-            interaction: self.interaction(exchange, interface, key),
+            interaction: interaction(exchange, interface, key),
             client: identity::client(
                 exchange.role,
                 &request.headers,
@@ -216,36 +218,6 @@ impl Extractor {
         })
     }
 
-    /// What came back, and when the call was over, as far as it was seen.
-    fn answer(&self, exchange: &Exchange, observed: &Observed<'_>) -> (Answer, Span, bool) {
-        let timing = &exchange.timing;
-        let completeness = &exchange.completeness;
-        let start_ns = timing.request_start_ns;
-        let span = |end_ns: u64| Span { start_ns, end_ns: end_ns.max(start_ns) };
-        if let Some(response) = exchange.response.as_ref().filter(|it| it.status != 0) {
-            let is_exact = timing.response_end_ns != 0
-                && matches!(completeness.ending, Ending::Complete | Ending::Upgraded);
-            let end_ns = timing.response_end_ns.max(timing.response_start_ns);
-            return (Answer::Status(response.status), span(end_ns), is_exact);
-        }
-        let is_unanswered = exchange.role == Role::Client
-            && completeness.ending == Ending::ResponseCut
-            && completeness.request.missing_bytes == 0
-            && completeness.response.framed_bytes == 0
-            && completeness.response.missing_bytes == 0;
-        match observed.connection_end_ns {
-            Some(end_ns) if is_unanswered => {
-                let waited = span(end_ns);
-                if waited.duration_ms() >= self.settings.shortest_time_out_ms {
-                    (Answer::TimedOut, waited, true)
-                } else {
-                    (Answer::Unseen, waited, true)
-                }
-            }
-            _ => (Answer::Unseen, span(timing.request_end_ns), false),
-        }
-    }
-
     /// The bearer token of a request.
     fn token(&mut self, headers: &Headers, key: &Key) -> Option<Token> {
         let token = bearer(headers)?;
@@ -253,21 +225,6 @@ impl Extractor {
             digest: key.digest(Subject::Token, token.as_bytes()),
             hint: token_endpoint::claimed_consent(token, &mut self.bodies),
         })
-    }
-
-    /// Identifier of the interaction: of the request, or the one that the server gave it.
-    fn interaction(&self, exchange: &Exchange, interface: &str, key: &Key) -> Option<Interaction> {
-        let name = if interface == "webhook" { WEBHOOK_INTERACTION } else { INTERACTION };
-        let read = |headers: &Headers| {
-            [INTERACTION, name].into_iter().find_map(|name| {
-                let id = std::str::from_utf8(headers.first(name)?).ok()?.trim();
-                is_interaction(id).then(|| id.to_owned())
-            })
-        };
-        let sent = exchange.request.as_ref().and_then(|request| read(&request.headers));
-        let id = sent.or_else(|| exchange.response.as_ref().and_then(|it| read(&it.headers)))?;
-        let digest = key.digest(Subject::Interaction, id.as_bytes());
-        Some(Interaction { id, digest })
     }
 }
 
@@ -288,25 +245,14 @@ impl Passed {
     }
 }
 
-/// Host of a target in absolute form, which goes before the field (RFC 9112, section 3.2.2).
-fn host_of(target: &str, headers: &Headers) -> Option<String> {
-    if let Some((host, _path)) = host::of_url(target) {
-        return Some(host);
-    }
-    host::of_authority(std::str::from_utf8(headers.first("host")?).ok()?)
+/// Identifier of the interaction, which is named otherwise in calls of webhooks.
+fn interaction(exchange: &Exchange, interface: &str, key: &Key) -> Option<Interaction> {
+    let webhook = (interface == "webhook").then_some(WEBHOOK_INTERACTION);
+    let names = [INTERACTION, webhook.unwrap_or(INTERACTION)];
+    let id = interaction_id(exchange, &names)?.to_owned();
+    let digest = key.digest(Subject::Interaction, id.as_bytes());
+    Some(Interaction { id, digest })
 }
-
-/// `^[a-zA-Z0-9][a-zA-Z0-9-]{0,99}$`, by all interfaces and by the metrics platform.
-fn is_interaction(id: &str) -> bool {
-    (1..=100).contains(&id.len())
-        && !id.starts_with('-')
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-const INTERACTION: &str = "x-fapi-interaction-id";
-
-/// Calls of webhooks have one of their own instead.
-const WEBHOOK_INTERACTION: &str = "x-webhook-interaction-id";
 
 /// Clients wait for seconds; the ecosystem's slowest limit is four.
 pub const DEFAULT_SHORTEST_TIME_OUT_MS: u64 = 1000;
