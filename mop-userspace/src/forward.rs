@@ -267,6 +267,7 @@ mod tests {
             ("quality.summary", None, Lane::Data),
             ("data.call", None, Lane::Data),
             ("exchange", None, Lane::Local),
+            ("exchange.hop", None, Lane::Local),
         ] {
             let head = Head {
                 kind: kind.to_owned(),

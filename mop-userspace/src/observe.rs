@@ -1,49 +1,48 @@
 //! `mop observe`: the main job.
 
 use std::{
+    cell::Cell,
     os::unix::net::UnixListener,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
+    time::Instant,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
-use mop_common::Counters;
 use mop_insight::data::call::Extractor;
 use mop_wire::Options;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     admin::Admin,
-    batch::Batch,
-    capture::{self, CaptureCounters, Destinations, QUEUE_BATCHES},
     cli::{ObserveArguments, OutputFormat},
     clock::{self, Clock},
     configuration::Configuration,
-    connections::{Connections, LibraryNames, Node},
-    coverage::{self, Decoded, Sight, Surveys},
+    connections::{Connections, Node},
+    coverage::{self, CoverageVitals, Decoded, Sight},
     data::{self, DataConfiguration, Deadline, HookSocket, Module, NodeSamples, State},
-    discovery::{self, FIND_QUEUE},
     failure::Failure,
     forwarding::Forwarding,
+    hellos::Hellos,
     official::{self, door::Door},
     output::{Dropped, Format, Outlet, Output},
     pipeline::{Pipeline, Reporter},
-    privileges::{self, Layers, Needs, Probing, Role, Running},
-    quality::{Inspector, QualityArguments},
+    privileges::{self, Layers, Needs, Outlook, Probing, Role},
+    protection::{self, Guard},
+    quality::{self, Inspector, Linking, QualityArguments},
     rulebook::Rules,
+    scope::Scope,
     security::{self, feed::FeedKeeper, intelligence::Indicators},
     selection::Selection,
+    session::{Known, Session, Start},
     signals::StopRequest,
     spool::{spooling, unix_ms},
     stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
     vitals::Vitals,
-    worker::{self, EMPTY_BATCHES},
+    worker,
+    workloads::Keeper,
 };
 
 /// Observes until told to stop.
@@ -53,6 +52,8 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let mut security = configuration.security.clone();
     arguments.over(settings, quality, &mut security);
     arguments.kernel.certificates = configuration.data.is_some() || security.enabled;
+    arguments.kernel.switch.clone_from(&configuration.protection.switch);
+    arguments.kernel.never_attach.clone_from(&configuration.protection.never_attach);
     let configuration = Configuration { security, ..configuration.clone() };
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;
@@ -135,12 +136,33 @@ fn observe(
         Some(_) => Deadline::start(configuration, &vitals)?,
         None => None,
     };
-    let reporter = |rules: &Rules, worker: &str, outlet: Outlet| Reporter {
+    let quality = rules.judging_books().map(|books| {
+        let addresses = configuration.data.as_ref().map(DataConfiguration::addresses);
+        let parts = quality::Parts {
+            books,
+            arguments: &arguments.quality,
+            report_clean: LIVE_CLEAN,
+            name: run.clone(),
+            official: forwarding.as_ref().and_then(Forwarding::official_source),
+            outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
+            linking: Linking::new(addresses.transpose()?.unwrap_or_default())?,
+        };
+        quality::Running::start(parts, &vitals)
+    });
+    let quality = quality.transpose()?;
+    let scope = Scope::new(&configuration.scope)?;
+    let keeper = Keeper::start_if_configured(configuration, &vitals)?;
+    let directory = keeper.as_ref().map(Keeper::directory);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let guard = Guard::new(&configuration.protection, processors);
+    let reporter = |rules: &Rules, run: &str, worker: &str, outlet: Outlet| Reporter {
+        scope: scope.clone(),
+        guard: Some(Arc::clone(&guard)),
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
         outlet: (!format.is_silent()).then_some(outlet),
         clock: Clock::now(),
-        run: run.clone(),
+        run: run.to_owned(),
         counts: ExchangeCounts::default(),
         inspector: inspector(
             rules,
@@ -148,7 +170,9 @@ fn observe(
             LIVE_CLEAN,
             format!("{run}/{worker}"),
             forwarding.as_ref(),
-        ),
+        )
+        .zip(quality.as_ref())
+        .map(|(inspector, running)| inspector.handing_over(running)),
         extractor: calls.clone().map(Extractor::new),
         data: data.as_ref().map(|(_, running)| running.port()),
         security: security.as_ref().zip(rules.books()).map(|(running, books)| {
@@ -159,7 +183,7 @@ fn observe(
     let mut routes = axum::Router::new();
     let mut door = None;
     if admin.enabled && admin.door {
-        let reporter = reporter(&rules, "door", output.outlet_that_waits());
+        let reporter = reporter(&rules, &run, "door", output.outlet_that_waits());
         let official = forwarding.as_ref().and_then(Forwarding::official_source);
         let opened = Door::start(reporter, official)?;
         routes = official::door::routes(Arc::clone(&opened.0));
@@ -175,70 +199,137 @@ fn observe(
     let running = data.as_ref().map(|(_, running)| running);
     let hook = socket.zip(running).map(|(socket, running)| HookSocket::start(socket, running));
     let hook = hook.transpose()?;
-    let mut session = Session::start(probing, usize::from(arguments.workers))?;
-    let decoded = configuration.coverage.enabled.then(Arc::<Decoded>::default);
-    let mut workers = Vec::new();
-    for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
-        let reporter = reporter(&rules, &number.to_string(), output.outlet());
-        let options = Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
-        let peers = data.as_ref().map(|(_, running)| running.peers());
-        let connections = Connections::new(Arc::clone(&session.libraries), Node).with_peers(peers);
-        let pipeline = Pipeline::new(options, connections, reporter);
-        let empties = session.empties.clone();
-        let worked = vitals.worker();
-        let sight = decoded.clone().map(Sight::new);
-        workers.push(spawn("mop-worker", move || {
-            worker::run(pipeline, &batches, &empties, sight, &worked)
-        })?);
+    if let Some(keeper) = &keeper {
+        keeper.wait_for_names();
     }
-    let coverage = decoded.map(|decoded| {
-        coverage::Running::start(
-            &configuration.coverage,
-            session.surveys(),
-            (decoded, Arc::clone(&session.libraries)),
-            (!format.is_silent()).then(|| output.outlet_that_waits()),
-            &run,
-            &vitals,
-        )
-    });
-    let coverage = coverage.transpose()?;
-    vitals.set_capture(Arc::clone(&session.counters), Arc::clone(&session.libraries));
-    vitals.has(PROBES);
+    let known = Known::default();
+    let guard_running = protection::Running::start(&guard, &known.counters, &vitals)?;
+    let coverage_vitals = CoverageVitals::told_by(&vitals);
+    vitals.set_capture(Arc::clone(&known.counters), Arc::clone(&known.libraries));
     if let Some(books) = rules.books() {
         vitals.set_rules(books);
     }
-    rules.watch(&arguments.quality.rules)?;
-    eprintln!("Privileges: {layers}.");
-    eprintln!("Observing {} TLS libraries and all TCP sockets.", session.libraries.len());
-
-    stop.wait(arguments.duration, || {
-        session.is_over() || output.is_finished() || workers.iter().any(JoinHandle::is_finished)
-    });
-
-    vitals.wants(PROBES, "the observer is stopping");
-    if let Some(coverage) = coverage {
-        coverage.stop();
-    }
-    let stopped = session.stop()?;
-    let mut totals = Totals {
-        kernel: Some(stopped.kernel),
-        received_segments: stopped.capture.received_segments.load(Ordering::Relaxed),
-        received_bytes: stopped.capture.received_bytes.load(Ordering::Relaxed),
-        queue_dropped_segments: stopped.capture.queue_dropped_segments.load(Ordering::Relaxed),
-        dropped_finds: stopped.capture.dropped_finds.load(Ordering::Relaxed),
-        libraries: stopped.libraries,
-        ..Totals::default()
+    let end = arguments.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
+    let is_at_end = || {
+        stop.is_requested() || output.is_finished() || left().is_some_and(|left| left.is_zero())
     };
-    for worker in workers {
-        let worked =
-            worker.join().map_err(|_panic| Failure::runtime("a worker thread panicked"))?;
-        totals.counts.absorb(&worked.counts);
-        add_flows(&mut totals.flows, &worked.flows);
-        if let Some(inspected) = worked.inspected {
-            totals.inspected.get_or_insert_default().absorb(inspected);
+    let mut totals = Totals::default();
+    let mut probing = probing;
+    let mut rest = None;
+    let mut is_switched_off = false;
+    let mut sessions = 0_u64;
+    let hellos = Arc::<Hellos>::default();
+    let told = Arc::clone(&hellos);
+    vitals.add_families(move || told.families());
+    let is_prober_lost = loop {
+        if is_switched_off || rest.is_some() {
+            vitals.wants(PROBES, guard.wait_reason(is_switched_off, rest));
+            let resting = rest.take().and_then(|rest| Instant::now().checked_add(rest));
+            let is_resting = || resting.is_some_and(|end| Instant::now() < end);
+            let outlook = Cell::new(Outlook::Wait);
+            stop.wait(left(), || {
+                outlook.set(probing.outlook(is_switched_off));
+                output.is_finished()
+                    || outlook.get() == Outlook::Over
+                    || outlook.get() == Outlook::Attach && !is_resting()
+            });
+            if is_at_end() || outlook.get() == Outlook::Over {
+                break false;
+            }
         }
-    }
+        sessions += 1;
+        // Identifiers of connections begin anew with each session.
+        let run = if sessions == 1 { run.clone() } else { format!("{run}.{sessions}") };
+        hellos.forget_all();
+        let workers = usize::from(arguments.workers);
+        let mut session =
+            match Session::start(probing, workers, Some(Arc::clone(&hellos)), &known)? {
+                Start::Session(session) => session,
+                Start::SwitchedOff(again) => {
+                    (probing, is_switched_off) = (again, true);
+                    continue;
+                }
+            };
+        guard.is_on();
+        let decoded = configuration.coverage.enabled.then(Arc::<Decoded>::default);
+        let mut workers = Vec::new();
+        for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {
+            let reporter = reporter(&rules, &run, &number.to_string(), output.outlet());
+            let options =
+                Options { digest_bodies: arguments.report.body_digest, ..Options::default() };
+            let peers = data.as_ref().map(|(_, running)| running.peers());
+            let connections = Connections::new(Arc::clone(&known.libraries), Node)
+                .with_peers(peers)
+                .with_hellos(Arc::clone(&hellos))
+                .with_directory(directory.clone());
+            let pipeline = Pipeline::new(options, connections, reporter);
+            let empties = session.empties.clone();
+            let worked = vitals.worker();
+            let sight = decoded.clone().map(Sight::new);
+            workers.push(spawn("mop-worker", move || {
+                worker::run(pipeline, &batches, &empties, sight, &worked)
+            })?);
+        }
+        let coverage = decoded.map(|decoded| {
+            coverage::Running::start(
+                &configuration.coverage,
+                session.surveys(),
+                (decoded, Arc::clone(&known.libraries), directory.clone()),
+                (!format.is_silent()).then(|| output.outlet_that_waits()),
+                &run,
+                &coverage_vitals,
+            )
+        });
+        let coverage = coverage.transpose()?;
+        vitals.has(PROBES);
+        if sessions == 1 {
+            rules.watch(&arguments.quality.rules)?;
+            eprintln!("Privileges: {layers}.");
+        }
+        eprintln!("Observing {} TLS libraries and all TCP sockets.", known.libraries.len());
+
+        stop.wait(left(), || {
+            session.is_over()
+                || output.is_finished()
+                || workers.iter().any(JoinHandle::is_finished)
+                || guard.wants_rest()
+        });
+
+        vitals.wants(PROBES, "the observer is stopping");
+        if let Some(coverage) = coverage {
+            coverage.stop();
+        }
+        let stopped = session.stop()?;
+        for worker in workers {
+            let worked =
+                worker.join().map_err(|_panic| Failure::runtime("a worker thread panicked"))?;
+            totals.counts.absorb(&worked.counts);
+            add_flows(&mut totals.flows, &worked.flows);
+            if let Some(inspected) = worked.inspected {
+                totals.inspected.get_or_insert_default().absorb(inspected);
+            }
+        }
+        probing = stopped.probing;
+        rest = guard.take_rest();
+        is_switched_off = stopped.is_switched_off;
+        let is_paused = rest.is_some() || is_switched_off;
+        if stopped.is_prober_lost || is_at_end() || !is_paused {
+            break stopped.is_prober_lost;
+        }
+    };
+    guard_running.stop();
+    let counters = &known.counters;
+    totals.kernel = Some(counters.kernel().unwrap_or_default());
+    totals.received_segments = counters.received_segments.load(Ordering::Relaxed);
+    totals.received_bytes = counters.received_bytes.load(Ordering::Relaxed);
+    totals.queue_dropped_segments = counters.queue_dropped_segments.load(Ordering::Relaxed);
+    totals.dropped_finds = counters.dropped_finds.load(Ordering::Relaxed);
+    totals.libraries = known.libraries.len();
     rules.stop()?;
+    if let Some(keeper) = keeper {
+        keeper.stop();
+    }
     if let Some(admin) = admin {
         admin.stop();
     }
@@ -248,9 +339,10 @@ fn observe(
             reporter.join().map_err(|_panic| Failure::runtime("the door's thread panicked"))?;
         totals.counts.absorb(&reporter.counts);
         if let Some(inspector) = reporter.inspector {
-            totals.inspected.get_or_insert_default().absorb(inspector.counts);
+            totals.inspected.get_or_insert_default().absorb(inspector.counts());
         }
     }
+    let quality = quality.map(quality::Running::stop).transpose();
     if let Some(hook) = hook {
         hook.stop();
     }
@@ -268,10 +360,13 @@ fn observe(
         forwarding.stop(spool);
     }
     // Whatever became of the module, what others reported is kept first.
+    if let Some(reported) = quality? {
+        totals.inspected.get_or_insert_default().absorb(reported);
+    }
     data?;
     security?;
     let code = finish(arguments.report.output, &Summary::new(totals))?;
-    if stopped.is_prober_lost {
+    if is_prober_lost {
         return Err(Failure::runtime("the prober is gone: nothing is observed any more"));
     }
     Ok(code)
@@ -285,9 +380,8 @@ pub(crate) fn inspector(
     worker: String,
     forwarding: Option<&Forwarding>,
 ) -> Option<Inspector> {
-    let mut inspector = rules.inspector(arguments, report_clean, worker)?;
-    inspector.official = forwarding.and_then(Forwarding::official);
-    Some(inspector)
+    let inspector = rules.inspector(arguments, report_clean, worker)?;
+    Some(inspector.with_official(forwarding.and_then(Forwarding::official)))
 }
 
 /// Begins the identifiers of a run: no other run, of this node or another, has the same.
@@ -315,78 +409,6 @@ pub(crate) fn finish(output: OutputFormat, summary: &Summary) -> Result<ExitCode
         OutputFormat::Pretty | OutputFormat::None => eprintln!("{}", summary.lines()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The threads that every live command has: capture and discovery.
-pub(crate) struct Session {
-    /// One queue per worker, to be taken by the workers.
-    pub(crate) batches: Vec<Receiver<Batch>>,
-    /// Where workers put emptied batches.
-    pub(crate) empties: Sender<Batch>,
-    pub(crate) libraries: Arc<LibraryNames>,
-    pub(crate) counters: Arc<CaptureCounters>,
-    stop: Arc<AtomicBool>,
-    finds: Sender<discovery::Find>,
-    probing: Running,
-    capture: JoinHandle<()>,
-}
-
-/// What is known when a session is over.
-pub(crate) struct Stopped {
-    pub(crate) kernel: Counters,
-    pub(crate) capture: Arc<CaptureCounters>,
-    pub(crate) libraries: usize,
-    /// The prober is gone without a last word: the kernel's counters are as old as its last ones.
-    pub(crate) is_prober_lost: bool,
-}
-
-impl Session {
-    /// Loads, attaches and starts the threads. When it returns, everything is being observed.
-    pub(crate) fn start(probing: Probing, workers: usize) -> Result<Self, Failure> {
-        let libraries = Arc::new(LibraryNames::default());
-        let counters = Arc::new(CaptureCounters::default());
-        let stop = Arc::new(AtomicBool::new(false));
-        let (queues, batches): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| bounded(QUEUE_BATCHES)).unzip();
-        let (empties, emptied) = bounded(EMPTY_BATCHES);
-        let (finds, to_find) = bounded(FIND_QUEUE);
-        let (attached, rings) = probing.attach()?;
-        let destinations = Destinations { workers: queues, empties: emptied, finds: finds.clone() };
-        let capture = {
-            let (counters, stop) = (Arc::clone(&counters), Arc::clone(&stop));
-            spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
-        };
-        let probing = attached.look_around(to_find, &libraries, &counters)?;
-        Ok(Self { batches, empties, libraries, counters, stop, finds, probing, capture })
-    }
-
-    /// How the sockets of the node are looked at.
-    pub(crate) fn surveys(&self) -> Surveys {
-        self.probing.surveys()
-    }
-
-    /// True when observation has ended although nobody here asked for it.
-    pub(crate) fn is_over(&self) -> bool {
-        self.probing.is_over()
-    }
-
-    /// Detaches, reads what is left in the lanes and ends the threads.
-    pub(crate) fn stop(self) -> Result<Stopped, Failure> {
-        let Self { batches: _, empties: _, libraries, counters, stop, finds, probing, capture } =
-            self;
-        let _ = finds.send(discovery::Find::Nothing);
-        drop(finds);
-        let last = probing.detached()?;
-        // No probe runs any more: what the lanes hold is all there is.
-        stop.store(true, Ordering::Release);
-        capture.join().map_err(|_panic| Failure::runtime("the capture thread panicked"))?;
-        Ok(Stopped {
-            kernel: last.or_else(|| counters.kernel()).unwrap_or_default(),
-            capture: counters,
-            libraries: libraries.len(),
-            is_prober_lost: last.is_none(),
-        })
-    }
 }
 
 /// Starts a named thread.

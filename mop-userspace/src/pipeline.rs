@@ -3,11 +3,12 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 use mop_common::{ControlEvent, ControlKind, Direction, SegmentHead, flags};
-use mop_insight::data::call::{Ends, Extractor, Observed};
+use mop_insight::data::call::{Ends, Extractor};
 use mop_wire::{Exchange, FlowStats, FlowTable, Options};
 
 use crate::{
@@ -15,10 +16,13 @@ use crate::{
     connections::{Connections, Facts, ProcessSource},
     data::{Circumstances, Port},
     handshakes::Handshakes,
+    hellos::TlsFacts,
     official::{door::Judged, message::Source},
     output::Outlet,
+    protection::Guard,
     quality::{Inspector, InspectorCounts},
     record::{ExchangeRecord, Payload, started},
+    scope::Scope,
     security,
     selection::Selection,
     summary::ExchangeCounts,
@@ -49,6 +53,9 @@ pub(crate) struct PipelineTotals {
 
 /// How exchanges become reports.
 pub(crate) struct Reporter {
+    pub(crate) scope: Scope,
+    /// Leaves out calls that there is no time for; `None`: nobody does.
+    pub(crate) guard: Option<Arc<Guard>>,
     pub(crate) selection: Selection,
     pub(crate) payload: Payload,
     /// `None`: exchanges are only counted.
@@ -82,8 +89,15 @@ impl<S: ProcessSource> Pipeline<S> {
 
     /// Bytes of a stream.
     pub(crate) fn segment(&mut self, head: &SegmentHead, bytes: &[u8]) {
+        if head.flags & flags::HELLO != 0 {
+            self.connections.hello(head, bytes);
+            return;
+        }
         if head.flags & flags::CERTIFICATE != 0 {
             self.connections.certify(head, bytes);
+            if self.connections.opened_ns(head.connection, true) != 0 {
+                return;
+            }
             for exchange in self.handshakes.take_of(head.connection) {
                 report(&mut self.reporter, &mut self.connections, &exchange);
             }
@@ -170,8 +184,8 @@ impl<S: ProcessSource> Pipeline<S> {
         let mut flows = self.flows.stats();
         crate::summary::add_flows(&mut flows, &self.past_flows);
         let Reporter { counts, inspector, .. } = &self.reporter;
-        let judged = inspector.as_ref().map(|inspector| &inspector.counts);
-        vitals.store(counts, &flows, judged);
+        let judged = inspector.as_ref().map(Inspector::counts);
+        vitals.store(counts, &flows, judged.as_ref());
     }
 
     /// The same as [`Self::finish`], and lets others know.
@@ -192,7 +206,7 @@ impl<S: ProcessSource> Pipeline<S> {
         crate::summary::add_flows(&mut flows, &self.flows.stats());
         PipelineTotals {
             counts: self.reporter.counts,
-            inspected: self.reporter.inspector.map(|inspector| inspector.counts),
+            inspected: self.reporter.inspector.map(|inspector| inspector.counts()),
             flows,
         }
     }
@@ -215,14 +229,11 @@ impl<S: ProcessSource> Pipeline<S> {
         let Self { options, flows, past_flows, connections, handshakes, reporter, .. } = self;
         let mut out = |exchange: Exchange| {
             // Who called is of no use where no module looks at calls.
-            let opened_ns = match &reporter.extractor {
-                Some(_) => connections.opened_ns(exchange.connection),
-                None => 0,
-            };
             let connection = exchange.connection;
+            let opened_ns = connections.opened_ns(connection, reporter.extractor.is_some());
             let exchange = handshakes.hold(opened_ns, exchange);
             if handshakes.is_enough_of(connection) {
-                connections.expect_no_certificate(connection);
+                connections.expect_nothing(connection);
                 for exchange in handshakes.take_of(connection) {
                     report(reporter, connections, &exchange);
                 }
@@ -258,6 +269,8 @@ fn report<S: ProcessSource>(
     exchange: &Exchange,
 ) {
     connections.name_library(exchange.connection);
+    connections.name_workload(exchange.connection);
+    connections.hear(exchange.connection);
     let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
     reporter.report(exchange, facts, connections.closed_at_ns(exchange.connection));
 }
@@ -271,6 +284,14 @@ impl Reporter {
         connection_end_ns: Option<u64>,
     ) {
         self.counts.count(exchange);
+        let admitted = match &self.guard {
+            Some(guard) => guard.admits(exchange),
+            None => Ok(()),
+        };
+        if let Err(withheld) = admitted.and_then(|()| self.scope.admits(exchange, facts)) {
+            self.counts.withhold(withheld);
+            return;
+        }
         let is_wanted = self.selection.wants(exchange);
         if !is_wanted && self.extractor.is_none() {
             return;
@@ -285,6 +306,7 @@ impl Reporter {
             process: facts.map(|facts| facts.process.tgid),
             peer_certificate: facts.and_then(|facts| facts.peer_certificate.as_deref()),
             connection_end_ns,
+            tls: facts.and_then(|facts| facts.tls.as_deref()),
         };
         // Tokens are learnt from calls that nobody asked to see.
         self.account(&id, exchange, seen);
@@ -293,21 +315,13 @@ impl Reporter {
         }
         self.counts.reported += 1;
         let record = ExchangeRecord::new(id, exchange, facts, self.clock, self.payload);
-        self.deliver(&record, exchange);
+        self.deliver(&record, exchange, Some(seen));
     }
 
     /// Has the modules that look at calls take an exchange in.
     pub(crate) fn account(&mut self, id: &str, exchange: &Exchange, seen: Circumstances<'_>) {
         let Self { extractor: Some(extractor), data, security, outlet, .. } = self else { return };
-        let observed = Observed {
-            exchange: id,
-            start: started(exchange, self.clock),
-            ends: seen.ends,
-            process: seen.process,
-            peer_certificate: seen.peer_certificate,
-            own_certificate: None,
-            connection_end_ns: seen.connection_end_ns,
-        };
+        let observed = seen.of(id, started(exchange, self.clock));
         // A panic costs what would be said of the call, not the connection.
         let accounted = catch_unwind(AssertUnwindSafe(|| {
             // Attacks are aimed at any path; reports are made of the ecosystem's calls only.
@@ -317,7 +331,8 @@ impl Reporter {
             };
             let Ok(call) = call else { return };
             if let Some(security) = security {
-                security.observe(exchange, &call, &observed, outlet.as_mut());
+                let handshake = seen.tls.map(TlsFacts::handshake).unwrap_or_default();
+                security.observe(exchange, &call, &observed, handshake, outlet.as_mut());
             }
             if let Some(data) = data.as_mut().filter(|_| call.is_of_use) {
                 data.take(call, outlet.as_mut());
@@ -331,16 +346,23 @@ impl Reporter {
         }
     }
 
-    /// Prints a record, and judges the exchange that it is of.
-    pub(crate) fn deliver(&mut self, record: &ExchangeRecord<'_>, exchange: &Exchange) {
+    /// Prints a record, and judges the exchange that it is of. Without `seen`, the exchange is taken
+    /// for a call by itself, and never for a further sighting of another.
+    pub(crate) fn deliver(
+        &mut self,
+        record: &ExchangeRecord<'_>,
+        exchange: &Exchange,
+        seen: Option<Circumstances<'_>>,
+    ) {
         if let Some(outlet) = &mut self.outlet {
             outlet.push(record);
         }
         let Some(inspector) = &mut self.inspector else { return };
         let outlet = self.outlet.as_mut();
+        let observed = seen.map(|seen| seen.of(&record.exchange, record.ts));
         // A panic while a call is judged costs the judgement, not the connection.
         if catch_unwind(AssertUnwindSafe(|| {
-            inspector.inspect(&record.exchange, record.ts, exchange, outlet);
+            inspector.inspect(record, exchange, observed.as_ref(), outlet);
         }))
         .is_err()
         {

@@ -6,7 +6,7 @@ use mop_common::{COUNTER_NAMES, Counters, HoleCause};
 use mop_wire::{Ending, Exchange, FlowStats, Role};
 use serde::Serialize;
 
-use crate::{quality::InspectorCounts, record::role_name};
+use crate::{quality::InspectorCounts, record::role_name, scope::Withheld};
 
 /// Counts of exchanges, whether they were reported or not.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct ExchangeCounts {
     pub(crate) complete: u64,
     /// Passed the selection and were handed to the outputs.
     pub(crate) reported: u64,
+    /// Not reported because of the scope, in the order of [`Withheld::ALL`].
+    pub(crate) withheld: [u64; Withheld::ALL.len()],
     /// Panics in the processing of a connection: it was given up.
     pub(crate) panics: u64,
     /// In the order of [`Role::ALL`] and [`Ending::ALL`].
@@ -32,6 +34,12 @@ impl ExchangeCounts {
         }
     }
 
+    pub(crate) fn withhold(&mut self, withheld: Withheld) {
+        if let Some(count) = self.withheld.get_mut(withheld as usize) {
+            *count += 1;
+        }
+    }
+
     fn by_role(&self) -> BTreeMap<&'static str, u64> {
         let counts = self.by_role_and_ending.iter().map(|endings| endings.iter().sum());
         named(Role::ALL.into_iter().map(role_name).zip(counts))
@@ -45,7 +53,10 @@ impl ExchangeCounts {
     }
 
     pub(crate) fn absorb(&mut self, other: &Self) {
-        let Self { exchanges, complete, reported, panics, by_role_and_ending } = other;
+        let Self { exchanges, complete, reported, withheld, panics, by_role_and_ending } = other;
+        for (sum, count) in self.withheld.iter_mut().zip(withheld) {
+            *sum += count;
+        }
         self.exchanges += exchanges;
         self.complete += complete;
         self.reported += reported;
@@ -70,6 +81,8 @@ pub(crate) struct Summary {
     pub(crate) complete: u64,
     pub(crate) incomplete: u64,
     pub(crate) reported: u64,
+    /// Not reported because of the scope, by reason.
+    pub(crate) withheld: BTreeMap<&'static str, u64>,
     by_role: BTreeMap<&'static str, u64>,
     by_ending: BTreeMap<&'static str, u64>,
     /// Bytes missing in observed streams, by cause.
@@ -102,6 +115,14 @@ pub(crate) struct QualityTotals {
     violating: u64,
     unjudged: u64,
     unrouted: u64,
+    /// Sightings: the calls above, their hops, and what was lost.
+    judged: u64,
+    hops: u64,
+    differing_hops: u64,
+    lone_hops: u64,
+    apart: u64,
+    hurried: u64,
+    lost: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -159,6 +180,7 @@ impl Summary {
             complete: counts.complete,
             incomplete: counts.exchanges - counts.complete,
             reported: counts.reported,
+            withheld: named(Withheld::ALL.into_iter().map(Withheld::name).zip(counts.withheld)),
             by_role: counts.by_role(),
             by_ending: counts.by_ending(),
             missing_bytes,
@@ -187,8 +209,32 @@ impl Summary {
             panics: counts.panics,
             libraries,
             quality: inspected.map(|inspected| {
-                let InspectorCounts { conforming, violating, unjudged, unrouted } = inspected;
-                QualityTotals { conforming, violating, unjudged, unrouted }
+                let InspectorCounts {
+                    conforming,
+                    violating,
+                    unjudged,
+                    unrouted,
+                    judged,
+                    hops,
+                    differing_hops,
+                    lone_hops,
+                    apart,
+                    hurried,
+                    lost,
+                } = inspected;
+                QualityTotals {
+                    conforming,
+                    violating,
+                    unjudged,
+                    unrouted,
+                    judged,
+                    hops,
+                    differing_hops,
+                    lone_hops,
+                    apart,
+                    hurried,
+                    lost,
+                }
             }),
         }
     }
@@ -204,11 +250,26 @@ impl Summary {
             text.push_str(&line);
         };
         if let Some(quality) = &self.quality {
-            let QualityTotals { conforming, violating, unjudged, unrouted } = quality;
+            let QualityTotals { conforming, violating, unjudged, unrouted, .. } = quality;
             note(format!(
                 "Quality: {conforming} conforming, {violating} violating, {unjudged} not judged \
                  wholly, {unrouted} without a contract."
             ));
+            if quality.hops > 0 {
+                note(format!(
+                    "  {} further sightings of these calls, {} of which differ",
+                    quality.hops, quality.differing_hops
+                ));
+            }
+        }
+        for (reason, count) in &self.withheld {
+            note(format!("  {count} not reported: {}", match *reason {
+                "denied" => "denied by the rules of [scope]",
+                "not_allowed" => "not among those that the rules of [scope] allow",
+                "undecided" => "what the rules of [scope] ask for was not known",
+                "over_budget_other" => "of no regulated interface, and the CPU budget was used up",
+                _ => "of open data, and the CPU budget was used up",
+            }));
         }
         for (cause, bytes) in &self.missing_bytes {
             note(format!("  {bytes} bytes missing: {cause}"));

@@ -6,13 +6,14 @@ use std::sync::{
 };
 
 use crossbeam_channel::Sender;
+use jiff::Timestamp;
 use mop_insight::data::{
-    call::{Call, Ends},
+    call::{Call, Ends, Observed},
     identity::certificate::CertificateFacts,
 };
 
 use super::{Module, thread::Message};
-use crate::output::Outlet;
+use crate::{hellos::TlsFacts, output::Outlet};
 
 /// Hands calls on.
 pub(crate) struct Port {
@@ -36,6 +37,23 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) peer_certificate: Option<&'a CertificateFacts>,
     /// When its connection ended, by the kernel's clock.
     pub(crate) connection_end_ns: Option<u64>,
+    /// What its connection said in clear text.
+    pub(crate) tls: Option<&'a TlsFacts>,
+}
+
+impl<'a> Circumstances<'a> {
+    /// What was observed of an exchange that began at this time.
+    pub(crate) fn of(self, exchange: &'a str, start: Timestamp) -> Observed<'a> {
+        Observed {
+            exchange,
+            start,
+            ends: self.ends,
+            process: self.process,
+            peer_certificate: self.peer_certificate,
+            own_certificate: None,
+            connection_end_ns: self.connection_end_ns,
+        }
+    }
 }
 
 impl Port {

@@ -200,7 +200,7 @@ fn is_local(line: &[u8]) -> bool {
     })
 }
 
-const LOCAL_KINDS: [&str; 2] = ["exchange", "observe.summary"];
+const LOCAL_KINDS: [&str; 3] = ["exchange", "exchange.hop", "observe.summary"];
 /// One byte more than allowed, so that a line which is too long shows, and the end of the line.
 const LINE_END: u64 = 2;
 

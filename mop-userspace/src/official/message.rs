@@ -62,6 +62,8 @@ pub(crate) struct OfficialSource {
     pub(crate) policies: Arc<FieldPolicies>,
     made: AtomicU64,
     not_made: [AtomicU64; NotMade::ALL.len()],
+    /// Made of further sightings of calls, and not sent.
+    passed_over: AtomicU64,
 }
 
 /// What every message says about its sender.
@@ -141,6 +143,11 @@ impl OfficialMessages {
         made
     }
 
+    /// What all workers share.
+    pub(crate) fn source(&self) -> Arc<OfficialSource> {
+        Arc::clone(&self.shared)
+    }
+
     /// Gives up what a panic may have left half done.
     pub(crate) fn reset(&mut self) {
         self.reader = Reader::default();
@@ -154,7 +161,13 @@ impl OfficialSource {
             policies,
             made: AtomicU64::new(0),
             not_made: std::array::from_fn(|_| AtomicU64::new(0)),
+            passed_over: AtomicU64::new(0),
         })
+    }
+
+    /// A message is not sent: it is of a further sighting of a call.
+    pub(crate) fn pass_over(&self) {
+        self.passed_over.fetch_add(1, Ordering::Relaxed);
     }
 
     #[cfg(test)]
@@ -174,6 +187,11 @@ impl OfficialSource {
         vec![
             Family::counter("mop_official_messages", "Messages made for the official server")
                 .is(self.made.load(Ordering::Relaxed)),
+            Family::counter(
+                "mop_official_messages_of_hops",
+                "Messages of these that are not sent, since the call was seen further outside too",
+            )
+            .is(self.passed_over.load(Ordering::Relaxed)),
             Family::counter(
                 "mop_official_messages_not_made",
                 "Calls of which no message for the official server could be made",

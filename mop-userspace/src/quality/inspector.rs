@@ -1,25 +1,29 @@
 //! One worker's judge: looks at each exchange, reports it, and counts it into windows.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mop_contract::{
     Call, Contract, Judge, JudgedBody, Judgement, Message, Visitor,
+    fill::Fill,
     json::Value,
-    operation::{Operation, OperationId},
+    operation::Operation,
     route::path_of,
     rules::{CallFacts, MessageFacts, RuleViolation},
     violation::{Direction, Severity},
-    window::{AttributeTrees, Counterpart},
+    window::{AttributeTrees, CountedBody},
 };
+use mop_insight::data::{call::Observed, digest::Key, once::Sighting};
 use mop_wire::{Exchange, Role};
 
 use super::{
-    records::{
-        OperationRecord, QualityReport, ReadingRecord, SCHEMA_VERSION, UnjudgedRecord,
-        ViolationRecord,
-    },
+    counts::InspectorCounts,
+    judged::{FoundRule, HeldMessage, JudgedCall},
+    module::Module,
+    records::OperationRecord,
+    reports::Reports,
+    thread::{Handover, Linking, Running},
     window::OpenWindow,
 };
 use crate::{
@@ -30,7 +34,7 @@ use crate::{
         validations::Validations,
     },
     output::Outlet,
-    record::role_name,
+    record::ExchangeRecord,
     rulebook::{RuleArguments, RuleBook, RuleBooks},
 };
 
@@ -51,16 +55,6 @@ pub(crate) struct QualityArguments {
     pub(crate) no_quality: bool,
 }
 
-/// What was judged.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct InspectorCounts {
-    pub(crate) conforming: u64,
-    pub(crate) violating: u64,
-    pub(crate) unjudged: u64,
-    /// Calls below the regulated prefix that no contract has.
-    pub(crate) unrouted: u64,
-}
-
 /// Judges the exchanges of one worker.
 pub(crate) struct Inspector {
     books: Arc<RuleBooks>,
@@ -68,12 +62,16 @@ pub(crate) struct Inspector {
     generation: u64,
     judge: Judge,
     trees: AttributeTrees,
-    window: OpenWindow,
-    report_clean: u32,
-    clean: HashMap<Option<OperationId>, u32>,
+    scratch: Fill,
+    linking: Linking,
+    /// To the thread that reports; `None`: calls are reported here, as those that are not handed over.
+    handover: Option<Handover>,
+    own: Module,
     /// Makes messages for the official server, when it is configured.
-    pub(crate) official: Option<OfficialMessages>,
-    pub(crate) counts: InspectorCounts,
+    official: Option<OfficialMessages>,
+    judged: u64,
+    /// Calls that the thread had no room for.
+    hurried: u64,
 }
 
 /// How a call was judged as a whole.
@@ -96,37 +94,78 @@ impl Inspector {
         report_clean: u32,
         worker: String,
     ) -> Self {
+        let window = OpenWindow::new(arguments.window, worker);
+        let report_clean = arguments.report_clean.unwrap_or(report_clean);
+        let reports = Reports::new(Arc::clone(&books), window, report_clean);
         Self {
             generation: books.generation(),
             book: books.current(),
             books,
             judge: Judge::default(),
             trees: AttributeTrees::default(),
-            window: OpenWindow::new(arguments.window, worker),
-            report_clean: arguments.report_clean.unwrap_or(report_clean),
-            clean: HashMap::new(),
+            scratch: Fill::default(),
+            linking: Linking { key: Key::new([0; 32]), addresses: Arc::default() },
+            handover: None,
+            own: Module::new(reports),
             official: None,
-            counts: InspectorCounts::default(),
+            judged: 0,
+            hurried: 0,
         }
     }
 
-    /// Judges an exchange and reports it.
+    /// Makes messages for the official server as well.
+    pub(crate) fn with_official(mut self, official: Option<OfficialMessages>) -> Self {
+        self.own.reports.official = official.as_ref().map(OfficialMessages::source);
+        Self { official, ..self }
+    }
+
+    /// Tells sightings of one call from others in this way.
+    pub(crate) fn linking(self, linking: Linking) -> Self {
+        Self { linking, ..self }
+    }
+
+    /// Has a thread report what it judges, since other workers may see the same calls.
+    pub(crate) fn handing_over(self, running: &Running) -> Self {
+        Self { handover: Some(running.handover()), ..self.linking(running.linking()) }
+    }
+
+    /// Judges an exchange and reports it. `observed` is what sightings of one call are known by; an
+    /// exchange without it is taken for a call by itself.
     pub(crate) fn inspect(
         &mut self,
-        id: &str,
-        ts: Timestamp,
+        record: &ExchangeRecord<'_>,
         exchange: &Exchange,
-        outlet: Option<&mut Outlet>,
+        observed: Option<&Observed<'_>>,
+        mut outlet: Option<&mut Outlet>,
     ) {
         let Some(call) = Call::of(exchange) else { return };
-        self.inspect_call(Source { exchange, id, ts, told: None }, call, outlet);
+        let (id, ts) = (record.exchange.as_str(), record.ts);
+        let source = Source { exchange, id, ts, told: None };
+        self.advance(ts, outlet.as_deref_mut());
+        let Some((judged, _)) = self.judge(source, call) else { return };
+        let layer = record.transport.as_ref().map(|transport| transport.layer);
+        let workload = record.workload.cloned();
+        let judged = Box::new(JudgedCall { layer, workload, ..judged });
+        self.judged += 1;
+        let Linking { key, addresses } = &self.linking;
+        let sighting =
+            observed.and_then(|observed| Sighting::read(exchange, observed, addresses, key));
+        let Some(sighting) = sighting else { return self.own.take_alone(&judged, outlet) };
+        let end = end_of(ts, &sighting);
+        let Some(handover) = &self.handover else {
+            return self.own.take(sighting, judged, end, outlet);
+        };
+        if let Err(judged) = handover.hand(sighting, judged, end) {
+            self.hurried += 1;
+            self.own.take_alone(&judged, outlet);
+        }
     }
 
     /// Judges the one message of which an application handed a copy over, and reports it.
     pub(crate) fn inspect_copy(
         &mut self,
         source: Source<'_>,
-        outlet: Option<&mut Outlet>,
+        mut outlet: Option<&mut Outlet>,
     ) -> Option<Judged> {
         let exchange = source.exchange;
         let request = exchange.request.as_ref()?;
@@ -141,28 +180,29 @@ impl Inspector {
             response: response.filter(|_| exchange.role == Role::Server),
             incomplete: false,
         };
-        self.inspect_call(source, call, outlet)
+        self.advance(source.ts, outlet.as_deref_mut());
+        let (judged, told) = self.judge(source, call)?;
+        self.judged += 1;
+        self.own.take_alone(&judged, outlet);
+        told
     }
 
-    fn inspect_call(
+    /// Judges a call of the ecosystem; what is told to whoever handed a copy over comes with it.
+    fn judge(
         &mut self,
         source: Source<'_>,
         call: Call<'_>,
-        mut outlet: Option<&mut Outlet>,
-    ) -> Option<Judged> {
+    ) -> Option<(JudgedCall, Option<Judged>)> {
         let Source { exchange, id, ts, told } = source;
         let is_copy = told.is_some();
-        self.advance(ts, outlet.as_deref_mut());
         let book = Arc::clone(&self.book);
-        let host = counterpart_of(exchange);
-        let counterpart = self.window.counts().counterpart(host.as_deref());
         let mut looks = Looks {
             book: &book,
             call,
-            counterpart: &counterpart,
-            window: &mut self.window,
             trees: &mut self.trees,
+            scratch: &mut self.scratch,
             is_copy,
+            bodies: Vec::new(),
             findings: Vec::new(),
         };
         let judgement = if is_copy {
@@ -170,31 +210,17 @@ impl Inspector {
         } else {
             self.judge.judge(&book.contract, call, &mut looks)
         };
-        let findings = looks.findings;
+        let Looks { bodies, findings, .. } = looks;
         let is_regulated = path_of(call.target).starts_with(REGULATED_PREFIX);
         if judgement.operation.is_err() && !is_regulated && !is_copy {
             return None;
         }
-        self.window.counts().call(
-            &counterpart,
-            &judgement,
-            findings.iter().map(|found| {
-                let rule = found.rule;
-                (rule.direction, &*rule.id, &*rule.attribute, rule.severity == Severity::Error)
-            }),
-        );
-        let outcome = Outcome::of(&judgement, &findings);
-        self.count(&judgement, outcome);
-        let mut message = Ok(false);
-        if let (Some(official), Some(outlet)) = (&mut self.official, outlet.as_deref_mut()) {
-            message = official.make(source, &judgement, &findings).map(|made| {
-                if let Some(record) = &made {
-                    outlet.push(record);
-                }
-                made.is_some()
-            });
+        let mut message = Ok(None);
+        if let Some(official) = &mut self.official {
+            let made = official.make(source, &judgement, &findings);
+            message = made.map(|made| made.as_ref().and_then(HeldMessage::of));
         }
-        let judged = is_copy.then(|| Judged {
+        let told = is_copy.then(|| Judged {
             validations: Validations::of(
                 &judgement,
                 &findings,
@@ -203,47 +229,36 @@ impl Inspector {
                     Role::Server => Direction::Response,
                 },
             ),
-            message,
+            message: message.as_ref().map(Option::is_some).map_err(|why| *why),
         });
-        let Some(outlet) = outlet else { return judged };
-        let nothing_wrong = outcome == Outcome::Conforming || judgement.operation.is_err();
-        if nothing_wrong && !self.is_sampled(judgement.operation.ok()) {
-            return judged;
-        }
-        let operation = operation_record(&book.contract, &judgement);
-        outlet.push(&QualityReport {
-            kind: "quality.report",
-            schema_version: SCHEMA_VERSION,
-            id: format!("{id}/quality"),
-            exchange: id,
+        let judged = JudgedCall {
+            id: id.to_owned(),
             ts,
-            role: role_name(exchange.role),
-            counterpart: host.as_deref(),
-            operation,
-            unrouted: judgement.operation.err().map(|unrouted| unrouted.name()),
+            role: exchange.role,
+            layer: None,
+            workload: None,
+            counterpart: counterpart_of(exchange),
             status: call.response.map(|(status, _)| status),
-            verdict: outcome.name(),
-            published: ReadingRecord::new(&judgement.published),
-            corrected: ReadingRecord::new(&judgement.corrected),
-            rules: findings.iter().map(ViolationRecord::from).collect(),
-            unjudged: UnjudgedRecord::all(&judgement.unjudged),
-        });
-        judged
+            outcome: Outcome::of(&judgement, &findings),
+            rules: findings.iter().map(FoundRule::from).collect(),
+            judgement,
+            bodies,
+            book,
+            message: message.ok().flatten(),
+        };
+        Some((judged, told))
     }
 
     /// The time has come this far: a window that is over is reported, and a new generation of
     /// rules is taken.
-    pub(crate) fn advance(&mut self, ts: Timestamp, mut outlet: Option<&mut Outlet>) {
+    pub(crate) fn advance(&mut self, ts: Timestamp, outlet: Option<&mut Outlet>) {
         let generation = self.books.generation();
         if generation != self.generation {
-            // Operations have other numbers in the new generation: the counts end here.
-            self.window.close(&self.book.contract, &mut self.trees, outlet.as_deref_mut());
             self.generation = generation;
             self.book = self.books.current();
             self.trees = AttributeTrees::default();
-            self.clean.clear();
         }
-        self.window.advance(ts, &self.book.contract, &mut self.trees, outlet);
+        self.own.advance(ts, outlet);
     }
 
     /// Gives up whatever a panic may have left half done.
@@ -255,31 +270,17 @@ impl Inspector {
         }
     }
 
-    /// Reports the window that is open.
+    /// Reports what waits, and the window that is open.
     pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
-        self.window.close(&self.book.contract, &mut self.trees, outlet);
+        self.own.finish(outlet);
     }
 
-    fn count(&mut self, judgement: &Judgement, outcome: Outcome) {
-        let counts = &mut self.counts;
-        *match (judgement.operation, outcome) {
-            (Err(_), _) => &mut counts.unrouted,
-            (Ok(_), Outcome::Conforming) => &mut counts.conforming,
-            (Ok(_), Outcome::Violating) => &mut counts.violating,
-            (Ok(_), Outcome::Unjudged) => &mut counts.unjudged,
-        } += 1;
-    }
-
-    /// Whether a call with nothing wrong is one of those that are reported: the first of each
-    /// operation, and then every so many.
-    fn is_sampled(&mut self, operation: Option<OperationId>) -> bool {
-        if self.report_clean == 0 {
-            return false;
-        }
-        let seen = self.clean.entry(operation).or_default();
-        let is_sampled = seen.is_multiple_of(self.report_clean);
-        *seen = seen.wrapping_add(1);
-        is_sampled
+    /// What it judged, and what it reported itself.
+    pub(crate) fn counts(&self) -> InspectorCounts {
+        let mut counts = self.own.counts();
+        counts.judged += self.judged;
+        counts.hurried += self.hurried;
+        counts
     }
 }
 
@@ -305,39 +306,22 @@ impl Outcome {
     }
 }
 
-impl InspectorCounts {
-    /// What is counted, in the order of [`Self::values`].
-    pub(crate) const NAMES: [&'static str; 4] = ["conforming", "violating", "unjudged", "unrouted"];
-
-    pub(crate) fn values(&self) -> [u64; Self::NAMES.len()] {
-        let Self { conforming, violating, unjudged, unrouted } = *self;
-        [conforming, violating, unjudged, unrouted]
-    }
-
-    pub(crate) fn absorb(&mut self, other: Self) {
-        let Self { conforming, violating, unjudged, unrouted } = other;
-        self.conforming += conforming;
-        self.violating += violating;
-        self.unjudged += unjudged;
-        self.unrouted += unrouted;
-    }
-}
-
 /// Counts attributes and applies rules while a call is judged.
 struct Looks<'l, 'b> {
     book: &'b RuleBook,
     call: Call<'l>,
-    counterpart: &'l Counterpart,
-    window: &'l mut OpenWindow,
     trees: &'l mut AttributeTrees,
+    scratch: &'l mut Fill,
     /// The message is a copy, without the header fields that it had.
     is_copy: bool,
+    bodies: Vec<CountedBody>,
     findings: Vec<RuleViolation<'b>>,
 }
 
 impl Visitor for Looks<'_, '_> {
     fn body(&mut self, body: JudgedBody<'_>) {
-        self.window.counts().body(self.counterpart, &self.book.contract, self.trees, body);
+        let contract = &self.book.contract;
+        self.bodies.push(CountedBody::of(contract, self.trees, body, self.scratch));
     }
 
     fn bodies(
@@ -412,6 +396,13 @@ fn counterpart_of(exchange: &Exchange) -> Option<String> {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
         && name.bytes().any(|byte| byte.is_ascii_alphabetic());
     is_name.then(|| name.to_ascii_lowercase())
+}
+
+/// When the last byte of a call was seen.
+fn end_of(start: Timestamp, sighting: &Sighting) -> Timestamp {
+    let took = sighting.span.end_ns.saturating_sub(sighting.span.start_ns);
+    let took = SignedDuration::from_nanos(i64::try_from(took).unwrap_or(i64::MAX));
+    start.checked_add(took).unwrap_or(start)
 }
 
 fn parse_window(text: &str) -> Result<Duration, String> {

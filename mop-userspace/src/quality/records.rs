@@ -1,7 +1,7 @@
 //! The records of the quality module. None holds a value of a message: what they say is made of
 //! the contract's words, of positions and of counts.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
 use mop_contract::{
@@ -10,18 +10,19 @@ use mop_contract::{
     fill::Fill,
     operation::Operation,
     rules::RuleViolation,
-    violation::{Severity, Violation},
-    window::{Counterpart, Tally},
+    violation::{Direction, Severity, Violation},
+    window::Counterpart,
 };
 use mop_outbox::Lane;
 use serde::Serialize;
 
-use super::inspector::Outcome;
+use super::{hops::HopRecord, inspector::Outcome};
 use crate::{
     drafts::Envelope,
     output::Record,
     pretty::{Style, paint_severity},
     record::timestamp,
+    workloads::Whereabouts,
 };
 
 /// What was found in one call.
@@ -35,6 +36,9 @@ pub(crate) struct QualityReport<'a> {
     #[serde(serialize_with = "timestamp")]
     pub(super) ts: Timestamp,
     pub(super) role: &'static str,
+    /// The pod of the process; absent when it is in none, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) workload: Option<&'a Whereabouts>,
     pub(super) counterpart: Option<&'a str>,
     #[serde(flatten)]
     pub(super) operation: Option<OperationRecord<'a>>,
@@ -48,6 +52,12 @@ pub(crate) struct QualityReport<'a> {
     /// Violations of rules beyond the document.
     pub(super) rules: Vec<ViolationRecord>,
     pub(super) unjudged: Vec<UnjudgedRecord>,
+    /// The call that it is a further sighting of, when it could not be told with that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hop_of: Option<&'a str>,
+    /// Further sightings of the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) hops: Vec<HopRecord<'a>>,
 }
 
 /// The operation that a record is about.
@@ -122,6 +132,11 @@ pub(crate) struct QualitySummary<'a> {
     pub(super) unjudged_reasons: Vec<ReasonRecord>,
     pub(super) codes: Vec<CodeRecord<'a>>,
     pub(super) other_codes: u64,
+    /// Further sightings of these calls; none is one of `calls`.
+    pub(super) hops: u64,
+    pub(super) differing_hops: u64,
+    pub(super) hop_codes: Vec<CodeRecord<'a>>,
+    pub(super) other_hop_codes: u64,
 }
 
 /// How often something could not be judged.
@@ -221,10 +236,9 @@ impl<'a> OperationRecord<'a> {
     }
 }
 
-/// The codes of a tally, most frequent first.
-pub(super) fn codes(tally: &Tally) -> Vec<CodeRecord<'_>> {
-    let mut codes: Vec<CodeRecord<'_>> = tally
-        .codes
+/// Codes of a tally, most frequent first.
+pub(super) fn codes(counts: &BTreeMap<(Direction, String, String), u64>) -> Vec<CodeRecord<'_>> {
+    let mut codes: Vec<CodeRecord<'_>> = counts
         .iter()
         .map(|((direction, code, attribute), calls)| CodeRecord {
             direction: direction.name(),
@@ -277,6 +291,15 @@ impl Record for QualityReport<'_> {
     }
 
     fn write_pretty(&self, out: &mut String, style: Style) {
+        // Its exchange was printed some lines before.
+        let _ = write!(out, "{} {:<6} quality of", self.ts.strftime("%H:%M:%S%.3f"), self.role);
+        if let Some(operation) = &self.operation {
+            let _ = write!(out, " {} {}", operation.method, operation.template);
+        }
+        let _ = match self.status {
+            Some(status) => writeln!(out, " {status}"),
+            None => writeln!(out, " (no response seen)"),
+        };
         write_findings(
             out,
             style,
@@ -288,6 +311,12 @@ impl Record for QualityReport<'_> {
             &self.unjudged,
             SHOWN_VIOLATIONS,
         );
+        if let Some(of) = self.hop_of {
+            let _ = writeln!(out, "    a further sighting of {of}");
+        }
+        for hop in &self.hops {
+            hop.write_pretty(out, style);
+        }
     }
 }
 
@@ -374,6 +403,13 @@ impl Record for QualitySummary<'_> {
             "quality: {what}{counterpart}: {} calls, {} conforming, {} violating, {} unjudged",
             self.calls, self.conforming, self.violating, self.unjudged
         );
+        if self.differing_hops > 0 {
+            let _ = writeln!(
+                out,
+                "    {} of {} further sightings differ from the edge",
+                self.differing_hops, self.hops
+            );
+        }
         for code in self.codes.iter().take(SHOWN_VIOLATIONS) {
             let _ = writeln!(
                 out,

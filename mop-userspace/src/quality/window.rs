@@ -112,8 +112,12 @@ impl OpenWindow {
                     .iter()
                     .map(|(reason, calls)| ReasonRecord { reason: reason.name(), calls: *calls })
                     .collect(),
-                codes: codes(tally),
+                codes: codes(&tally.codes),
                 other_codes: tally.other_codes,
+                hops: tally.hops,
+                differing_hops: tally.differing_hops,
+                hop_codes: codes(&tally.hop_codes),
+                other_hop_codes: tally.other_hop_codes,
             });
         }
         let unrouted = counts.unrouted();
@@ -137,6 +141,10 @@ impl OpenWindow {
                     .collect(),
                 codes: Vec::new(),
                 other_codes: 0,
+                hops: 0,
+                differing_hops: 0,
+                hop_codes: Vec::new(),
+                other_hop_codes: 0,
             });
         }
         for (key, fill) in counts.fills() {

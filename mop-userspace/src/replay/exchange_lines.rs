@@ -1,6 +1,7 @@
 //! `.exchanges.jsonl`: one exchange a line, the neutral input of tests and offline checks.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
 };
@@ -37,7 +38,7 @@ pub(super) fn replay(
     read?;
     Ok(Totals {
         counts: reporter.counts,
-        inspected: reporter.inspector.map(|inspector| inspector.counts),
+        inspected: reporter.inspector.map(|inspector| inspector.counts()),
         ..Totals::default()
     })
 }
@@ -72,7 +73,9 @@ fn read_lines(
             .exchange(arguments.body_digest)
             .map_err(|reason| Failure::runtime(format!("line {number}: {reason}")))?;
         reporter.counts.count(&exchange);
-        read.account(&exchange, reporter);
+        let certificate = read.certificate();
+        let seen = read.circumstances(certificate.as_ref());
+        reporter.account(&read.id, &exchange, seen);
         if reporter.selection.wants(&exchange) {
             reporter.counts.reported += 1;
             let mut record = ExchangeRecord::new(
@@ -84,7 +87,9 @@ fn read_lines(
             );
             record.client = read.client.as_ref().and_then(Peer::end);
             record.server = read.server.as_ref().and_then(Peer::end);
-            reporter.deliver(&record, &exchange);
+            // A line that does not say when, and between whom, is a call by itself.
+            let is_placed = read.ts.is_some() && exchange.connection != 0;
+            reporter.deliver(&record, &exchange, is_placed.then_some(seen));
         }
     }
     Ok(())
@@ -171,25 +176,41 @@ enum BodyEncoding {
 }
 
 impl ExchangeLine {
-    /// Has the data module take the exchange in.
-    fn account(&self, exchange: &Exchange, reporter: &mut Reporter) {
-        let (client, server) = (self.client.as_ref(), self.server.as_ref());
-        let (local, remote) = match self.role {
-            LineRole::Client => (client, server),
-            LineRole::Server => (server, client),
-        };
-        let certificate = remote
-            .and_then(|peer| peer.cert_pem.as_deref())
-            .and_then(|pem| CertificateFacts::from_pem(pem).ok());
-        let seen = Circumstances {
-            ends: Ends {
-                local: local.and_then(Peer::address),
-                remote: remote.and_then(Peer::address),
-            },
-            peer_certificate: certificate.as_ref(),
+    /// What is known of the exchange beside its bytes.
+    fn circumstances<'a>(&self, certificate: Option<&'a CertificateFacts>) -> Circumstances<'a> {
+        Circumstances {
+            ends: self.ends(),
+            peer_certificate: certificate,
             ..Circumstances::default()
-        };
-        reporter.account(&self.id, exchange, seen);
+        }
+    }
+
+    /// The certificate of the other side.
+    fn certificate(&self) -> Option<CertificateFacts> {
+        let [_, remote] = self.peers();
+        CertificateFacts::from_pem(remote?.cert_pem.as_deref()?).ok()
+    }
+
+    fn ends(&self) -> Ends {
+        let [local, remote] = self.peers().map(|peer| peer.and_then(Peer::address));
+        Ends { local, remote }
+    }
+
+    /// The observed process, and the other side.
+    fn peers(&self) -> [Option<&Peer>; 2] {
+        let (client, server) = (self.client.as_ref(), self.server.as_ref());
+        match self.role {
+            LineRole::Client => [client, server],
+            LineRole::Server => [server, client],
+        }
+    }
+
+    /// Lines of the same side and ends are of one connection; 0 where an end is not known.
+    fn connection(&self) -> u64 {
+        let Ends { local: Some(local), remote: Some(remote) } = self.ends() else { return 0 };
+        let mut hasher = DefaultHasher::new();
+        (matches!(self.role, LineRole::Client), local, remote).hash(&mut hasher);
+        hasher.finish().max(1)
     }
 }
 
@@ -251,7 +272,7 @@ impl ExchangeLine {
             ..Seen::default()
         };
         Ok(Exchange {
-            connection: 0,
+            connection: self.connection(),
             sequence: 0,
             role: match self.role {
                 LineRole::Client => Role::Client,

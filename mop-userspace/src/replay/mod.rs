@@ -24,7 +24,9 @@ use crate::{
     observe::{self, RUN_ID_BYTES},
     output::{Dropped, Format, Output},
     pipeline::Reporter,
+    quality::Linking,
     rulebook::Rules,
+    scope::Scope,
     security::{self, feed::FeedKeeper, intelligence::Indicators},
     selection::Selection,
     spool::spooling,
@@ -96,20 +98,21 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         }
         None => None,
     };
+    let addresses = configuration.data.as_ref().map(DataConfiguration::addresses);
+    let linking = Linking::new(addresses.transpose()?.unwrap_or_default())?;
+    let (quality, name) = (&arguments.quality, run.clone());
+    let inspector = observe::inspector(&rules, quality, EACH_CLEAN, name, forwarding.as_ref());
     let reporter = Reporter {
+        // A file was made of what was in scope, and does not tell whose calls they are.
+        scope: Scope::default(),
+        guard: None,
         selection: Selection::of(&arguments.report),
         payload: format.payload(),
         outlet: (!format.is_silent()).then(|| output.outlet_that_waits()),
         clock: Clock { offset_ns: 0 },
-        run: run.clone(),
+        run,
         counts: ExchangeCounts::default(),
-        inspector: observe::inspector(
-            &rules,
-            &arguments.quality,
-            EACH_CLEAN,
-            run,
-            forwarding.as_ref(),
-        ),
+        inspector: inspector.map(|inspector| inspector.linking(linking)),
         extractor: calls.map(Extractor::new),
         data: data.map(Port::here),
         security,

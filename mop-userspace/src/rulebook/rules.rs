@@ -61,6 +61,11 @@ impl Rules {
         self.books.clone()
     }
 
+    /// The rules that calls are judged by; `None`: they are not.
+    pub(crate) fn judging_books(&self) -> Option<Arc<RuleBooks>> {
+        self.books.clone().filter(|_| self.is_judged)
+    }
+
     /// A judge for one worker.
     pub(crate) fn inspector(
         &self,
@@ -68,8 +73,7 @@ impl Rules {
         report_clean: u32,
         worker: String,
     ) -> Option<Inspector> {
-        let books = Arc::clone(self.books.as_ref().filter(|_| self.is_judged)?);
-        Some(Inspector::new(books, arguments, report_clean, worker))
+        Some(Inspector::new(self.judging_books()?, arguments, report_clean, worker))
     }
 
     /// Ends the watching.

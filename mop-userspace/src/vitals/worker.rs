@@ -6,7 +6,7 @@ use mop_common::HoleCause;
 use mop_wire::{Ending, FlowStats, Role};
 
 use super::Heartbeat;
-use crate::{quality::InspectorCounts, summary::ExchangeCounts};
+use crate::{quality::InspectorCounts, scope::Withheld, summary::ExchangeCounts};
 
 /// What a worker counted, as of its last batch.
 ///
@@ -18,8 +18,9 @@ pub(crate) struct WorkerVitals {
     exchanges: [[AtomicU64; Ending::ALL.len()]; Role::ALL.len()],
     incomplete: AtomicU64,
     reported: AtomicU64,
+    withheld: [AtomicU64; Withheld::ALL.len()],
     panics: AtomicU64,
-    judged: [AtomicU64; InspectorCounts::NAMES.len()],
+    judged: [AtomicU64; InspectorCounts::NUMBERS],
     flows: [AtomicU64; FlowNumber::ALL.len()],
     hole_bytes: [AtomicU64; HoleCause::ALL.len()],
 }
@@ -43,8 +44,9 @@ pub(crate) struct Worked {
     pub(crate) exchanges: [[u64; Ending::ALL.len()]; Role::ALL.len()],
     pub(crate) incomplete: u64,
     pub(crate) reported: u64,
+    pub(crate) withheld: [u64; Withheld::ALL.len()],
     pub(crate) panics: u64,
-    pub(crate) judged: [u64; InspectorCounts::NAMES.len()],
+    pub(crate) judged: InspectorCounts,
     flows: [u64; FlowNumber::ALL.len()],
     pub(crate) hole_bytes: [u64; HoleCause::ALL.len()],
 }
@@ -62,9 +64,10 @@ impl WorkerVitals {
         }
         store(&self.incomplete, counts.exchanges.saturating_sub(counts.complete));
         store(&self.reported, counts.reported);
+        store_all(&self.withheld, &counts.withheld);
         store(&self.panics, counts.panics);
         if let Some(judged) = judged {
-            store_all(&self.judged, &judged.values());
+            store_all(&self.judged, &judged.numbers());
         }
         store_all(&self.flows, &FlowNumber::ALL.map(|number| number.of(flows)));
         store_all(&self.hole_bytes, &flows.hole_bytes);
@@ -72,15 +75,26 @@ impl WorkerVitals {
 
     /// Adds what was stored to a sum.
     pub(super) fn add_to(&self, sum: &mut Worked) {
-        let Self { alive: _, exchanges, incomplete, reported, panics, judged, flows, hole_bytes } =
-            self;
+        let Self {
+            alive: _,
+            exchanges,
+            incomplete,
+            reported,
+            withheld,
+            panics,
+            judged,
+            flows,
+            hole_bytes,
+        } = self;
         for (sum, counts) in sum.exchanges.iter_mut().zip(exchanges) {
             add_all(sum, counts);
         }
         sum.incomplete += incomplete.load(Ordering::Relaxed);
         sum.reported += reported.load(Ordering::Relaxed);
+        add_all(&mut sum.withheld, withheld);
         sum.panics += panics.load(Ordering::Relaxed);
-        add_all(&mut sum.judged, judged);
+        let numbers = judged.each_ref().map(|number| number.load(Ordering::Relaxed));
+        sum.judged.absorb(InspectorCounts::of(numbers));
         add_all(&mut sum.flows, flows);
         add_all(&mut sum.hole_bytes, hole_bytes);
     }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     calls::{CONSENTS, Call, RESOURCES},
+    once::adds_up,
     own::write_own,
     records::{codes, hold_to_schemas, of_kind},
     secrets::{Secrets, holds_no_secret},
@@ -78,7 +79,18 @@ fn wrong_answers_are_reported_and_every_call_is_counted() -> Result<()> {
     let ours: Vec<Exchange> =
         observation.records.iter().filter_map(Exchange::from_record).filter(seen).collect();
     let mut by_request = [0, 0];
-    for exchange in &ours {
+    // What the server passes on is told by the server; each side has a report of its own.
+    let edge = |exchange: &&Exchange| exchange.server_port() == u64::from(nginx.port());
+    let links = of_kind(&observation.records, "exchange.hop");
+    for exchange in ours.iter().filter(|exchange| !edge(exchange)) {
+        let id = &exchange.record()["exchange"];
+        ensure!(report_of(&observation, id.as_str().context("an id")?).is_err(), "{id}");
+        let link = links.iter().find(|link| link["exchange"] == *id).context("no link")?;
+        let report = report_of(&observation, link["of"].as_str().context("an id")?)?;
+        let mut hops = report["hops"].as_array().into_iter().flatten();
+        ensure!(report["role"] == "server" && hops.any(|hop| hop["exchange"] == *id), "{report}");
+    }
+    for exchange in ours.iter().filter(edge) {
         let id = exchange.record()["exchange"].as_str().context("an id")?;
         let report = report_of(&observation, id)?;
         let found = codes(report, "corrected");
@@ -102,7 +114,7 @@ fn wrong_answers_are_reported_and_every_call_is_counted() -> Result<()> {
         };
         ensure!(report["counterpart"] == counterpart, "{counterpart}: {report}");
     }
-    ensure!(by_request == [3 * 4, 4], "{by_request:?}");
+    ensure!(by_request == [3 * 2, 2], "{by_request:?}");
 
     // What is counted is what was reported, call by call, for each side of them.
     let reports = of_kind(&observation.records, "quality.report");
@@ -132,6 +144,7 @@ fn wrong_answers_are_reported_and_every_call_is_counted() -> Result<()> {
             ensure!(sum("calls") > 0, "{template} with {counterpart} was not counted");
         }
     }
+    adds_up(&observation.summary)?;
     let total = |name: &str| observation.number(&format!("/quality/{name}"));
     let counted = |name: &str| -> u64 {
         summaries
@@ -323,7 +336,7 @@ fn answer(body: &str) -> String {
 }
 
 /// Observing tests of one program would see each other's calls.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }

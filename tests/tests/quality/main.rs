@@ -5,6 +5,7 @@ mod calls;
 mod contracts;
 mod hostile;
 mod live;
+mod once;
 mod own;
 mod privacy;
 mod published;

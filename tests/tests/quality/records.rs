@@ -59,9 +59,12 @@ fn adds_up(record: &Value) -> Result<()> {
             let sum = ["conforming", "violating", "unjudged"].map(|name| number(record, name));
             ensure!(sum.iter().sum::<u64>() == calls, "calls do not add up");
             ensure!(number(record, "violating_as_published") <= calls);
-            for list in ["codes", "unjudged_reasons"] {
+            let hops = number(record, "hops");
+            ensure!(number(record, "differing_hops") <= hops);
+            for (list, most) in [("codes", calls), ("unjudged_reasons", calls), ("hop_codes", hops)]
+            {
                 for one in record[list].as_array().context("a list")? {
-                    ensure!(number(one, "calls") <= calls, "{one} in more calls than there are");
+                    ensure!(number(one, "calls") <= most, "{one} in more calls than there are");
                 }
             }
         }

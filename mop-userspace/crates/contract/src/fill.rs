@@ -15,6 +15,25 @@ pub struct Fill {
     attributes: Vec<AttributeFill>,
 }
 
+/// The counts of one body: of the attributes that could have been there, so that many are held in
+/// little memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BodyFill {
+    /// Positions in the tree, ascending.
+    attributes: Box<[(u32, BodyAttribute)]>,
+}
+
+/// Counts for one attribute in one body. A body has fewer values than fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct BodyAttribute {
+    seen: u32,
+    present: u32,
+    null: u32,
+    empty: u32,
+    not_available: u32,
+    invalid: u32,
+}
+
 /// Counts for one attribute.
 ///
 /// `null + empty + not_available <= present <= seen` and `invalid <= present`.
@@ -52,6 +71,23 @@ impl Fill {
                 let invalid = fill.invalid + u64::from(violation.occurrences);
                 fill.invalid = invalid.min(fill.present);
             }
+        }
+    }
+
+    /// Adds the counts of one body, which is of the same tree.
+    pub fn add_body(&mut self, tree: &AttributeTree, body: &BodyFill) {
+        self.attributes.resize(tree.nodes().len(), AttributeFill::default());
+        self.bodies += 1;
+        for (position, counts) in &body.attributes {
+            let position = usize::try_from(*position).unwrap_or(usize::MAX);
+            let Some(fill) = self.attributes.get_mut(position) else { continue };
+            let BodyAttribute { seen, present, null, empty, not_available, invalid } = *counts;
+            fill.seen += u64::from(seen);
+            fill.present += u64::from(present);
+            fill.null += u64::from(null);
+            fill.empty += u64::from(empty);
+            fill.not_available += u64::from(not_available);
+            fill.invalid += u64::from(invalid);
         }
     }
 
@@ -105,6 +141,41 @@ impl Fill {
             }
             _ => {}
         }
+    }
+}
+
+impl BodyFill {
+    /// Counts one body and what is wrong in it. `scratch` is overwritten.
+    #[must_use]
+    pub fn of(
+        tree: &AttributeTree,
+        body: Value<'_>,
+        violations: &[Violation],
+        scratch: &mut Fill,
+    ) -> Self {
+        scratch.attributes.clear();
+        scratch.add(tree, body, violations);
+        let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let attributes = (0_u32..).zip(&scratch.attributes).filter(|(_, fill)| fill.seen > 0);
+        let attributes = attributes.map(|(position, fill)| {
+            let AttributeFill { seen, present, null, empty, not_available, invalid } = *fill;
+            let counts = BodyAttribute {
+                seen: small(seen),
+                present: small(present),
+                null: small(null),
+                empty: small(empty),
+                not_available: small(not_available),
+                invalid: small(invalid),
+            };
+            (position, counts)
+        });
+        Self { attributes: attributes.collect() }
+    }
+
+    /// Memory that it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.attributes)
     }
 }
 
@@ -200,6 +271,13 @@ mod tests {
         assert_eq!(of("data.cnpj"), counts(3, 1, 0, 1, 0, 0));
         assert_eq!(of("data.note"), counts(3, 1, 1, 0, 0, 0));
         assert_eq!(of("data.tags"), counts(3, 2, 0, 1, 0, 0));
+
+        // Counted by itself, and added later.
+        let mut scratch = fill.clone();
+        let body = BodyFill::of(&tree, value, &violations, &mut scratch);
+        let mut later = Fill::default();
+        later.add_body(&tree, &body);
+        assert_eq!(later, fill);
 
         let mut twice = fill.clone();
         twice.merge(&fill);

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     attributes::AttributeTree,
     contract::Contract,
-    fill::Fill,
+    fill::{BodyFill, Fill},
     judge::{JudgedBody, Judgement, UnjudgedReason},
     operation::{OperationId, Status},
     route::Unrouted,
@@ -31,6 +31,16 @@ pub struct Window {
 #[derive(Debug, Default)]
 pub struct AttributeTrees {
     by_schema: HashMap<SchemaId, Arc<AttributeTree>>,
+}
+
+/// A body that was counted by itself, to be added to a window later or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedBody {
+    operation: OperationId,
+    direction: Direction,
+    status: Option<Status>,
+    schema: SchemaId,
+    fill: BodyFill,
 }
 
 /// The other side of a call.
@@ -80,6 +90,14 @@ pub struct Tally {
     pub codes: BTreeMap<(Direction, String, String), u64>,
     /// Calls whose code is not in `codes`, which holds [`MAX_CODES`].
     pub other_codes: u64,
+    /// Further sightings of these calls on their way through the node; none is one of `calls`.
+    pub hops: u64,
+    /// Of these, with something wrong that was not wrong at the edge.
+    pub differing_hops: u64,
+    /// Hops by what was wrong with them alone.
+    pub hop_codes: BTreeMap<(Direction, String, String), u64>,
+    /// Hops whose code is not in `hop_codes`, which holds [`MAX_CODES`].
+    pub other_hop_codes: u64,
 }
 
 impl Window {
@@ -125,7 +143,7 @@ impl Window {
             codes.insert((direction, code.to_owned(), attribute.to_owned()));
         }
         for code in codes {
-            tally.code(code);
+            count(&mut tally.codes, &mut tally.other_codes, code);
         }
         if is_violating {
             tally.violating += 1;
@@ -143,15 +161,37 @@ impl Window {
         }
     }
 
+    /// Counts a further sighting of a call. `own` is what is wrong with it and was not wrong at the
+    /// edge: code, attribute, direction and whether it is an error.
+    pub fn hop<'a>(
+        &mut self,
+        counterpart: &Counterpart,
+        operation: OperationId,
+        own: impl Iterator<Item = (Direction, &'a str, &'a str, bool)>,
+    ) {
+        let tally = self.tallies.entry((counterpart.clone(), operation)).or_default();
+        tally.hops += 1;
+        let mut is_differing = false;
+        let mut codes = BTreeSet::new();
+        for (direction, code, attribute, is_error) in own {
+            is_differing |= is_error;
+            codes.insert((direction, code.to_owned(), attribute.to_owned()));
+        }
+        tally.differing_hops += u64::from(is_differing);
+        for code in codes {
+            count(&mut tally.hop_codes, &mut tally.other_hop_codes, code);
+        }
+    }
+
     /// Counts the attributes of a body.
     pub fn body(
         &mut self,
         counterpart: &Counterpart,
         contract: &Contract,
         trees: &mut AttributeTrees,
-        body: JudgedBody<'_>,
+        body: &CountedBody,
     ) {
-        let JudgedBody { operation, direction, status, schema, value, violations } = body;
+        let CountedBody { operation, direction, status, schema, ref fill } = *body;
         let tree = trees.of(contract, schema);
         let mut key =
             FillKey { counterpart: counterpart.clone(), operation, direction, status, schema };
@@ -164,7 +204,7 @@ impl Window {
                 self.counters += size;
             }
         }
-        self.fills.entry(key).or_default().add(&tree, value, violations);
+        self.fills.entry(key).or_default().add_body(&tree, fill);
     }
 
     /// Counts by counterpart and operation.
@@ -194,15 +234,39 @@ impl Window {
     }
 }
 
-impl Tally {
-    fn code(&mut self, key: (Direction, String, String)) {
-        let full = self.codes.len() >= MAX_CODES;
-        match self.codes.get_mut(&key) {
-            Some(calls) => *calls += 1,
-            None if full => self.other_codes += 1,
-            None => {
-                self.codes.insert(key, 1);
-            }
+impl CountedBody {
+    /// Counts a body. `scratch` is overwritten.
+    #[must_use]
+    pub fn of(
+        contract: &Contract,
+        trees: &mut AttributeTrees,
+        body: JudgedBody<'_>,
+        scratch: &mut Fill,
+    ) -> Self {
+        let JudgedBody { operation, direction, status, schema, value, violations } = body;
+        let tree = trees.of(contract, schema);
+        let fill = BodyFill::of(&tree, value, violations, scratch);
+        Self { operation, direction, status, schema, fill }
+    }
+
+    /// Memory that it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.fill.bytes()
+    }
+}
+
+fn count(
+    codes: &mut BTreeMap<(Direction, String, String), u64>,
+    others: &mut u64,
+    key: (Direction, String, String),
+) {
+    let is_full = codes.len() >= MAX_CODES;
+    match codes.get_mut(&key) {
+        Some(calls) => *calls += 1,
+        None if is_full => *others += 1,
+        None => {
+            codes.insert(key, 1);
         }
     }
 }

@@ -8,6 +8,7 @@ use mop_wire::{Ending, Role};
 use crate::{
     quality::InspectorCounts,
     record::role_name,
+    scope::Withheld,
     vitals::{Family, FlowNumber, Vitals, Worked},
 };
 
@@ -114,10 +115,38 @@ fn calls(vitals: &Vitals, worked: &Worked) -> Vec<Family> {
             .is(worked.incomplete),
         Family::counter("mop_exchanges_reported", "Calls that were selected and reported")
             .is(worked.reported),
+        Family::counter("mop_exchanges_withheld", "Calls not reported because of the scope or the CPU budget")
+            .by("reason", Withheld::ALL.into_iter().map(Withheld::name).zip(worked.withheld)),
         Family::counter("mop_internal_errors", "Connections or calls given up after a panic")
             .is(worked.panics),
         Family::counter("mop_quality_calls", "Calls judged against their contract, by verdict")
-            .by("verdict", InspectorCounts::NAMES.into_iter().zip(worked.judged)),
+            .by("verdict", InspectorCounts::VERDICTS.into_iter().zip(worked.judged.verdicts())),
+        Family::counter("mop_quality_sightings", "Sightings of calls that were judged")
+            .is(worked.judged.judged),
+        Family::counter("mop_quality_hops", "Sightings of these that are further ones of a call")
+            .is(worked.judged.hops),
+        Family::counter(
+            "mop_quality_differing_hops",
+            "Further sightings with something wrong that was not wrong at the edge",
+        )
+        .is(worked.judged.differing_hops),
+        Family::counter(
+            "mop_quality_lone_hops",
+            "Further sightings that could not be told in the report of their call",
+        )
+        .is(worked.judged.lone_hops),
+        Family::counter(
+            "mop_quality_hurried_calls",
+            "Calls that were reported without waiting for further sightings, for lack of room",
+        )
+        .is(worked.judged.hurried),
+        Family::counter(
+            "mop_quality_split_calls",
+            "Calls whose sighting further inside had been reported as a call of its own",
+        )
+        .is(worked.judged.apart),
+        Family::counter("mop_quality_lost", "Judged sightings that an internal error cost")
+            .is(worked.judged.lost),
         Family::gauge("mop_rules_generation", "Times that contracts and rules were replaced")
             .maybe(rules.map(|rules| rules.generation())),
         Family::gauge("mop_rules_operations", "Operations that have a contract")

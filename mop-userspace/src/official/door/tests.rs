@@ -18,6 +18,7 @@ use crate::{
     },
     output::{Dropped, Format, Output, Spooling},
     rulebook::Rules,
+    scope::Scope,
     security::SecurityConfiguration,
     selection::Selection,
     sinks::{
@@ -66,11 +67,12 @@ impl Opened {
         let output = Output::start(format, Some(spool), dropped).expect("a writer");
         let rules =
             Rules::load(&arguments.quality, &SecurityConfiguration::default()).expect("rules");
-        let mut inspector = rules.inspector(&arguments.quality, 1, "door".to_owned());
-        if let Some(inspector) = &mut inspector {
-            inspector.official = Some(OfficialMessages::new(Arc::clone(&source)));
-        }
+        let inspector = rules.inspector(&arguments.quality, 1, "door".to_owned());
+        let official = OfficialMessages::new(Arc::clone(&source));
+        let inspector = inspector.map(|inspector| inspector.with_official(Some(official)));
         let reporter = Reporter {
+            scope: Scope::default(),
+            guard: None,
             selection: Selection::of(&arguments.report),
             payload: format.payload(),
             outlet: Some(output.outlet_that_waits()),

@@ -249,6 +249,7 @@ const KINDS: &[(&str, &str, &str)] = &[
         "addresses of clients; it stays on the node",
         "endereços de clientes; permanece no nó",
     ),
+    ("exchange.hop", NOTHING.0, NOTHING.1),
     ("node.coverage", NOTHING.0, NOTHING.1),
     ("observe.summary", NOTHING.0, NOTHING.1),
     (
