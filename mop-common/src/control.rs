@@ -23,6 +23,9 @@ pub struct ControlEvent {
     pub positions: [u64; 2],
     /// Cookie of the attachment that saw a TLS connection: names the library; 0 for sockets.
     pub library: u64,
+    /// `Open` and `Bind` of a TLS connection: the connection of the socket underneath, whose segments
+    /// hold its hello; 0 when it is not known.
+    pub socket: u64,
     /// Process id as seen from the initial pid namespace.
     pub tgid: u32,
     /// Port of this side, host byte order.
@@ -51,7 +54,7 @@ pub struct ControlEvent {
     pub command: [u8; 16],
 }
 
-assert_no_padding!(ControlEvent, 5 * 8 + 2 * 8 + 4 + 2 * 2 + 6 + 2 + 3 * 16);
+assert_no_padding!(ControlEvent, 6 * 8 + 2 * 8 + 4 + 2 * 2 + 6 + 2 + 3 * 16);
 
 impl ControlEvent {
     /// An event with every field zero.
@@ -62,6 +65,7 @@ impl ControlEvent {
         cgroup: 0,
         positions: [0; 2],
         library: 0,
+        socket: 0,
         tgid: 0,
         local_port: 0,
         remote_port: 0,

@@ -71,6 +71,18 @@ pub const MAX_SESSION_BYTES: u64 = 16 << 10;
 /// may be.
 pub const MAX_SESSION_FIELDS: u32 = 10;
 
+/// Bytes of one direction of a socket that are shown as its TLS hello. A client's has 0.2 to 0.6 KiB,
+/// 1.8 KiB with the key share of a post-quantum group, and some 3 KiB more with a session ticket that
+/// holds the client's certificate; a server's has 0.1 to 1.2 KiB.
+pub const MAX_HELLO_BYTES: u64 = 8 << 10;
+
+/// Calls in which both hellos of a socket may come: one or two for each, a few more in slow pieces.
+/// It bounds the records that a peer can cause who sends single bytes.
+pub const MAX_HELLO_CALLS: u16 = 32;
+
+/// Bytes that are shown behind a hello that does not fit its first record: heads of further ones.
+pub const HELLO_SLACK_BYTES: u64 = 64;
+
 /// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
 /// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
 /// [`crate::Counter::TlsExits`].

@@ -159,4 +159,9 @@ pub mod flags {
     /// The bytes are none of a stream: the certificate that the peer showed in the TLS handshake, in
     /// DER. The position is 0 and means nothing.
     pub const CERTIFICATE: u16 = 2;
+
+    /// The bytes are cipher text: the beginning of what a socket carried in this direction, with the
+    /// hello of a TLS handshake. The connection is that of the socket, the position the place in its
+    /// stream. The bytes end where the hello ends, as far as its first bytes tell.
+    pub const HELLO: u16 = 4;
 }

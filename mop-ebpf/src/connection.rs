@@ -9,6 +9,7 @@ use crate::{
     control::{self, Note},
     counters,
     emit::{self, Cursor},
+    hello::{NO_HELLO, end_of_hello},
 };
 
 /// State of one connection, in [`crate::maps::TLS`] or [`crate::maps::SOCKETS`].
@@ -28,9 +29,10 @@ pub struct Connection {
     prefix: [u32; 2],
     /// How many bytes of `prefix` are there, at most [`SNIFF_BYTES`].
     prefix_bytes: [u8; 2],
-    /// Calls without a sign of HTTP on a connection that was joined midway.
+    /// Calls without a sign of HTTP on a connection that was joined midway; calls in which a hello was
+    /// shown.
     calls: u16,
-    /// [`UNDECIDED`], [`OBSERVED`] or [`IGNORED`].
+    /// [`UNDECIDED`], [`OBSERVED`], [`IGNORED`] or [`GREETING`].
     verdict: u8,
     /// 1 when the connection was seen from its first byte.
     pub from_start: u8,
@@ -46,6 +48,8 @@ pub struct Connection {
     in_progress: u64,
     /// Go: 1 when the object was closed while a call was in progress.
     is_closing: u64,
+    /// Sockets: where the hello of TLS ends per direction; 0 while that is not known.
+    hello_ends: [u64; 2],
 }
 
 /// A connection with every field zero, to insert into a map: too large for a uprobe's stack.
@@ -65,6 +69,7 @@ pub static EMPTY: Connection = Connection {
     candidate: 0,
     in_progress: 0,
     is_closing: 0,
+    hello_ends: [0; 2],
 };
 
 impl Connection {
@@ -81,6 +86,7 @@ impl Connection {
         self.candidate = 0;
         self.in_progress = 0;
         self.is_closing = 0;
+        self.hello_ends = [0; 2];
     }
 
     /// Gives a new identity to a state that is as [`EMPTY`] is.
@@ -102,13 +108,42 @@ impl Connection {
         if self.verdict == IGNORED {
             return;
         }
-        if self.verdict == UNDECIDED && !self.decide(direction, position, cursor) {
-            return;
+        if self.verdict != OBSERVED {
+            if self.verdict == GREETING {
+                self.greet(direction, position, cursor);
+                return;
+            }
+            if !self.decide(direction, position, cursor) {
+                return;
+            }
         }
         cursor.connection = self.cookie;
         cursor.position = position;
         cursor.direction = direction as u8;
         emit::call(cursor);
+    }
+
+    /// A call on the socket under a TLS object, inside a call on that object, moved the
+    /// `cursor.total_left` bytes at the cursor: only a hello is of use.
+    #[inline(always)]
+    pub fn moved_in_tls(&mut self, direction: Direction, cursor: &mut Cursor) {
+        if self.verdict == UNDECIDED {
+            let is_new = self.from_start != 0 && self.opened == 0;
+            if !is_new || end_of_hello(cursor, self.positions[direction.index()]) == NO_HELLO {
+                return;
+            }
+            self.verdict = GREETING;
+        }
+        if self.verdict == GREETING {
+            let position = self.advance(direction, cursor.total_left);
+            self.greet(direction, position, cursor);
+        }
+    }
+
+    /// TLS: the socket underneath is known, and bytes were moved: the handshake is over.
+    #[inline(always)]
+    pub fn is_settled(&self) -> bool {
+        self.socket != 0 && self.positions[0] | self.positions[1] != 0
     }
 
     /// A call moved bytes that nobody can show: a hole of known length.
@@ -242,16 +277,60 @@ impl Connection {
             }
             Sniff::Maybe => self.open(Protocol::Http1, [0, 0]),
             Sniff::No => {
-                self.close();
-                self.ignore();
+                self.refuse(direction, cursor);
                 false
             }
         }
     }
 
-    /// A connection that was under way when observation began is looked at anew with every call,
-    /// for the start of a message.
+    /// No HTTP begins so; a TLS handshake on a socket may, and is refused at its first byte.
+    #[inline(never)]
+    fn refuse(&mut self, direction: Direction, cursor: &mut Cursor) {
+        self.close();
+        self.ignore();
+        if self.layer == Layer::Socket as u8 {
+            self.verdict = GREETING;
+            self.greet(direction, 0, cursor);
+        }
+    }
+
+    /// Shows what is of a hello among the bytes at the cursor, while both directions of a socket may
+    /// begin with one. Whatever contradicts that ends it.
+    #[inline(never)]
+    fn greet(&mut self, direction: Direction, position: u64, cursor: &mut Cursor) {
+        self.calls = self.calls.saturating_add(1);
+        let mut end = self.hello_ends[direction.index()];
+        if end == 0 {
+            end = end_of_hello(cursor, position);
+            self.hello_ends[direction.index()] = end;
+        }
+        let is_over = self.has_greeted(Direction::Read) && self.has_greeted(Direction::Write);
+        if is_over || end == NO_HELLO || self.calls > limits::MAX_HELLO_CALLS {
+            self.verdict = IGNORED;
+        }
+        if end == NO_HELLO || end != 0 && position >= end {
+            return;
+        }
+        // Where the end is not known, they are the few bytes of a head.
+        if end != 0 && cursor.total_left > end - position {
+            cursor.total_left = end - position;
+        }
+        cursor.connection = self.cookie;
+        cursor.position = position;
+        cursor.direction = direction as u8;
+        emit::hello(cursor);
+    }
+
+    /// All of the hello of this direction was moved.
     #[inline(always)]
+    fn has_greeted(&self, direction: Direction) -> bool {
+        let end = self.hello_ends[direction.index()];
+        end != 0 && self.positions[direction.index()] >= end
+    }
+
+    /// A connection that was under way when observation began is looked at anew with every call,
+    /// for the start of a message. Not inlined, for the sake of the stack of uprobes.
+    #[inline(never)]
     fn decide_midway(&mut self, direction: Direction, position: u64, cursor: &mut Cursor) -> bool {
         let (word, bytes) = cursor.peek();
         match sniff_midway(word, bytes as usize) {
@@ -309,3 +388,5 @@ const COOKIE_COUNT_MASK: u64 = (1 << COOKIE_COUNT_BITS) - 1;
 const UNDECIDED: u8 = 0;
 const OBSERVED: u8 = 1;
 const IGNORED: u8 = 2;
+/// A socket that may begin with a TLS handshake: of what it carries only that is shown.
+const GREETING: u8 = 3;

@@ -4,13 +4,13 @@ use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_ktime_get_ns,
     generated::{bpf_get_current_comm, bpf_probe_read_kernel},
 };
-use mop_common::{ControlEvent, ControlKind, Counter};
+use mop_common::{ControlEvent, ControlKind, Counter, Layer};
 
 use crate::{
     connection::Connection,
     counters,
     kernel::{self, AF_INET, AF_INET6},
-    maps::{CONTROL, config},
+    maps::{CONTROL, SOCKETS, config},
 };
 
 /// What an event says beyond the state of the connection.
@@ -53,6 +53,9 @@ pub fn connection(connection: &Connection, socket: u64, note: &Note) -> bool {
     if matches!(note.kind, ControlKind::Open | ControlKind::Bind) {
         describe_process(event);
         describe_socket(event, socket);
+        if connection.layer == Layer::Tls as u8 {
+            name_socket(event, socket);
+        }
     }
     slot.submit(NO_WAKEUP);
     true
@@ -125,6 +128,15 @@ fn describe_socket(event: *mut ControlEvent, socket: u64) {
         read_addresses(event, local, remote, 16);
         // SAFETY: as above.
         unsafe { (*event).family = 6 };
+    }
+}
+
+/// Names the connection of the socket under a TLS connection.
+#[inline(never)]
+fn name_socket(event: *mut ControlEvent, socket: u64) {
+    if let Some(connection) = SOCKETS.get_ptr(&socket) {
+        // SAFETY: both pointers are live: a map value and a reservation.
+        unsafe { (*event).socket = (*connection).cookie };
     }
 }
 

@@ -242,6 +242,17 @@ pub fn certificate(cursor: &mut Cursor, bytes: u64) {
     segment(cursor, bytes);
 }
 
+/// The `total_left` bytes at the cursor, which are of a hello. Of many buffers the first few are shown.
+#[inline(always)]
+pub fn hello(cursor: &mut Cursor) {
+    cursor.flags = flags::HELLO;
+    for _ in 0..HELLO_STEPS {
+        if step(cursor) {
+            break;
+        }
+    }
+}
+
 /// Index of the running CPU.
 #[inline(always)]
 pub fn current_cpu() -> u32 {
@@ -327,7 +338,8 @@ fn segment(cursor: &mut Cursor, bytes: u64) {
     cursor.position = cursor.position.wrapping_add(bytes);
     cursor.left = cursor.left.wrapping_sub(bytes);
     cursor.total_left = cursor.total_left.wrapping_sub(bytes);
-    cursor.flags = 0;
+    // What the bytes are holds for all of a call.
+    cursor.flags &= flags::HELLO;
 }
 
 /// Puts one record into the lane of this CPU: a segment of `cursor.stands_for` stream bytes, of
@@ -410,6 +422,9 @@ const ELEMENT_BITS: u32 = lane::ELEMENT_BYTES.trailing_zeros();
 
 /// Segments of one call on kernels without `bpf_loop`: what their verifier can follow.
 const SEGMENTS_WITHOUT_LOOP: u32 = 16;
+
+/// Three buffers, each of which is one change and one segment: head and body of a record, and one more.
+const HELLO_STEPS: u32 = 6;
 
 /// Four bytes and four changes of buffer.
 const PEEK_STEPS: u32 = 8;

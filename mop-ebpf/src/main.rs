@@ -22,6 +22,7 @@ mod control;
 mod counters;
 mod emit;
 mod go;
+mod hello;
 mod kernel;
 mod lifecycle;
 mod maps;

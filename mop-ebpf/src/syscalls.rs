@@ -67,7 +67,7 @@ fn returned(registers: SyscallRegisters, result: i64) {
             match state.call_in_progress() {
                 Some(call) if call.is_bound() => false,
                 Some(call) => {
-                    inside_tls_call(call, thread);
+                    inside_tls_call(call, thread, result);
                     false
                 }
                 None => !is_of_use || beside_tls_calls(thread, result),
@@ -89,7 +89,7 @@ fn beside_tls_calls(thread: u64, result: i64) -> bool {
         && let Some(call) = go::call_in_progress(registers.goroutine(), thread)
     {
         if !call.is_bound() {
-            inside_tls_call(call, thread);
+            inside_tls_call(call, thread, result);
         }
         return false;
     }
@@ -108,9 +108,10 @@ fn beside_tls_calls(thread: u64, result: i64) -> bool {
     true
 }
 
-/// Cipher text of the TLS object in progress: it only tells which socket that object uses.
+/// Cipher text of the TLS object in progress: it tells which socket that object uses, and, at its
+/// beginning, what both sides say in clear text.
 #[inline(never)]
-fn inside_tls_call(call: &mut Call, thread: u64) {
+fn inside_tls_call(call: &mut Call, thread: u64, result: i64) {
     let registers = SyscallRegisters::current();
     if call.wants_socket(thread)
         && let Some(transfer) = Transfer::of(registers.number())
@@ -118,6 +119,49 @@ fn inside_tls_call(call: &mut Call, thread: u64) {
         && let Some(socket) = kernel::tcp_socket_of(descriptor)
     {
         call.touches(socket);
+        if result > 0 {
+            moved_in_tls(socket, result as u64);
+        }
+    }
+}
+
+/// A call inside a TLS call moved bytes of the socket under the object: a hello may be among them.
+#[inline(always)]
+fn moved_in_tls(socket: u64, result: u64) {
+    let Some(connection) = SOCKETS.get_ptr_mut(&socket) else { return };
+    let Some(cursor) = cursor() else { return };
+    let Some(direction) = place_in_tls(cursor, result) else { return };
+    // SAFETY: the pointer comes from the map; fields that two threads can change are atomic.
+    unsafe { (*connection).moved_in_tls(direction, cursor) };
+}
+
+/// Stands the cursor at the bytes that the call moved. No handshake comes by the calls that are left out,
+/// nor by a look at the queue.
+#[inline(never)]
+fn place_in_tls(cursor: &mut Cursor, result: u64) -> Option<Direction> {
+    let registers = SyscallRegisters::current();
+    let call = registers.number();
+    match Transfer::of(call)? {
+        Transfer::Buffer(direction) => {
+            let flags = if call == number::RECVFROM { registers.argument::<3>() } else { 0 };
+            cursor.at_buffer(registers.argument::<1>(), result);
+            (flags & NOT_OF_STREAM == 0).then_some(direction)
+        }
+        Transfer::Vectors(direction) => {
+            cursor.at_vectors(registers.argument::<1>(), registers.argument::<2>(), result);
+            Some(direction)
+        }
+        Transfer::Message(direction) => {
+            let is_received = direction == Direction::Read;
+            let flags = if is_received { registers.argument::<2>() } else { 0 };
+            let message = registers.argument::<1>();
+            // SAFETY: the helper checks the address.
+            let buffers = unsafe { bpf_probe_read_user((message + MSGHDR_IOV) as *const [u64; 2]) };
+            let [vectors, count] = buffers.unwrap_or([0, 0]);
+            cursor.at_vectors(vectors, count, result);
+            (flags & NOT_OF_STREAM == 0).then_some(direction)
+        }
+        Transfer::Messages | Transfer::SendFile | Transfer::Splice => None,
     }
 }
 
@@ -327,6 +371,8 @@ const MSGHDR_IOV: u64 = 16;
 const MSG_PEEK: u64 = 0x2;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
+/// With any of these, nothing of the stream was read into the buffer, or it is read again.
+const NOT_OF_STREAM: u64 = MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE;
 const EAGAIN: i64 = 11;
 const PROT_EXEC: u64 = 0x4;
 const MAP_ANONYMOUS: u64 = 0x20;

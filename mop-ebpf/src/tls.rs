@@ -75,7 +75,7 @@ pub struct Call {
     ambiguous: u64,
     /// Go: cookie of the connection that counts this call as in progress; 0 for none.
     pub counted: u64,
-    /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether the socket is still to be found out.
+    /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether its socket still is to be looked at.
     binding: u64,
     /// For emission; here because a uprobe has no stack for it.
     pub cursor: Cursor,
@@ -314,13 +314,13 @@ impl Call {
         self.binding == BOUND
     }
 
-    /// True while the socket under the TLS object is not known. Asked at every system call inside a
+    /// True while the socket under the TLS object is not known, or its hello may be under way. Asked at every system call inside a
     /// TLS call, most of which are on objects whose socket was found long ago.
     #[inline(always)]
     pub fn wants_socket(&mut self, thread: u64) -> bool {
         if self.binding == UNKNOWN {
             let key = TlsKey { object: self.object, tgid: u64::from(kernel::process_of(thread)) };
-            let bound = objects::find(&key).is_some_and(|connection| connection.socket != 0);
+            let bound = objects::find(&key).is_some_and(|it| it.is_settled());
             self.binding = if bound { BOUND } else { WANTED };
         }
         self.binding == WANTED
@@ -422,7 +422,7 @@ pub fn finish(call: &mut Call, thread: u64, cookie: Cookie, result: i64) {
             connection.bind(call.socket);
         }
     } else {
-        call.binding = BOUND;
+        call.binding = if bytes != 0 || connection.is_settled() { BOUND } else { WANTED };
     }
     if bytes == 0 {
         return;

@@ -1,6 +1,7 @@
 //! The capture thread: from the lanes into batches for the workers.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,10 +10,10 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use mop_common::{ControlEvent, ControlKind, Counters, HoleCause, SegmentHead};
+use mop_common::{ControlEvent, ControlKind, Counters, HoleCause, SegmentHead, flags};
 use mop_probe::{RecordSink, Rings};
 
-use crate::{batch::Batch, clock, discovery::Find, vitals::Heartbeat};
+use crate::{batch::Batch, clock, discovery::Find, hellos::Hellos, vitals::Heartbeat};
 
 /// Where the capture thread sends what it reads.
 pub(crate) struct Destinations {
@@ -22,6 +23,8 @@ pub(crate) struct Destinations {
     pub(crate) empties: Receiver<Batch>,
     /// Processes and files to look into.
     pub(crate) finds: Sender<Find>,
+    /// Where hellos are put; `None`: they travel like all other segments.
+    pub(crate) hellos: Option<Arc<Hellos>>,
 }
 
 /// What the capture thread counts.
@@ -202,6 +205,13 @@ impl RecordSink for Router {
         let Self { counters, .. } = self;
         counters.received_segments.fetch_add(1, Ordering::Relaxed);
         counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if head.flags & flags::HELLO != 0
+            && let Some(hellos) = &self.destinations.hellos
+        {
+            // A panic in the decoder costs this hello.
+            let _taken = catch_unwind(AssertUnwindSafe(|| hellos.take(head, bytes)));
+            return;
+        }
         let worker = self.worker_of(head.connection);
         let has_room = match self.pending.get(worker) {
             Some(batch) if batch.is_full() => self.hand_over(worker),

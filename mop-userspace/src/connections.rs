@@ -11,7 +11,10 @@ use mop_common::{ControlEvent, ControlKind, Layer, SegmentHead};
 use mop_insight::data::identity::certificate::CertificateFacts;
 use mop_probe::process;
 
-use crate::data::peers::{Peers, Place};
+use crate::{
+    data::peers::{Peers, Place},
+    hellos::{Hellos, TlsFacts},
+};
 
 /// Names of the TLS libraries by the number that their probes carry. Asked once per connection.
 #[derive(Debug, Default)]
@@ -53,6 +56,8 @@ pub(crate) struct Facts {
     pub(crate) ends: Option<(SocketAddr, SocketAddr)>,
     /// What the other side showed in the handshake.
     pub(crate) peer_certificate: Option<Arc<CertificateFacts>>,
+    /// What both sides said in clear text; `None` for plain connections, and when it was not seen.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
 }
 
 /// The process at this end of a connection.
@@ -103,6 +108,8 @@ pub(crate) struct Connections<S> {
     libraries: Arc<LibraryNames>,
     /// Who was at the other end in an earlier run; `None` where nobody wants to know.
     peers: Option<Arc<Peers>>,
+    /// What TLS connections said in clear text.
+    hellos: Arc<Hellos>,
     source: S,
 }
 
@@ -122,10 +129,23 @@ struct Known {
     library: u64,
     /// Its first bytes; 0 when nothing that came before them is of use.
     opened_ns: u64,
+    /// The socket underneath, while its hello is not known in full.
+    hello: Option<Awaited>,
     /// Where an earlier and a later run find it again.
     place: Option<Place>,
     /// When the connection ended; its last exchanges may still be waiting for their bytes.
     closed_at_ns: Option<u64>,
+}
+
+/// A hello that was not read yet, or not in full.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    /// Number of the socket that carries it.
+    socket: u64,
+    /// First bytes of the connection, when these were seen: its hello was read no later than they.
+    opened_ns: u64,
+    /// How often it will still be asked for.
+    questions: u8,
 }
 
 impl<S: ProcessSource> Connections<S> {
@@ -136,6 +156,7 @@ impl<S: ProcessSource> Connections<S> {
             containers: HashMap::new(),
             libraries,
             peers: None,
+            hellos: Arc::default(),
             source,
         }
     }
@@ -143,6 +164,16 @@ impl<S: ProcessSource> Connections<S> {
     /// Takes up what an earlier run knew, and keeps it for a later one.
     pub(crate) fn with_peers(self, peers: Option<Arc<Peers>>) -> Self {
         Self { peers, ..self }
+    }
+
+    /// Asks for hellos where they are put by others.
+    pub(crate) fn with_hellos(self, hellos: Arc<Hellos>) -> Self {
+        Self { hellos, ..self }
+    }
+
+    /// Takes in bytes of a hello.
+    pub(crate) fn hello(&self, head: &SegmentHead, bytes: &[u8]) {
+        self.hellos.take(head, bytes);
     }
 
     /// Takes in what an event says.
@@ -162,17 +193,22 @@ impl<S: ProcessSource> Connections<S> {
                 let mut known = Known {
                     library: event.library,
                     opened_ns: if wants_certificate { event.ktime_ns } else { 0 },
+                    hello: Awaited::of(event),
                     facts: Arc::new(facts),
                     place: None,
                     closed_at_ns: None,
                 };
                 known.settle(event, self.peers.as_deref());
+                known.hear(&self.hellos);
                 self.known.insert(event.connection, known);
             }
             Some(ControlKind::Bind) => {
                 if let Some(known) = self.known.get_mut(&event.connection) {
-                    Arc::make_mut(&mut known.facts).ends = ends(event);
+                    let facts = Arc::make_mut(&mut known.facts);
+                    (facts.ends, facts.tls) = (ends(event), None);
+                    known.hello = Awaited::of(event);
                     known.settle(event, self.peers.as_deref());
+                    known.hear(&self.hellos);
                 }
             }
             Some(ControlKind::Close) => self.close(event.connection, event.ktime_ns),
@@ -227,15 +263,27 @@ impl<S: ProcessSource> Connections<S> {
         }
     }
 
-    /// First bytes of a connection whose certificate may still come by; 0 for any other.
-    pub(crate) fn opened_ns(&self, connection: u64) -> u64 {
-        self.known.get(&connection).map_or(0, |known| known.opened_ns)
+    /// First bytes of a connection of whose handshake more may still come by: what was said in clear
+    /// text, or, where that is of use, a certificate; 0 for any other.
+    pub(crate) fn opened_ns(&mut self, connection: u64, wants_certificate: bool) -> u64 {
+        let Some(known) = self.known.get_mut(&connection) else { return 0 };
+        known.hear(&self.hellos);
+        let of_hello = known.hello.map_or(0, |hello| hello.opened_ns);
+        if wants_certificate { known.opened_ns.max(of_hello) } else { of_hello }
     }
 
-    /// No certificate of this connection is waited for any more.
-    pub(crate) fn expect_no_certificate(&mut self, connection: u64) {
+    /// Nothing of the handshake of this connection is waited for any more.
+    pub(crate) fn expect_nothing(&mut self, connection: u64) {
         if let Some(known) = self.known.get_mut(&connection) {
             known.opened_ns = 0;
+            known.hello = None;
+        }
+    }
+
+    /// Asks once more for what this connection said in clear text.
+    pub(crate) fn hear(&mut self, connection: u64) {
+        if let Some(known) = self.known.get_mut(&connection) {
+            known.hear(&self.hellos);
         }
     }
 
@@ -297,6 +345,7 @@ impl<S: ProcessSource> Connections<S> {
                 .certificates
                 .remove(&event.connection)
                 .map(|(_, certificate)| certificate),
+            tls: None,
         }
     }
 
@@ -319,7 +368,31 @@ impl<S: ProcessSource> Connections<S> {
     }
 }
 
+impl Awaited {
+    /// What the socket that an event names carries; `None` when it names none.
+    fn of(event: &ControlEvent) -> Option<Self> {
+        let opened_ns = if event.from_start != 0 { event.ktime_ns } else { 0 };
+        let awaited = Self { socket: event.socket, opened_ns, questions: HELLO_QUESTIONS };
+        (event.socket != 0).then_some(awaited)
+    }
+}
+
 impl Known {
+    /// Takes what was said in clear text, as far as that was read by now.
+    fn hear(&mut self, hellos: &Hellos) {
+        let Some(awaited) = &mut self.hello else { return };
+        awaited.questions = awaited.questions.saturating_sub(1);
+        let is_last = awaited.questions == 0;
+        let heard = hellos.of_socket(awaited.socket);
+        let is_whole = heard.as_ref().is_some_and(|facts| facts.is_whole());
+        if heard != self.facts.tls {
+            Arc::make_mut(&mut self.facts).tls = heard;
+        }
+        if is_whole || is_last {
+            self.hello = None;
+        }
+    }
+
     /// Notes who is at the other end for a later run, or takes up what an earlier one noted.
     fn settle(&mut self, event: &ControlEvent, peers: Option<&Peers>) {
         let (Some(peers), Some((local, remote))) = (peers, self.facts.ends) else { return };
@@ -358,6 +431,9 @@ pub(crate) fn ends(event: &ControlEvent) -> Option<(SocketAddr, SocketAddr)> {
 
 /// As many as a flow table holds, and those that ended a moment ago.
 const MAX_CONNECTIONS: usize = 131_072;
+
+/// The first calls of a connection ask for its hello. It was read by then, or never will be.
+const HELLO_QUESTIONS: u8 = 16;
 
 /// Handshakes of a minute, at some hundred a second; half a kilobyte each.
 const MAX_CERTIFICATES: usize = 16_384;
@@ -437,6 +513,61 @@ mod tests {
         assert_eq!(connections.facts_of(5).expect("known").ends, None);
         connections.learn(&ControlEvent { kind: ControlKind::Bind as u8, ..open(5, 42) });
         assert!(connections.facts_of(5).expect("known").ends.is_some());
+    }
+
+    #[test]
+    fn what_was_said_is_of_the_socket_underneath() {
+        let hello = server_hello();
+        let said = |connections: &Connections<Elsewhere>, socket| {
+            connections.hello(&hello_of(socket, hello.len()), &hello);
+        };
+        let mut connections = connections();
+        said(&connections, 70);
+        connections.learn(&ControlEvent { socket: 70, from_start: 1, ..open(5, 42) });
+        // Of which nothing was said yet, and one whose socket is not known.
+        connections.learn(&ControlEvent { socket: 71, from_start: 1, ktime_ns: 9, ..open(6, 42) });
+        connections.learn(&open(7, 42));
+        let version = |connections: &Connections<Elsewhere>, connection| {
+            let facts = connections.facts_of(connection).expect("known");
+            facts.tls.as_ref().and_then(|tls| tls.version).and_then(|version| version.name())
+        };
+        assert_eq!(version(&connections, 5), Some("TLS 1.2"));
+        assert_eq!(version(&connections, 6), None);
+        assert_eq!(connections.opened_ns(6, false), 9);
+        assert_eq!(connections.opened_ns(7, false), 0);
+        said(&connections, 71);
+        connections.hear(6);
+        assert_eq!(version(&connections, 6), Some("TLS 1.2"));
+        // Bound later, to another socket than at first.
+        let bind = ControlEvent { kind: ControlKind::Bind as u8, socket: 70, ..open(7, 42) };
+        connections.learn(&bind);
+        assert_eq!(version(&connections, 7), Some("TLS 1.2"));
+        connections.learn(&ControlEvent { socket: 72, ..bind });
+        assert_eq!(version(&connections, 7), None);
+        // A descriptor that is used again has another socket.
+        connections.learn(&ControlEvent { socket: 73, ..open(8, 42) });
+        assert_eq!(version(&connections, 8), None);
+    }
+
+    fn hello_of(socket: u64, bytes: usize) -> SegmentHead {
+        let length = u32::try_from(bytes).expect("short");
+        SegmentHead {
+            connection: socket,
+            position: 0,
+            ktime_ns: 1,
+            cpu_sequence: 1,
+            len_total: length,
+            len_captured: length,
+            cpu: 0,
+            direction: 0,
+            cause: 0,
+            flags: mop_common::flags::HELLO,
+            reserved: 0,
+        }
+    }
+
+    fn server_hello() -> Vec<u8> {
+        [&[22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3][..], &[9; 32], &[0, 0xc0, 0x2f, 0]].concat()
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod failure;
 mod forward;
 mod forwarding;
 mod handshakes;
+mod hellos;
 mod hub;
 mod ledger;
 mod mask;

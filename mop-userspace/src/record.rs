@@ -12,6 +12,10 @@ use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 
 use crate::{clock::Clock, connections::Facts, mask};
 
+pub(crate) use self::tls::TlsRecord;
+
+mod tls;
+
 /// How much of a message a record shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
@@ -37,6 +41,9 @@ pub(crate) struct ExchangeRecord<'a> {
     pub(crate) role: &'static str,
     pub(crate) process: Option<ProcessRecord<'a>>,
     pub(crate) transport: Option<TransportRecord<'a>>,
+    /// What both sides of the connection said in clear text; absent when it was not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsRecord<'a>>,
     pub(crate) client: Option<EndRecord>,
     pub(crate) server: Option<EndRecord>,
     pub(crate) request: Option<RequestRecord<'a>>,
@@ -181,6 +188,7 @@ impl<'a> ExchangeRecord<'a> {
                 },
                 library: facts.library.as_deref(),
             }),
+            tls: facts.and_then(|facts| facts.tls.as_deref()).map(TlsRecord::from),
             client: client.map(EndRecord::from),
             server: server.map(EndRecord::from),
             request: request.as_ref().map(|request| RequestRecord {
@@ -437,6 +445,7 @@ mod tests {
             layer: Layer::Tls,
             library: Some(Arc::from("/usr/lib/libssl.so.3")),
             peer_certificate: None,
+            tls: None,
             ends: Some((end(443), end(50_000))),
         }
     }

@@ -25,6 +25,7 @@ pub struct Nginx {
 pub struct NginxBuilder {
     folder: PathBuf,
     tls: Option<Tls>,
+    protocols: String,
     speaks_http2: bool,
     http: String,
     locations: String,
@@ -45,6 +46,7 @@ impl Nginx {
         NginxBuilder {
             folder: folder.join(format!("nginx-{}", free_port())),
             tls: None,
+            protocols: "TLSv1.2 TLSv1.3".to_owned(),
             speaks_http2: false,
             http: String::new(),
             locations: String::new(),
@@ -77,6 +79,13 @@ impl NginxBuilder {
     #[must_use]
     pub fn tls(mut self, certificates: &Certificates) -> Self {
         self.tls = Some(Tls { server: certificates.server(), key: certificates.key() });
+        self
+    }
+
+    /// Speaks these versions of TLS, by nginx's names, with whatever cipher suites they have.
+    #[must_use]
+    pub fn protocols(mut self, protocols: &str) -> Self {
+        self.protocols = format!("{protocols};\nssl_ciphers ALL:@SECLEVEL=0");
         self
     }
 
@@ -142,9 +151,10 @@ impl NginxBuilder {
                 " ssl",
                 format!(
                     "ssl_certificate {};\nssl_certificate_key {};\n\
-                     ssl_protocols TLSv1.2 TLSv1.3;\nssl_session_cache off;",
+                     ssl_protocols {};\nssl_session_cache off;",
                     server.display(),
-                    key.display()
+                    key.display(),
+                    self.protocols
                 ),
             ),
             None => ("", String::new()),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use mop_insight::{
     data::call::{Call, Observed},
     security::{
+        handshake::Handshake,
         inspector::{Against, Inspector, is_forwarded},
         intelligence::store::Store,
         profile::{Connection, FactsReader},
@@ -91,6 +92,7 @@ impl Port {
         exchange: &Exchange,
         call: &Call,
         observed: &Observed<'_>,
+        handshake: Handshake<'_>,
         outlet: Option<&mut Outlet>,
     ) {
         self.take_newer();
@@ -98,12 +100,13 @@ impl Port {
         let against = Against {
             contract: (!contract.operations().is_empty()).then_some(contract),
             indicators: self.indicators.as_ref().map(|known| &*known.store),
+            handshake,
         };
         let inspection = self.inspector.inspect(exchange, call, observed, against);
         let is_client_direct =
             call.role == Role::Server && self.shared.has_direct_clients && !is_forwarded(exchange);
         let connection = Connection {
-            tls: None,
+            tls: handshake.tls(),
             // A certificate that was shown is seen; that one was not shown is not known.
             is_client_certificate_visible: observed.peer_certificate.is_some(),
             is_client_address_visible: is_client_direct,

@@ -45,7 +45,7 @@ fn records() -> impl Strategy<Value = Record> {
                 }
             ),
         (
-            any::<[u64; 7]>(),
+            any::<[u64; 8]>(),
             any::<u32>(),
             any::<[u16; 2]>(),
             any::<[u8; 8]>(),
@@ -53,7 +53,7 @@ fn records() -> impl Strategy<Value = Record> {
         )
             .prop_map(
                 |(
-                    [ktime_ns, connection, process_start_ns, cgroup, read, write, library],
+                    [ktime_ns, connection, process_start_ns, cgroup, read, write, library, socket],
                     tgid,
                     [local_port, remote_port],
                     [kind, layer, family, direction, protocol, from_start, a, b],
@@ -66,6 +66,7 @@ fn records() -> impl Strategy<Value = Record> {
                         cgroup,
                         positions: [read, write],
                         library,
+                        socket,
                         tgid,
                         local_port,
                         remote_port,

@@ -8,8 +8,9 @@ use mop_wire::{Exchange, Role};
 
 use super::{
     finding,
+    handshake::Handshake,
     intelligence::{
-        indicator::Kind,
+        indicator::{JA4_BYTES, Kind},
         store::{Match, Store},
     },
     normalise::part,
@@ -72,13 +73,15 @@ pub struct KnownBad {
     pub place: finding::Place,
 }
 
-/// What calls are held against beside rules.
+/// What calls are held against beside rules, and what is known of their connections.
 #[derive(Clone, Copy, Default)]
 pub struct Against<'a> {
     /// What regulated paths are to be.
     pub contract: Option<&'a Contract>,
     /// What is known to be bad.
     pub indicators: Option<&'a Store>,
+    /// What the connection said in its handshake.
+    pub handshake: Handshake<'a>,
 }
 
 impl Inspector {
@@ -119,7 +122,7 @@ impl Inspector {
         observed: &Observed<'_>,
         against: Against<'_>,
     ) -> Inspection {
-        let Against { contract, indicators } = against;
+        let Against { contract, indicators, handshake } = against;
         let Self { rules, wanted, key, has_direct_clients, reading, scratch } = self;
         let (method, target) = match &exchange.request {
             Some(request) => (request.method.as_str(), request.target.as_str()),
@@ -128,8 +131,10 @@ impl Inspector {
         let route = contract.map(|contract| contract.route(method, target));
         let mut texts = Texts::of(exchange, call, observed);
         texts.is_client_direct &= *has_direct_clients;
+        let ja3 = handshake.ja3.map(|digest| hex(&digest)).unwrap_or_default();
         let mut facts: Vec<(Field, &[u8])> = Vec::with_capacity(MOST_FACTS);
         texts.each(&mut |field, text| facts.push((field, text)));
+        handshake.each(&ja3, &mut |field, text| facts.push((field, text)));
         match &route {
             Some(Ok((route, operation))) => {
                 facts.push((Field::ContractMatch, b"operation"));
@@ -166,7 +171,7 @@ impl Inspector {
         };
         let mut inspection = Inspection {
             known_bad: indicators
-                .map(|store| known_bad(store, exchange, call, observed))
+                .map(|store| known_bad(store, exchange, call, observed, &handshake))
                 .unwrap_or_default(),
             endpoint,
             unscanned_bytes: event.unscanned_bytes() + scratch.unread_bytes(),
@@ -198,6 +203,7 @@ fn known_bad(
     exchange: &Exchange,
     call: &Call,
     observed: &Observed<'_>,
+    handshake: &Handshake<'_>,
 ) -> Vec<KnownBad> {
     let mut found = Vec::new();
     let now = call.start.as_second();
@@ -216,6 +222,13 @@ fn known_bad(
     }
     if let Some(sha256) = observed.peer_certificate.and_then(|it| it.fingerprint) {
         note(store.certificate_sha256(&sha256, now), whole(finding::Part::Certificate));
+    }
+    let ja4 = handshake.ja4.and_then(|text| <&[u8; JA4_BYTES]>::try_from(text.as_bytes()).ok());
+    if let Some(ja4) = ja4 {
+        note(store.ja4(ja4, now), finding::Place::field(finding::Part::Connection, "ja4"));
+    }
+    if let Some(ja3) = &handshake.ja3 {
+        note(store.ja3(ja3, now), finding::Place::field(finding::Part::Connection, "ja3"));
     }
     let Some(request) = &exchange.request else { return found };
     let host = call.host.as_deref().unwrap_or_default();
@@ -381,4 +394,4 @@ fn hex(bytes: &[u8]) -> String {
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "true-client-ip"];
 
 /// Facts of a call: an operation has few parameters in its path.
-const MOST_FACTS: usize = 16;
+const MOST_FACTS: usize = 24;

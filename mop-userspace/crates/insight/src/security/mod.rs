@@ -3,6 +3,7 @@
 
 pub mod detectors;
 pub mod finding;
+pub mod handshake;
 pub mod inspector;
 pub mod intelligence;
 pub mod misp;

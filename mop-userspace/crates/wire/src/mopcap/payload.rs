@@ -35,6 +35,7 @@ pub(super) fn put_control(to: &mut Vec<u8>, event: &ControlEvent) {
         cgroup,
         positions: [read, write],
         library,
+        socket,
         tgid,
         local_port,
         remote_port,
@@ -60,6 +61,7 @@ pub(super) fn put_control(to: &mut Vec<u8>, event: &ControlEvent) {
     for array in [local, remote, command] {
         to.extend_from_slice(&array);
     }
+    to.extend_from_slice(&socket.to_le_bytes());
 }
 
 /// Reads fields off the front of a payload; every read is `None` past its end.
@@ -119,13 +121,14 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn control(&mut self) -> Option<ControlEvent> {
-        Some(ControlEvent {
+        let event = ControlEvent {
             ktime_ns: self.u64()?,
             connection: self.u64()?,
             process_start_ns: self.u64()?,
             cgroup: self.u64()?,
             positions: [self.u64()?, self.u64()?],
             library: self.u64()?,
+            socket: 0,
             tgid: self.u32()?,
             local_port: self.u16()?,
             remote_port: self.u16()?,
@@ -139,6 +142,9 @@ impl<'a> Fields<'a> {
             local: self.array()?,
             remote: self.array()?,
             command: self.array()?,
-        })
+        };
+        // Captures of earlier versions end here.
+        let socket = if self.rest.is_empty() { 0 } else { self.u64()? };
+        Some(ControlEvent { socket, ..event })
     }
 }
