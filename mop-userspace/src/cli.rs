@@ -156,6 +156,8 @@ pub(crate) struct ForwardingArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
@@ -168,7 +170,7 @@ pub(crate) struct CompletionArguments {
 }
 
 /// How the kernel side is set up.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct KernelArguments {
     /// Room for data on its way from the kernel, in MiB per CPU; a power of two.
     #[arg(long, value_name = "MIB", default_value_t = DEFAULT_RING_MIB,
@@ -183,6 +185,12 @@ pub(crate) struct KernelArguments {
     /// Attach also where certificates are decoded: somebody wants to know who calls.
     #[arg(skip)]
     pub(crate) certificates: bool,
+    /// While this file exists, nothing is attached; empty: there is no switch.
+    #[arg(skip)]
+    pub(crate) switch: PathBuf,
+    /// Files that nothing is attached to.
+    #[arg(skip)]
+    pub(crate) never_attach: Vec<String>,
 }
 
 /// What is reported, and how.

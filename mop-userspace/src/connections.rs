@@ -9,11 +9,12 @@ use std::{
 
 use mop_common::{ControlEvent, ControlKind, Layer, SegmentHead};
 use mop_insight::data::identity::certificate::CertificateFacts;
-use mop_probe::process;
+use mop_probe::process::Placement;
 
 use crate::{
     data::peers::{Peers, Place},
     hellos::{Hellos, TlsFacts},
+    workloads::{Directory, Whereabouts},
 };
 
 /// Names of the TLS libraries by the number that their probes carry. Asked once per connection.
@@ -67,14 +68,14 @@ pub(crate) struct ProcessFacts {
     pub(crate) tgid: u32,
     /// Name of the thread that was seen first.
     pub(crate) command: Arc<str>,
-    /// Identifier of its container.
-    pub(crate) container: Option<Arc<str>>,
+    /// Its container and its pod.
+    pub(crate) whereabouts: Whereabouts,
 }
 
 /// Where the facts about processes come from.
 pub(crate) trait ProcessSource {
-    /// Identifier of the container of a process; an error when the process is gone.
-    fn container(&mut self, tgid: u32) -> io::Result<Option<String>>;
+    /// Container and pod of a process; an error when the process is gone.
+    fn placement(&mut self, tgid: u32) -> io::Result<Placement>;
 }
 
 /// The node that this process runs on.
@@ -82,8 +83,8 @@ pub(crate) trait ProcessSource {
 pub(crate) struct Node;
 
 impl ProcessSource for Node {
-    fn container(&mut self, tgid: u32) -> io::Result<Option<String>> {
-        process::container(tgid)
+    fn placement(&mut self, tgid: u32) -> io::Result<Placement> {
+        Placement::of_process(tgid)
     }
 }
 
@@ -92,8 +93,8 @@ impl ProcessSource for Node {
 pub(crate) struct Elsewhere;
 
 impl ProcessSource for Elsewhere {
-    fn container(&mut self, _tgid: u32) -> io::Result<Option<String>> {
-        Ok(None)
+    fn placement(&mut self, _tgid: u32) -> io::Result<Placement> {
+        Ok(Placement::default())
     }
 }
 
@@ -103,17 +104,19 @@ pub(crate) struct Connections<S> {
     /// Certificates of connections that nothing else is known of yet, and when they were seen: a
     /// handshake comes before the first bytes.
     certificates: HashMap<u64, (u64, Arc<CertificateFacts>)>,
-    /// Containers that were found; emptied when it grows too large.
-    containers: HashMap<Home, Option<Arc<str>>>,
+    /// Placements that were found; emptied when it grows too large.
+    placements: HashMap<Home, Arc<Placement>>,
     libraries: Arc<LibraryNames>,
     /// Who was at the other end in an earlier run; `None` where nobody wants to know.
     peers: Option<Arc<Peers>>,
     /// What TLS connections said in clear text.
     hellos: Arc<Hellos>,
+    /// What the cluster calls pods; `None` where no cluster is asked.
+    directory: Option<Arc<Directory>>,
     source: S,
 }
 
-/// What determines the container of a process.
+/// What determines the placement of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Home {
     /// Its cgroup: what was found for one process holds for those that follow it there, however
@@ -135,6 +138,8 @@ struct Known {
     place: Option<Place>,
     /// When the connection ended; its last exchanges may still be waiting for their bytes.
     closed_at_ns: Option<u64>,
+    /// The change of the directory after which its workload was looked for.
+    named_at: Option<u64>,
 }
 
 /// A hello that was not read yet, or not in full.
@@ -153,10 +158,11 @@ impl<S: ProcessSource> Connections<S> {
         Self {
             known: HashMap::new(),
             certificates: HashMap::new(),
-            containers: HashMap::new(),
+            placements: HashMap::new(),
             libraries,
             peers: None,
             hellos: Arc::default(),
+            directory: None,
             source,
         }
     }
@@ -169,6 +175,11 @@ impl<S: ProcessSource> Connections<S> {
     /// Asks for hellos where they are put by others.
     pub(crate) fn with_hellos(self, hellos: Arc<Hellos>) -> Self {
         Self { hellos, ..self }
+    }
+
+    /// Asks there what the cluster calls pods.
+    pub(crate) fn with_directory(self, directory: Option<Arc<Directory>>) -> Self {
+        Self { directory, ..self }
     }
 
     /// Takes in bytes of a hello.
@@ -197,6 +208,7 @@ impl<S: ProcessSource> Connections<S> {
                     facts: Arc::new(facts),
                     place: None,
                     closed_at_ns: None,
+                    named_at: None,
                 };
                 known.settle(event, self.peers.as_deref());
                 known.hear(&self.hellos);
@@ -260,6 +272,22 @@ impl<S: ProcessSource> Connections<S> {
             && let Some(name) = self.libraries.name(known.library)
         {
             Arc::make_mut(&mut known.facts).library = Some(name);
+        }
+    }
+
+    /// Names the workload of a connection as the cluster calls it now, which may have told of it later
+    /// than its first bytes came by. One that is forgotten there keeps its name here.
+    pub(crate) fn name_workload(&mut self, connection: u64) {
+        let Some(directory) = &self.directory else { return };
+        let Some(known) = self.known.get_mut(&connection) else { return };
+        let changes = directory.changes();
+        if known.named_at.replace(changes) == Some(changes) {
+            return;
+        }
+        let Whereabouts { placement, workload } = &known.facts.process.whereabouts;
+        let found = placement.as_ref().and_then(|placement| directory.find(placement));
+        if found.is_some() && found != *workload {
+            Arc::make_mut(&mut known.facts).process.whereabouts.workload = found;
         }
     }
 
@@ -333,7 +361,7 @@ impl<S: ProcessSource> Connections<S> {
             process: ProcessFacts {
                 tgid: event.tgid,
                 command: Arc::from(String::from_utf8_lossy(name)),
-                container: self.container(event),
+                whereabouts: Whereabouts::at(self.placement(event)),
             },
             layer,
             library: match layer {
@@ -349,22 +377,22 @@ impl<S: ProcessSource> Connections<S> {
         }
     }
 
-    fn container(&mut self, event: &ControlEvent) -> Option<Arc<str>> {
-        if self.containers.len() >= MAX_PROCESSES {
-            self.containers.clear();
+    fn placement(&mut self, event: &ControlEvent) -> Option<Arc<Placement>> {
+        if self.placements.len() >= MAX_PROCESSES {
+            self.placements.clear();
         }
-        let place = if event.cgroup > ROOT_CGROUP {
+        let home = if event.cgroup > ROOT_CGROUP {
             Home::Cgroup(event.cgroup)
         } else {
             Home::Process(event.tgid, event.process_start_ns)
         };
-        if let Some(container) = self.containers.get(&place) {
-            return container.clone();
+        if let Some(placement) = self.placements.get(&home) {
+            return Some(Arc::clone(placement));
         }
         // A process that is gone leaves the question open for the next one.
-        let container = self.source.container(event.tgid).ok()?.map(Arc::from);
-        self.containers.insert(place, container.clone());
-        container
+        let placement = Arc::new(self.source.placement(event.tgid).ok()?);
+        self.placements.insert(home, Arc::clone(&placement));
+        Some(placement)
     }
 }
 
@@ -441,7 +469,7 @@ const MAX_CERTIFICATES: usize = 16_384;
 /// The root of the cgroup hierarchy, in which every process is where version 2 is not used.
 const ROOT_CGROUP: u64 = 1;
 
-/// Places whose container is remembered.
+/// Processes and cgroups whose placement is remembered.
 const MAX_PROCESSES: usize = 8192;
 
 #[cfg(test)]
@@ -583,10 +611,10 @@ mod tests {
     fn a_container_is_known_by_its_cgroup_when_the_process_is_gone() {
         struct Living(Vec<u32>);
         impl ProcessSource for Living {
-            fn container(&mut self, tgid: u32) -> io::Result<Option<String>> {
+            fn placement(&mut self, tgid: u32) -> io::Result<Placement> {
                 let is_alive = self.0.contains(&tgid);
                 if is_alive {
-                    Ok(Some("c".to_owned()))
+                    Ok(Placement { container: Some("c".to_owned()), pod: None })
                 } else {
                     Err(io::ErrorKind::NotFound.into())
                 }
@@ -597,11 +625,14 @@ mod tests {
         for (connection, tgid) in [(1, 7), (2, 42), (3, 8)] {
             connections.learn(&in_cgroup(connection, tgid));
         }
-        let container =
-            |connection| connections.facts_of(connection).expect("known").process.container.clone();
-        assert_eq!(container(1), None);
-        assert_eq!(container(2).as_deref(), Some("c"));
-        assert_eq!(container(3).as_deref(), Some("c"));
+        let container = |connection| {
+            let facts = connections.facts_of(connection).expect("known");
+            let placement = facts.process.whereabouts.placement.as_ref();
+            placement.map(|placement| placement.container.clone())
+        };
+        assert_eq!(container(1), None, "nobody knows");
+        assert_eq!(container(2), Some(Some("c".to_owned())));
+        assert_eq!(container(3), Some(Some("c".to_owned())));
     }
 
     #[test]

@@ -1,24 +1,29 @@
 //! `mop doctor`: what this kernel, this node and its processes allow.
 
-use std::{collections::HashMap, fs::File, io::Write as _, path::Path, process::ExitCode};
+use std::{
+    collections::HashMap, fs::File, io::Write as _, path::Path, process::ExitCode, sync::Arc,
+};
 
 use mop_probe::{
     LoadOptions, Observer, ProbeError, ProbeSites, TlsLibrary, environment,
     library::Candidate,
-    process,
+    process::{self, Placement},
     sockets::{Owner, Survey, Surveyor},
 };
 use serde::Serialize;
 
 use crate::{
     cli::DoctorArguments,
+    configuration::Configuration,
     failure::Failure,
     privileges::{self, PrivilegesConfiguration, Rehearsed},
+    workloads::{Directory, KubernetesConfiguration, Whereabouts, WorkloadRecord, ask_once},
 };
 
 /// Examines the node and says whether observing is possible: exit code 0, or 1 when it is not.
 pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
-    let report = Report::examine();
+    let configuration = Configuration::load(&arguments.configuration)?;
+    let report = Report::examine(&configuration);
     let text = if arguments.json {
         serde_json::to_string_pretty(&report).map_err(Failure::runtime)?
     } else {
@@ -76,6 +81,9 @@ struct ProcessReport {
     pid: u32,
     command: String,
     container: Option<String>,
+    /// Its pod; absent when it is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<Whereabouts>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,7 +106,7 @@ struct OpenSockets {
 }
 
 impl Report {
-    fn examine() -> Self {
+    fn examine(configuration: &Configuration) -> Self {
         let mut checks = vec![
             check_kernel(),
             check_btf(),
@@ -122,6 +130,13 @@ impl Report {
         }
         let (check, volumes) = check_sockets();
         checks.push(check);
+        let mut directory = None;
+        if let Some(section) = &configuration.kubernetes {
+            let (check, found) = check_cluster(section, &configuration.node.name());
+            checks.push(check);
+            directory = found;
+        }
+        let directory = directory.as_deref();
         // Last, since it takes rights from this process that it does not get back.
         let (check, privileges) = check_privileges();
         checks.push(check);
@@ -130,10 +145,13 @@ impl Report {
             can_observe: checks.iter().all(|check| check.status != Status::Failed),
             kernel: environment::kernel_release(),
             checks,
-            libraries: libraries.iter().map(|library| describe(library, &processes)).collect(),
+            libraries: libraries
+                .iter()
+                .map(|library| describe(library, &processes, directory))
+                .collect(),
             uncovered: processes
                 .iter()
-                .filter_map(|&tgid| uncovered(tgid, volumes.as_ref()))
+                .filter_map(|&tgid| uncovered(tgid, volumes.as_ref(), directory))
                 .collect(),
             privileges,
         }
@@ -179,18 +197,23 @@ impl Report {
 }
 
 impl ProcessReport {
-    fn of(tgid: u32) -> Option<Self> {
+    fn of(tgid: u32, directory: Option<&Directory>) -> Option<Self> {
+        let placement = Placement::of_process(tgid).ok()?;
+        let whereabouts = Whereabouts::found(&placement, directory);
         Some(Self {
             pid: tgid,
             command: process::command(tgid)?,
-            container: process::container(tgid).ok().flatten(),
+            container: placement.container,
+            workload: whereabouts.is_pod().then_some(whereabouts),
         })
     }
 
     fn line(&self) -> String {
-        match &self.container {
-            Some(container) => format!("{}[{}] in {container}", self.command, self.pid),
-            None => format!("{}[{}]", self.command, self.pid),
+        let Self { pid, command, container, workload } = self;
+        match (workload.as_ref().and_then(WorkloadRecord::of), container) {
+            (Some(workload), _) => format!("{command}[{pid}] in {}", workload.line()),
+            (None, Some(container)) => format!("{command}[{pid}] in {container}"),
+            (None, None) => format!("{command}[{pid}]"),
         }
     }
 }
@@ -333,6 +356,35 @@ fn check_sockets() -> (Check, Option<HashMap<u32, OpenSockets>>) {
     (check, Some(volumes))
 }
 
+/// Asks the cluster for the pods of this node as `mop observe` does, once.
+fn check_cluster(
+    section: &KubernetesConfiguration,
+    node: &str,
+) -> (Check, Option<Arc<Directory>>) {
+    let node = if section.node.is_empty() { node } else { &section.node };
+    let warning = |detail: String, remedy| Check {
+        name: "cluster",
+        status: Status::Warning,
+        detail,
+        remedy: Some(remedy),
+    };
+    match ask_once(section, node) {
+        Ok((0, directory)) => {
+            let remedy = "set kubernetes.node or node.name to what `kubectl get nodes` shows";
+            (warning(format!("it knows of no pod on the node {node}"), remedy), Some(directory))
+        }
+        Ok((pods, directory)) => {
+            let many = if pods == 1 { "pod" } else { "pods" };
+            (passed("cluster", format!("{pods} {many} on the node {node}")), Some(directory))
+        }
+        Err(reason) => {
+            let remedy = "docs/operations.md, Names of pods: the role, the token and the certificate \
+                          that are needed";
+            (warning(format!("pods have no names: {reason}"), remedy), None)
+        }
+    }
+}
+
 /// Makes a core as `mop observe` does and has it try what it must not be able to do.
 fn check_privileges() -> (Check, Option<Rehearsed>) {
     let warning = |detail: String, remedy| Check {
@@ -380,7 +432,11 @@ fn attach_everything() -> Result<Vec<TlsLibrary>, ProbeError> {
     Ok(observer.libraries().to_vec())
 }
 
-fn describe(library: &TlsLibrary, processes: &[u32]) -> LibraryReport {
+fn describe(
+    library: &TlsLibrary,
+    processes: &[u32],
+    directory: Option<&Directory>,
+) -> LibraryReport {
     let uses = |tgid: u32| {
         process::code_mappings(tgid).iter().any(|mapping| mapping.path == library.path)
             || process::executable(tgid).is_some_and(|path| path.to_string_lossy() == library.path)
@@ -395,14 +451,18 @@ fn describe(library: &TlsLibrary, processes: &[u32]) -> LibraryReport {
         processes: processes
             .iter()
             .filter(|&&tgid| uses(tgid))
-            .filter_map(|&tgid| ProcessReport::of(tgid))
+            .filter_map(|&tgid| ProcessReport::of(tgid, directory))
             .collect(),
     }
 }
 
 /// Says when a process brings a TLS implementation that is not observed. It is named whether it
 /// talks or not: silence must never be mistaken for health.
-fn uncovered(tgid: u32, volumes: Option<&HashMap<u32, OpenSockets>>) -> Option<Uncovered> {
+fn uncovered(
+    tgid: u32,
+    volumes: Option<&HashMap<u32, OpenSockets>>,
+    directory: Option<&Directory>,
+) -> Option<Uncovered> {
     let mappings = process::code_mappings(tgid);
     let maps = |part: &str| mappings.iter().any(|mapping| mapping.path.contains(part));
     let (runtime, reason) = if maps("/libjvm.so") {
@@ -418,7 +478,8 @@ fn uncovered(tgid: u32, volumes: Option<&HashMap<u32, OpenSockets>>) -> Option<U
         return None;
     };
     let open_sockets = volumes.map(|volumes| volumes.get(&tgid).copied().unwrap_or_default());
-    Some(Uncovered { process: ProcessReport::of(tgid)?, runtime, reason, open_sockets })
+    let process = ProcessReport::of(tgid, directory)?;
+    Some(Uncovered { process, runtime, reason, open_sockets })
 }
 
 /// Whether a process is a Go program whose TLS cannot be observed.

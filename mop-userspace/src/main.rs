@@ -30,13 +30,16 @@ mod output;
 mod pipeline;
 mod pretty;
 mod privileges;
+mod protection;
 mod quality;
 mod record;
 mod recorder;
 mod replay;
 mod rulebook;
+mod scope;
 mod security;
 mod selection;
+mod session;
 mod signals;
 mod sinks;
 mod spool;
@@ -45,6 +48,7 @@ mod summary;
 mod validate;
 mod vitals;
 mod worker;
+mod workloads;
 
 use std::{alloc::System, process::ExitCode};
 

@@ -8,6 +8,7 @@ use crate::{
     drafts::Envelope,
     output::Record,
     record::{ExchangeRecord, MessageRecord, SeenRecord, library_name},
+    workloads::WorkloadRecord,
 };
 
 /// Whether to colour.
@@ -45,7 +46,9 @@ fn write(out: &mut String, record: &ExchangeRecord<'_>, style: Style) {
     let _ = write!(out, "{time} {:<6} ", record.role);
     if let Some(process) = &record.process {
         let _ = write!(out, "{}[{}]", word(process.command), process.pid);
-        if let Some(container) = process.container {
+        if let Some(workload) = record.workload.and_then(WorkloadRecord::of) {
+            let _ = write!(out, "@{}", word(&workload.line()));
+        } else if let Some(container) = process.container {
             let _ = write!(out, "@{}", container.get(..12).unwrap_or(container));
         }
         out.push(' ');

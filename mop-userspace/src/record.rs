@@ -10,7 +10,7 @@ use mop_common::Layer;
 use mop_wire::{Anomalies, Body, Exchange, Headers, Hole, Role, Seen, Version, content};
 use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 
-use crate::{clock::Clock, connections::Facts, mask};
+use crate::{clock::Clock, connections::Facts, mask, workloads::Whereabouts};
 
 pub(crate) use self::tls::TlsRecord;
 
@@ -40,6 +40,9 @@ pub(crate) struct ExchangeRecord<'a> {
     /// `server` or `client`: the part of the observed process.
     pub(crate) role: &'static str,
     pub(crate) process: Option<ProcessRecord<'a>>,
+    /// The pod of the process; absent when it is in none, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workload: Option<&'a Whereabouts>,
     pub(crate) transport: Option<TransportRecord<'a>>,
     /// What both sides of the connection said in clear text; absent when it was not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,8 +182,11 @@ impl<'a> ExchangeRecord<'a> {
             process: facts.map(|facts| ProcessRecord {
                 pid: facts.process.tgid,
                 command: &facts.process.command,
-                container: facts.process.container.as_deref(),
+                container: facts.process.whereabouts.container(),
             }),
+            workload: facts
+                .map(|facts| &facts.process.whereabouts)
+                .filter(|whereabouts| whereabouts.is_pod()),
             transport: facts.map(|facts| TransportRecord {
                 layer: match facts.layer {
                     Layer::Socket => "socket",
@@ -441,10 +447,15 @@ mod tests {
     fn facts() -> Facts {
         let end = |port| SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
         Facts {
-            process: ProcessFacts { tgid: 7, command: Arc::from("nginx"), container: None },
+            process: ProcessFacts {
+                tgid: 7,
+                command: Arc::from("nginx"),
+                whereabouts: Whereabouts::default(),
+            },
             layer: Layer::Tls,
             library: Some(Arc::from("/usr/lib/libssl.so.3")),
             peer_certificate: None,
+            tls: None,
             tls: None,
             ends: Some((end(443), end(50_000))),
         }

@@ -33,7 +33,7 @@ impl Selection {
 
 /// The path of a request target, whose form is one of RFC 9112 section 3.2. A target in absolute
 /// form (`http://host/path`) has its path behind the authority.
-fn path_of(target: &str) -> &str {
+pub(crate) fn path_of(target: &str) -> &str {
     match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
             rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")

@@ -44,6 +44,10 @@ pub(crate) struct ConfigurationArguments {
 pub(crate) struct Configuration {
     pub(crate) node: NodeConfiguration,
     pub(crate) observe: ObserveConfiguration,
+    /// What of the node is observed.
+    pub(crate) scope: crate::scope::ScopeConfiguration,
+    /// Who names pods; nobody without this section.
+    pub(crate) kubernetes: Option<crate::workloads::KubernetesConfiguration>,
     pub(crate) quality: QualityConfiguration,
     /// What part of the node's traffic is decoded.
     pub(crate) coverage: crate::coverage::CoverageConfiguration,
@@ -56,6 +60,8 @@ pub(crate) struct Configuration {
     pub(crate) sinks: SinksConfiguration,
     pub(crate) hub: crate::hub::HubConfiguration,
     pub(crate) privileges: crate::privileges::PrivilegesConfiguration,
+    /// What keeps this observer from being a burden.
+    pub(crate) protection: crate::protection::ProtectionConfiguration,
     /// True when a file or a variable was read: somebody wants what needs a configuration.
     #[serde(skip)]
     pub(crate) is_given: bool,
@@ -88,12 +94,17 @@ impl Configuration {
         let mut problems = Vec::new();
         self.node.check(&mut problems);
         self.observe.check(&mut problems);
+        self.scope.check(self.kubernetes.is_some(), &mut problems);
+        if let Some(kubernetes) = &self.kubernetes {
+            kubernetes.check(&mut problems);
+        }
         self.quality.check(&mut problems);
         self.coverage.check(&mut problems);
         self.outbox.check(&mut problems);
         self.security.check(&mut problems);
         self.hub.check(&mut problems);
         self.sinks.check(&mut problems);
+        self.protection.check(&mut problems);
         if let Some(data) = &self.data {
             data.check(&mut problems);
         }

@@ -206,7 +206,7 @@ const HANDSHAKE_BYTES: u64 = 16 << 10;
 mod tests {
     use std::net::SocketAddr;
 
-    use mop_probe::sockets::Traffic;
+    use mop_probe::{process::Placement, sockets::Traffic};
 
     use super::*;
 
@@ -222,7 +222,7 @@ mod tests {
         Talker {
             tgid,
             command: format!("p{tgid}"),
-            container: None,
+            placement: Placement::default(),
             executable: format!("/bin/{tgid}"),
             program: None,
             runtime,

@@ -9,7 +9,13 @@ use mop_probe::sockets::{Owner, Unseen};
 use serde::Serialize;
 
 use super::account::{Undecoded, Volume, Window};
-use crate::{drafts::Envelope, output::Record, pretty::Style, record::timestamp};
+use crate::{
+    drafts::Envelope,
+    output::Record,
+    pretty::Style,
+    record::timestamp,
+    workloads::{Directory, Whereabouts},
+};
 
 /// What part of the node's TCP traffic was decoded in a stretch of time.
 #[derive(Debug, Serialize)]
@@ -54,6 +60,9 @@ struct ProcessRecord<'a> {
     pid: Option<u32>,
     command: Option<&'a str>,
     container: Option<&'a str>,
+    /// Its pod; absent when it is in none, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<Whereabouts>,
     /// Main class or archive of a Java program.
     program: Option<&'a str>,
     /// Ports that it listens on.
@@ -89,11 +98,12 @@ struct UnseenRecord {
 }
 
 impl<'a> CoverageRecord<'a> {
-    /// Of a window, or why nothing is known of it.
+    /// Of a window, or why nothing is known of it. Pods are named where a cluster is asked.
     pub(super) fn new(
         id: String,
         (from, to): (Timestamp, Timestamp),
         window: Result<&'a Window, &'a str>,
+        directory: Option<&Directory>,
     ) -> Self {
         let mut record = Self {
             kind: KIND,
@@ -124,7 +134,8 @@ impl<'a> CoverageRecord<'a> {
                 bytes,
             })
             .collect();
-        record.processes = window.undecoded.iter().take(MAX_PROCESSES).map(Into::into).collect();
+        let largest = window.undecoded.iter().take(MAX_PROCESSES);
+        record.processes = largest.map(|one| ProcessRecord::new(one, directory)).collect();
         record.others = others(window.undecoded.get(MAX_PROCESSES..).unwrap_or_default());
         let Unseen { namespaces, processes, sockets, overruns, deaf_namespaces } = window.unseen;
         record.unseen = Some(UnseenRecord {
@@ -150,17 +161,19 @@ fn others(rest: &[Undecoded]) -> Option<OthersRecord> {
     (processes > 0).then(|| OthersRecord { processes, volume: sum.into() })
 }
 
-impl<'a> From<&'a Undecoded> for ProcessRecord<'a> {
-    fn from(undecoded: &'a Undecoded) -> Self {
+impl<'a> ProcessRecord<'a> {
+    fn new(undecoded: &'a Undecoded, directory: Option<&Directory>) -> Self {
         let Undecoded { owner, talker, reason, volume } = undecoded;
         let talker = talker.as_ref();
+        let whereabouts = talker.map(|talker| Whereabouts::found(&talker.placement, directory));
         Self {
             pid: match owner {
                 Owner::Process(tgid) => Some(*tgid),
                 Owner::Kernel | Owner::Unknown => None,
             },
             command: talker.map(|talker| talker.command.as_str()),
-            container: talker.and_then(|talker| talker.container.as_deref()),
+            container: talker.and_then(|talker| talker.placement.container.as_deref()),
+            workload: whereabouts.filter(Whereabouts::is_pod),
             program: talker.and_then(|talker| talker.program.as_deref()),
             listeners: talker.map(|talker| talker.listeners.as_slice()).unwrap_or_default(),
             reason: reason.name(),
@@ -218,14 +231,17 @@ const SHOWN_PROCESSES: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use mop_probe::sockets::{Runtime, Talker};
+    use mop_probe::{
+        process::Placement,
+        sockets::{Runtime, Talker},
+    };
     use serde_json::Value;
 
     use super::{super::account::Reason, *};
 
     fn record(window: Result<&Window, &str>) -> Value {
         let times = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-        let record = CoverageRecord::new("r/coverage/1".to_owned(), times, window);
+        let record = CoverageRecord::new("r/coverage/1".to_owned(), times, window, None);
         serde_json::to_value(&record).expect("serialisable")
     }
 
@@ -235,7 +251,7 @@ mod tests {
             talker: Some(Talker {
                 tgid,
                 command: "java".to_owned(),
-                container: None,
+                placement: Placement { container: None, pod: Some("u".to_owned()) },
                 executable: "/usr/bin/java".to_owned(),
                 program: Some("api.jar".to_owned()),
                 runtime: Runtime::Java,
@@ -253,6 +269,7 @@ mod tests {
         let record = record(Ok(&window(70)));
         assert_eq!(record["processes"].as_array().map(Vec::len), Some(MAX_PROCESSES));
         assert_eq!(record["processes"][0]["program"], "api.jar");
+        assert_eq!(record["processes"][0]["workload"], serde_json::json!({ "pod_uid": "u" }));
         let others = serde_json::json!(
             { "processes": 6, "sockets": 6, "received_bytes": 12, "sent_bytes": 18 }
         );

@@ -18,7 +18,8 @@ use super::{
     record::CoverageRecord,
 };
 use crate::{
-    connections::LibraryNames, failure::Failure, observe::spawn, output::Outlet, vitals::Vitals,
+    connections::LibraryNames, failure::Failure, observe::spawn, output::Outlet,
+    workloads::Directory,
 };
 
 /// The running thread.
@@ -32,6 +33,8 @@ struct Keeper {
     surveys: Surveys,
     decoded: Arc<Decoded>,
     libraries: Arc<LibraryNames>,
+    /// `None`: no cluster is asked.
+    directory: Option<Arc<Directory>>,
     vitals: Arc<CoverageVitals>,
     /// `None`: only the metrics tell.
     outlet: Option<Outlet>,
@@ -50,14 +53,15 @@ impl Running {
     pub(crate) fn start(
         configuration: &CoverageConfiguration,
         surveys: Surveys,
-        (decoded, libraries): (Arc<Decoded>, Arc<LibraryNames>),
+        (decoded, libraries, directory): (
+            Arc<Decoded>,
+            Arc<LibraryNames>,
+            Option<Arc<Directory>>,
+        ),
         outlet: Option<Outlet>,
         run: &str,
-        vitals: &Vitals,
+        vitals: &Arc<CoverageVitals>,
     ) -> Result<Self, Failure> {
-        let own = Arc::<CoverageVitals>::default();
-        let told = Arc::clone(&own);
-        vitals.add_families(move || told.families());
         let (stop, stopped) = bounded(0);
         let interval = configuration.interval();
         let run = run.to_owned();
@@ -65,7 +69,8 @@ impl Running {
             surveys,
             decoded,
             libraries,
-            vitals: own,
+            directory,
+            vitals: Arc::clone(vitals),
             outlet,
             run,
             stop: stopped,
@@ -141,7 +146,8 @@ impl Keeper {
         self.vitals.store(window.as_ref().ok());
         if let Some(outlet) = &mut self.outlet {
             let id = format!("{}/coverage/{number}", self.run);
-            outlet.push(&CoverageRecord::new(id, times, window.as_ref().map_err(String::as_str)));
+            let told = window.as_ref().map_err(String::as_str);
+            outlet.push(&CoverageRecord::new(id, times, told, self.directory.as_deref()));
             outlet.flush();
         }
         self.complain(window.err());

@@ -4,14 +4,21 @@
 //! run on one machine from one file: numbers are in its byte order. What is not exactly such a
 //! message is refused, and the end that gets it ends the session.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
-use mop_common::Counters;
-use mop_probe::sockets::{
-    MAX_LISTENERS, MAX_PATH_BYTES, MAX_PROGRAM_BYTES, Owner, Runtime, Talker, Traffic, Unseen,
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
-use crate::discovery::Find;
+use mop_common::Counters;
+use mop_probe::{
+    ProgramLoad,
+    process::Placement,
+    sockets::{
+        MAX_LISTENERS, MAX_PATH_BYTES, MAX_PROGRAM_BYTES, Owner, Runtime, Talker, Traffic, Unseen,
+    },
+};
+
+use crate::{discovery::Find, protection::Loads};
 
 /// What the core asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,8 @@ pub(super) enum Notice {
     Started,
     /// What the kernel side counted so far.
     Counters(Counters),
+    /// What the kernel programs cost when they were measured.
+    Loads(Loads),
     /// Nothing is attached any more, and this is what the kernel side counted.
     Stopped(Counters),
     /// Sockets of a survey, at most [`TRAFFIC_AT_ONCE`].
@@ -57,6 +66,10 @@ pub(super) enum Notice {
     },
     /// Sockets cannot be looked at.
     NotSurveyed(String),
+    /// Nothing is attached, and what was is being taken off, because of the switch.
+    SwitchedOff,
+    /// The switch, of which the core was told, holds no more.
+    SwitchedOn,
     /// The operator sent SIGHUP.
     Hangup,
     /// Observing is not possible.
@@ -111,6 +124,7 @@ impl Notice {
             }
             Self::Started => vec![STARTED],
             Self::Counters(counters) => counted(COUNTERS, counters),
+            Self::Loads(loads) => put_loads(loads),
             Self::Stopped(counters) => counted(STOPPED, counters),
             Self::Traffic(rows) => {
                 let mut message = vec![TRAFFIC];
@@ -126,6 +140,8 @@ impl Notice {
                 message
             }
             Self::NotSurveyed(reason) => tagged(NOT_SURVEYED, &[bounded(reason).as_bytes()]),
+            Self::SwitchedOff => vec![SWITCHED_OFF],
+            Self::SwitchedOn => vec![SWITCHED_ON],
             Self::Hangup => vec![HANGUP],
             Self::Refused { code, reason } => {
                 tagged(REFUSED, &[&[*code], bounded(reason).as_bytes()])
@@ -147,6 +163,7 @@ impl Notice {
             }
             STARTED => Self::Started,
             COUNTERS => Self::Counters(counters(&mut rest)?),
+            LOADS => Self::Loads(loads(&mut rest)?),
             STOPPED => Self::Stopped(counters(&mut rest)?),
             TRAFFIC => {
                 let mut rows = Vec::new();
@@ -173,6 +190,8 @@ impl Notice {
                 Self::Surveyed { is_first, unseen }
             }
             NOT_SURVEYED => Self::NotSurveyed(text(&mut rest)),
+            SWITCHED_OFF => Self::SwitchedOff,
+            SWITCHED_ON => Self::SwitchedOn,
             HANGUP => Self::Hangup,
             REFUSED => {
                 let [code] = take(&mut rest)?;
@@ -203,6 +222,36 @@ fn counters(rest: &mut &[u8]) -> Option<Counters> {
         *value = u64::from_ne_bytes(take(rest)?);
     }
     Some(counters)
+}
+
+fn put_loads(loads: &Loads) -> Vec<u8> {
+    let Loads { over, programs } = loads;
+    let mut message = vec![LOADS];
+    message.extend(nanoseconds(*over).to_ne_bytes());
+    for load in programs.iter().take(PROGRAMS_AT_ONCE) {
+        let name = cut(&load.program, MAX_PROGRAM_BYTES);
+        message.push(name.len() as u8);
+        message.extend(name.as_bytes());
+        message.extend(load.runs.to_ne_bytes());
+        message.extend(nanoseconds(load.time).to_ne_bytes());
+    }
+    message
+}
+
+fn loads(rest: &mut &[u8]) -> Option<Loads> {
+    let over = Duration::from_nanos(u64::from_ne_bytes(take(rest)?));
+    let mut programs = Vec::new();
+    while !rest.is_empty() && programs.len() < PROGRAMS_AT_ONCE {
+        let program = short(rest)?;
+        let runs = u64::from_ne_bytes(take(rest)?);
+        let time = Duration::from_nanos(u64::from_ne_bytes(take(rest)?));
+        programs.push(ProgramLoad { program, runs, time });
+    }
+    Some(Loads { over, programs })
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The id of a process, which is positive and fits 31 bits.
@@ -252,7 +301,8 @@ fn traffic(rest: &mut &[u8]) -> Option<Traffic> {
 }
 
 fn put_talker(talker: &Talker) -> Vec<u8> {
-    let Talker { tgid, command, container, executable, program, runtime, listeners } = talker;
+    let Talker { tgid, command, placement, executable, program, runtime, listeners } = talker;
+    let Placement { container, pod } = placement;
     let mut message = vec![TALKER];
     message.extend(tgid.to_ne_bytes());
     message.push(Runtime::ALL.iter().position(|one| one == runtime).unwrap_or_default() as u8);
@@ -260,7 +310,7 @@ fn put_talker(talker: &Talker) -> Vec<u8> {
     for port in listeners.iter().take(MAX_LISTENERS) {
         message.extend(port.to_ne_bytes());
     }
-    for text in [Some(command), container.as_ref(), program.as_ref()] {
+    for text in [Some(command), container.as_ref(), pod.as_ref(), program.as_ref()] {
         let text = cut(text.map(String::as_str).unwrap_or_default(), MAX_PROGRAM_BYTES);
         message.push(text.len() as u8);
         message.extend(text.as_bytes());
@@ -279,20 +329,16 @@ fn talker(rest: &mut &[u8]) -> Option<Talker> {
     let listeners = (0..listeners)
         .map(|_| Some(u16::from_ne_bytes(take(rest)?)))
         .collect::<Option<Vec<u16>>>()?;
-    let mut short = || {
-        let [length] = take(rest)?;
-        let (mut part, behind) = rest.split_at_checked(usize::from(length))?;
-        *rest = behind;
-        Some(text(&mut part)).filter(|text| text.len() <= MAX_PROGRAM_BYTES)
-    };
-    let (command, container, program) = (short()?, short()?, short()?);
+    let (command, container, pod, program) =
+        (short(rest)?, short(rest)?, short(rest)?, short(rest)?);
+    let known = |text: String| Some(text).filter(|text| !text.is_empty());
     let executable = text(rest);
     (executable.len() <= MAX_PATH_BYTES).then(|| Talker {
         tgid,
         command,
-        container: Some(container).filter(|text| !text.is_empty()),
+        placement: Placement { container: known(container), pod: known(pod) },
         executable,
-        program: Some(program).filter(|text| !text.is_empty()),
+        program: known(program),
         runtime,
         listeners,
     })
@@ -302,6 +348,14 @@ fn take<const LENGTH: usize>(rest: &mut &[u8]) -> Option<[u8; LENGTH]> {
     let (field, behind) = rest.split_first_chunk()?;
     *rest = behind;
     Some(*field)
+}
+
+/// A text behind its length.
+fn short(rest: &mut &[u8]) -> Option<String> {
+    let [length] = take(rest)?;
+    let (mut part, behind) = rest.split_at_checked(usize::from(length))?;
+    *rest = behind;
+    Some(text(&mut part)).filter(|text| text.len() <= MAX_PROGRAM_BYTES)
 }
 
 /// The rest of a message as a text.
@@ -326,6 +380,9 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 1 + 8 + MAX_TEXT_BYTES;
 /// Sockets of one message: 57 bytes each.
 pub(super) const TRAFFIC_AT_ONCE: usize = 64;
 
+/// Programs of one message: at most 145 bytes each, and there are fewer.
+const PROGRAMS_AT_ONCE: usize = 28;
+
 /// `PID_MAX_LIMIT` of include/linux/threads.h.
 const MAX_TGID: u32 = 4 << 20;
 
@@ -346,6 +403,9 @@ const TRAFFIC: u8 = 23;
 const TALKER: u8 = 24;
 const SURVEYED: u8 = 25;
 const NOT_SURVEYED: u8 = 26;
+const LOADS: u8 = 27;
+const SWITCHED_OFF: u8 = 28;
+const SWITCHED_ON: u8 = 29;
 
 const OWNER_KERNEL: u8 = 0;
 const OWNER_PROCESS: u8 = 1;
@@ -379,11 +439,19 @@ mod tests {
         Talker {
             tgid: 7,
             command: "java".to_owned(),
-            container: None,
+            placement: Placement { container: Some("c".to_owned()), pod: Some("p".to_owned()) },
             executable: "/usr/bin/java".to_owned(),
             program: Some("api.jar".to_owned()),
             runtime: Runtime::Java,
             listeners: vec![443; MAX_LISTENERS],
+        }
+    }
+
+    fn a_load() -> ProgramLoad {
+        ProgramLoad {
+            program: "tls_enter".to_owned(),
+            runs: u64::MAX,
+            time: Duration::from_nanos(9),
         }
     }
 
@@ -397,6 +465,8 @@ mod tests {
             Notice::Started,
             Notice::Counters(counters),
             Notice::Stopped(counters),
+            Notice::Loads(Loads { over: Duration::from_secs(1), programs: vec![a_load(); 20] }),
+            Notice::Loads(Loads::default()),
             Notice::Traffic(vec![row(Owner::Process(MAX_TGID)), row(Owner::Kernel)]),
             Notice::Traffic(vec![row(Owner::Unknown); TRAFFIC_AT_ONCE]),
             Notice::Talker(Box::new(some_talker())),
@@ -406,6 +476,8 @@ mod tests {
             },
             Notice::NotSurveyed("no".to_owned()),
             Notice::Hangup,
+            Notice::SwitchedOff,
+            Notice::SwitchedOn,
             Notice::Refused { code: 78, reason: "no".to_owned() },
         ]
     }

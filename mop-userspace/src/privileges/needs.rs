@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::{cli::ObserveArguments, configuration::Configuration, failure::Failure};
+use crate::{
+    cli::ObserveArguments, configuration::Configuration, failure::Failure,
+    workloads::KubernetesConfiguration,
+};
 
 /// Files and ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,19 +34,25 @@ impl Needs {
         let admin = configuration.admin.asked_for(arguments.admin, configuration.is_given);
         let security = &configuration.security;
         let (folders, ports) = (security.folders(), security.ports());
+        let kubernetes = configuration.kubernetes.as_ref();
+        let of_kubernetes = kubernetes.map_or(Some(Vec::new()), KubernetesConfiguration::ports);
         Self {
             writable: configuration.outbox.folder.iter().chain(folders).cloned().collect(),
             readable: readable
                 .chain(configuration.sinks.files())
                 .chain(configuration.data.iter().flat_map(|data| data.files().cloned()))
                 .chain(security.files().cloned())
+                .chain(kubernetes.into_iter().flat_map(|section| section.files().cloned()))
                 .collect(),
             socket: configuration.data.as_ref().and_then(|data| data.hook_socket.clone()),
             connect: configuration
                 .sinks
                 .ports()
                 .zip(ports)
-                .map(|(of_sinks, ports)| of_sinks.into_iter().chain(ports).collect()),
+                .zip(of_kubernetes)
+                .map(|((of_sinks, ports), more)| {
+                    of_sinks.into_iter().chain(ports).chain(more).collect()
+                }),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }
     }

@@ -62,6 +62,14 @@ pub(crate) struct Fetched {
     pub(crate) body: Vec<u8>,
 }
 
+/// An answer that goes on for as long as the other side has something to say.
+#[cfg(feature = "kubernetes")]
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) status: u16,
+    response: reqwest::Response,
+}
+
 /// What an answer means for what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -164,6 +172,22 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(Fetched { status, etag, body })
+    }
+
+    /// Asks for an answer that goes on. The limit of time is that of the request, for all of it.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) async fn stream(&self, request: RequestBuilder) -> Result<Stream, Trouble> {
+        let response = request.send().await.map_err(|error| trouble(&error))?;
+        Ok(Stream { status: response.status().as_u16(), response })
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+impl Stream {
+    /// The next bytes; `None` at its end in good order. What came is not lost when nobody waits any
+    /// more.
+    pub(crate) async fn next(&mut self) -> Result<Option<bytes::Bytes>, Trouble> {
+        self.response.chunk().await.map_err(|error| trouble(&error))
     }
 }
 

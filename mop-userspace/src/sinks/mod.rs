@@ -4,7 +4,7 @@
 //! window of deliveries in flight, order, retries, what is set aside, how far the outbox is read —
 //! is the pump's, the same for every sink.
 
-mod backoff;
+pub(crate) mod backoff;
 pub(crate) mod configured;
 pub(crate) mod forwarder;
 pub(crate) mod http;

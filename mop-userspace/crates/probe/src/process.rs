@@ -1,9 +1,10 @@
 //! Processes of the node, from `/proc`.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+mod placement;
+
+use std::{fs, path::PathBuf};
+
+pub use placement::Placement;
 
 /// Ids of all processes that `/proc` shows, in no order.
 #[must_use]
@@ -74,31 +75,6 @@ pub fn executable(tgid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{tgid}/exe")).ok()
 }
 
-/// Identifier of the container that a process runs in, from its cgroup; `None` on the host.
-///
-/// # Errors
-///
-/// When the process is gone.
-pub fn container(tgid: u32) -> io::Result<Option<String>> {
-    let text = fs::read_to_string(format!("/proc/{tgid}/cgroup"))?;
-    let container = text.lines().find_map(|line| container_in_cgroup(line.rsplit(':').next()?));
-    Ok(container.map(str::to_owned))
-}
-
-/// Container runtimes name a container's cgroup by its id of 64 hexadecimal digits, alone
-/// (`/docker/<id>`) or inside a systemd scope (`cri-containerd-<id>.scope`).
-fn container_in_cgroup(path: &str) -> Option<&str> {
-    Path::new(path).iter().rev().find_map(|part| {
-        let name = part.to_str()?;
-        let name = name.strip_suffix(".scope").unwrap_or(name);
-        let id = name.rsplit('-').next()?;
-        (id.len() == CONTAINER_ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
-            .then_some(id)
-    })
-}
-
-const CONTAINER_ID_DIGITS: usize = 64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,21 +88,6 @@ mod tests {
         assert_eq!(parse_mapping("7f01 r--p 0 fe:00 1234    /usr/lib/libssl.so.3"), None);
         assert_eq!(parse_mapping("7f01 r-xp 0 00:00 0       [vdso]"), None);
         assert_eq!(parse_mapping(""), None);
-    }
-
-    #[test]
-    fn containers_are_recognised_in_every_form() {
-        let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-        for path in [
-            format!("/docker/{id}"),
-            format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
-            format!("/kubepods/burstable/pod1/{id}"),
-            format!("/machine.slice/libpod-{id}.scope/container"),
-        ] {
-            assert_eq!(container_in_cgroup(&path), Some(id), "{path}");
-        }
-        assert_eq!(container_in_cgroup("/system.slice/nginx.service"), None);
-        assert_eq!(container_in_cgroup("/"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{
 
 use memchr::memmem;
 
-use crate::process::{self, CodeMapping};
+use crate::process::{self, CodeMapping, Placement};
 
 /// A process that moved bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Talker {
     pub tgid: u32,
     /// Its name, as `ps` shows it.
     pub command: String,
-    /// Identifier of its container.
-    pub container: Option<String>,
+    /// Its container and its pod.
+    pub placement: Placement,
     /// Path of its executable, as it sees it; empty when it is longer than [`MAX_PATH_BYTES`].
     pub executable: String,
     /// Main class or archive of a Java program, at most [`MAX_PROGRAM_BYTES`].
@@ -73,7 +73,7 @@ impl Talker {
         Some(Self {
             tgid,
             command,
-            container: process::container(tgid).ok().flatten(),
+            placement: Placement::of_process(tgid).unwrap_or_default(),
             executable: executable.unwrap_or_default(),
             program: (runtime == Runtime::Java).then(|| java_program(tgid)).flatten(),
             runtime,
