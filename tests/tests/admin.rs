@@ -111,7 +111,7 @@ fn the_documents_name_every_metric_and_only_those() -> Result<()> {
     let indicators = folder.path().join("indicators.txt");
     fs::write(&indicators, "192.0.2.7\n")?;
     let text = format!(
-        "[data]\n[security.misp]\nfolder = \"{}\"\norganisation = \"A\"\n\
+        "[kubernetes]\nurl = \"https://127.0.0.1:1\"\n[data]\n[security.misp]\nfolder = \"{}\"\norganisation = \"A\"\n\
          organisation_uuid = \"2ed6657d-e927-568b-95e1-2665a8aea6a2\"\n\
          [[security.intelligence.sources]]\nname = \"own\"\nformat = \"freetext\"\npath = \"{}\"\n",
         folder.path().join("misp").display(),
