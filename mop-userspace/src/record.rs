@@ -456,7 +456,6 @@ mod tests {
             library: Some(Arc::from("/usr/lib/libssl.so.3")),
             peer_certificate: None,
             tls: None,
-            tls: None,
             ends: Some((end(443), end(50_000))),
         }
     }
