@@ -193,6 +193,32 @@ fn a_second_hello_and_one_in_pieces_are_understood() -> Result<()> {
 }
 
 #[test]
+fn an_old_version_is_a_finding() -> Result<()> {
+    if !observing("an_old_version_is_a_finding") {
+        return Ok(());
+    }
+    let stage = Stage::set("old-version", "TLSv1.1 TLSv1.2 TLSv1.3")?;
+    let observer = Observer::start()?;
+    for options in CHANGING {
+        let url = stage.url("/open-insurance/consents/v3/consents/urn:example:1");
+        run(&mut stage.curl(&[options, &[&url]].concat()), CALL_LIMIT)?;
+    }
+    let is_old = |record: &Value| {
+        record["kind"] == "security.finding" && record["rule"] == "profile.tls_version_old"
+    };
+    let finding = observer.wait_for_record("finding", REPORT_LIMIT, is_old)?;
+    ensure!(finding["places"][0] == "connection:version", "{finding}");
+    let observation = observer.stop()?;
+    let calls: Vec<_> = observation
+        .exchanges("/open-insurance/consents/v3/consents/urn:example:1")
+        .into_iter()
+        .filter(|exchange| tls(exchange)["version"] == "TLS 1.1")
+        .collect();
+    ensure!(calls.len() == 2, "{} calls of TLS 1.1", calls.len());
+    Ok(())
+}
+
+#[test]
 fn a_capture_holds_them() -> Result<()> {
     if !observing("a_capture_holds_them") {
         return Ok(());

@@ -115,6 +115,25 @@ fn decode(bytes: &[u8], piece: usize) -> (Vec<Record>, Result<(), DecodeError>) 
     (records, end)
 }
 
+#[test]
+fn control_events_of_earlier_versions_are_read() {
+    let event = ControlEvent { connection: 7, socket: 9, ..ControlEvent::EMPTY };
+    let mut capture = Vec::new();
+    Encoder::new().control(&event, &mut capture).unwrap();
+    // The record without its last field, and with a length and a sum of its own.
+    let mut record = capture.split_off(HEADER_BYTES);
+    record.truncate(record.len() - 8);
+    let length = u32::try_from(record.len() - 12).unwrap();
+    record[4..8].copy_from_slice(&length.to_le_bytes());
+    let sum = crc32(&[&record[..8], &record[12..]].concat());
+    record[8..12].copy_from_slice(&sum.to_le_bytes());
+    let mut decoder = Decoder::new();
+    decoder.push(&[capture, record].concat());
+    let earlier = Record::Control(ControlEvent { socket: 0, ..event });
+    assert_eq!(decoder.next_record(), Ok(Some(earlier)));
+    assert_eq!(decoder.finish(), Ok(()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

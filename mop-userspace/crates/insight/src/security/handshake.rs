@@ -52,3 +52,38 @@ fn version(number: u16) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_is_given() {
+        let given = |handshake: Handshake<'static>| {
+            let mut given = Vec::new();
+            handshake.each("00ff", &mut |field, text| given.push((field, text)));
+            given
+        };
+        assert_eq!(given(Handshake::default()), []);
+        assert_eq!(Handshake::default().tls(), None);
+        let handshake = Handshake {
+            version: Some(0x0302),
+            cipher: Some(0xc014),
+            cipher_name: Some("TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+            server_name: Some("localhost"),
+            ja3: Some([0; 16]),
+            ja4: Some("t11d010100_aaaaaaaaaaaa_bbbbbbbbbbbb"),
+        };
+        assert_eq!(handshake.tls(), Some(Tls { version: 0x0302, cipher: Some(0xc014) }));
+        assert_eq!(
+            given(handshake),
+            [
+                (Field::Ja3, &b"00ff"[..]),
+                (Field::Ja4, b"t11d010100_aaaaaaaaaaaa_bbbbbbbbbbbb"),
+                (Field::TlsCipher, b"TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+                (Field::TlsServerName, b"localhost"),
+                (Field::TlsVersion, b"1.1"),
+            ]
+        );
+    }
+}
