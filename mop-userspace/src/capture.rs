@@ -13,7 +13,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mop_common::{ControlEvent, ControlKind, Counters, HoleCause, SegmentHead, flags};
 use mop_probe::{RecordSink, Rings};
 
-use crate::{batch::Batch, clock, discovery::Find, hellos::Hellos, vitals::Heartbeat};
+use crate::{
+    batch::Batch, clock, discovery::Find, hellos::Hellos, protection::Loads, vitals::Heartbeat,
+};
 
 /// Where the capture thread sends what it reads.
 pub(crate) struct Destinations {
@@ -42,6 +44,10 @@ pub(crate) struct CaptureCounters {
     pub(crate) alive: Heartbeat,
     /// Counters of the kernel side, as of a few seconds ago; `None` before they were first read.
     kernel: Mutex<Option<Counters>>,
+    /// Those of programs that were unloaded since.
+    earlier: Mutex<Option<Counters>>,
+    /// What the kernel programs cost when they were last measured.
+    loads: Mutex<Loads>,
 }
 
 impl CaptureCounters {
@@ -52,7 +58,38 @@ impl CaptureCounters {
 
     /// What the kernel side had counted when it was last asked.
     pub(crate) fn kernel(&self) -> Option<Counters> {
-        *self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+        let now = *self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = *self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        match (earlier, now) {
+            (Some(mut sum), Some(now)) => {
+                sum.add(&now);
+                Some(sum)
+            }
+            (earlier, now) => now.or(earlier),
+        }
+    }
+
+    /// The programs are unloaded, and this is what they counted at last: those that are loaded next
+    /// count from nothing.
+    pub(crate) fn end_session(&self, last: Option<Counters>) {
+        let mut now = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.or(*now) {
+            earlier.get_or_insert_default().add(&last);
+        }
+        *now = None;
+        drop((now, earlier));
+        self.set_loads(Loads::default());
+    }
+
+    /// Stores what the kernel programs cost when they were last measured.
+    pub(crate) fn set_loads(&self, loads: Loads) {
+        *self.loads.lock().unwrap_or_else(PoisonError::into_inner) = loads;
+    }
+
+    /// What the kernel programs cost when they were last measured.
+    pub(crate) fn loads(&self) -> Loads {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -27,6 +27,7 @@ mod thread;
 pub(crate) use self::{
     configuration::CoverageConfiguration,
     decoded::{Decoded, Sight},
+    families::CoverageVitals,
     gathering::Gathering,
     surveys::{Answer, Ask, SurveyThread, Surveys},
     thread::Running,

@@ -1,16 +1,15 @@
 //! Discovery: finds TLS libraries as processes begin to use them.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mop_probe::{Discovery, LibraryId, Observer, TlsLibrary};
 
-use crate::{capture::CaptureCounters, connections::LibraryNames};
+use crate::{
+    capture::CaptureCounters,
+    connections::LibraryNames,
+    protection::{Chores, Told},
+};
 
 /// Something to look into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +36,9 @@ pub(crate) fn run(
     names: &Arc<LibraryNames>,
     counters: &CaptureCounters,
 ) -> Observer {
-    let mut counters_due = Instant::now() + COUNTERS_EVERY;
+    let mut chores = Chores::new(Instant::now());
     loop {
-        match finds.recv_deadline(counters_due) {
+        match finds.recv_deadline(chores.due()) {
             Ok(first) => {
                 // A process that starts maps many files; they are one look.
                 let batch: BTreeSet<Find> =
@@ -50,14 +49,15 @@ pub(crate) fn run(
                     return observer;
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {
-                // Those who watch the losses of the kernel side cannot ask it themselves.
-                if let Ok(now) = observer.cpu_counters() {
-                    counters.set_kernel(now);
-                }
-                counters_due = Instant::now() + COUNTERS_EVERY;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return observer,
+        }
+        // Those who watch the losses of the kernel side cannot ask it themselves.
+        for told in chores.run(Instant::now(), Some(&observer)) {
+            match told {
+                Told::Counters(now) => counters.set_kernel(now),
+                Told::Loads(loads) => counters.set_loads(loads),
+            }
         }
     }
 }
@@ -110,6 +110,3 @@ pub(crate) fn tell_failures(discovery: Discovery) -> Vec<TlsLibrary> {
 /// Finds that wait. When more come, some are lost, and counted: the kernel reports a file once, so
 /// its library is then found by the next process that maps another new file.
 pub(crate) const FIND_QUEUE: usize = 8192;
-
-/// More often than anybody scrapes; it costs one system call.
-pub(crate) const COUNTERS_EVERY: Duration = Duration::from_secs(5);

@@ -108,7 +108,9 @@ impl From<ProbeError> for Failure {
             ProbeError::Read { .. }
             | ProbeError::Elf { .. }
             | ProbeError::Go { .. }
-            | ProbeError::Attach { .. } => Self::runtime(error),
+            | ProbeError::Attach { .. }
+            | ProbeError::LeftAlone { .. }
+            | ProbeError::Statistics { .. } => Self::runtime(error),
         }
     }
 }

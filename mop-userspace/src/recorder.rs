@@ -20,7 +20,9 @@ use crate::{
     clock::Clock,
     connections::LibraryNames,
     failure::Failure,
-    observe::{Session, spawn},
+    observe::spawn,
+    protection::ProtectionConfiguration,
+    session::{Known, Session, Start},
     privileges::Probing,
     signals::StopRequest,
 };
@@ -33,8 +35,18 @@ pub(crate) fn run(arguments: &RecordArguments) -> Result<ExitCode, Failure> {
         OpenOptions::new().create_new(true).write(true).mode(0o600).open(&arguments.out).map_err(
             |error| Failure::runtime(format!("cannot create {}: {error}", arguments.out.display())),
         )?;
-    let kernel = KernelArguments { certificates: true, ..arguments.kernel };
-    let mut session = Session::start(Probing::here(&kernel), 1)?;
+    let kernel = KernelArguments {
+        certificates: true,
+        switch: ProtectionConfiguration::default().switch,
+        ..arguments.kernel.clone()
+    };
+    let mut session = match Session::start(Probing::here(&kernel), 1, None, &Known::default())? {
+        Start::Session(session) => session,
+        Start::SwitchedOff(_) => {
+            let path = kernel.switch.display();
+            return Err(Failure::runtime(format!("nothing is observed while {path} is there")));
+        }
+    };
     let batches = std::mem::take(&mut session.batches)
         .pop()
         .ok_or_else(|| Failure::runtime("no queue was made"))?;
@@ -53,7 +65,7 @@ pub(crate) fn run(arguments: &RecordArguments) -> Result<ExitCode, Failure> {
         write(writer, &batches, &empties)
     })?;
     eprintln!("Recording {} TLS libraries and all TCP sockets.", session.libraries.len());
-    stop.wait(arguments.duration, || worker.is_finished());
+    stop.wait(arguments.duration, || worker.is_finished() || session.is_over());
     session.stop()?;
     let written = join(worker)?;
     eprintln!("{written} bytes in {}.", arguments.out.display());

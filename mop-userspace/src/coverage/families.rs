@@ -2,15 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::account::{Reason, Window};
-use crate::vitals::Family;
+use crate::vitals::{Family, Vitals};
 
 /// What was told so far.
 #[derive(Debug, Default)]
-pub(super) struct CoverageVitals {
+pub(crate) struct CoverageVitals {
     numbers: Mutex<Numbers>,
 }
 
@@ -29,6 +29,14 @@ struct Last {
 }
 
 impl CoverageVitals {
+    /// Numbers that are told among those of the process.
+    pub(crate) fn told_by(vitals: &Vitals) -> Arc<Self> {
+        let own = Arc::<Self>::default();
+        let told = Arc::clone(&own);
+        vitals.add_families(move || told.families());
+        own
+    }
+
     /// Takes in a window; `None`: nothing is known of it.
     pub(super) fn store(&self, window: Option<&Window>) {
         let mut numbers = self.lock();

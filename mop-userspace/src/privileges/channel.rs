@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg,
@@ -87,6 +88,16 @@ impl Channel {
             }
         };
         whole(bytes, length)
+    }
+
+    /// Whether a message, or the end, is there to be received.
+    pub(super) fn has_message(&self) -> io::Result<bool> {
+        let mut wait = [PollFd::new(&self.socket, PollFlags::IN)];
+        match poll(&mut wait, Some(&Timespec::default())) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits for a message and descriptors; `None` when the other end is closed.

@@ -58,7 +58,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::{
     layers::Layers,
     needs::Needs,
-    probing::{Probing, Running},
+    probing::{Attachment, Outlook, Probing, Running},
     rehearsal::{RehearsalArguments, Rehearsed, rehearse, run_rehearsal},
     split::{Role, take_role},
 };

@@ -30,8 +30,9 @@ use super::{
 use crate::{
     cli::KernelArguments,
     coverage::SurveyThread,
-    discovery::{self, COUNTERS_EVERY, FIND_QUEUE, Find},
+    discovery::{self, FIND_QUEUE, Find},
     failure::Failure,
+    protection::{Chores, Switch, Told},
 };
 
 /// Works for a core until it ends, and gives its exit code.
@@ -47,6 +48,7 @@ pub(super) fn run(arguments: &KernelArguments, core: SpawnedCore) -> Result<Exit
         observer: None,
         surveys: None,
         is_told_to_stop: false,
+        is_switched_off: false,
         allowance: Allowance::full(Instant::now()),
     };
     let worked = match prober.work(arguments) {
@@ -83,6 +85,8 @@ struct Prober {
     surveys: Option<SurveyThread>,
     /// The operator asked for the end.
     is_told_to_stop: bool,
+    /// The core was told of the switch, and not yet that it holds no more.
+    is_switched_off: bool,
     allowance: Allowance,
 }
 
@@ -96,11 +100,12 @@ struct Woken {
 impl Prober {
     /// Until the core has closed its end.
     fn work(&mut self, arguments: &KernelArguments) -> io::Result<()> {
-        let mut counters_due = Instant::now() + COUNTERS_EVERY;
+        let mut chores = Chores::new(Instant::now());
+        let switch = Switch::at(&arguments.switch);
         loop {
             let now = Instant::now();
             let wait = self.allowance.wait(now);
-            let until = counters_due.saturating_duration_since(now);
+            let until = chores.due().saturating_duration_since(now).min(LOOK_AT_SWITCH_EVERY);
             let Woken { core, stop, hangup } =
                 if wait.is_zero() { self.wait(true, until)? } else { self.wait(false, wait)? };
             if hangup {
@@ -108,28 +113,51 @@ impl Prober {
             }
             if stop {
                 self.is_told_to_stop = true;
+                if self.observer.is_none() {
+                    // Of a core that waits for the switch, or has not begun.
+                    self.tell(&Notice::Stopped(Counters::default()))?;
+                }
                 self.detach()?;
             }
-            if Instant::now() >= counters_due {
-                counters_due = Instant::now() + COUNTERS_EVERY;
-                if let Some(Ok(counters)) = self.observer.as_ref().map(Observer::cpu_counters) {
-                    self.tell(&Notice::Counters(counters))?;
-                }
+            self.obey(&switch)?;
+            for told in chores.run(Instant::now(), self.observer.as_ref()) {
+                self.tell(&match told {
+                    Told::Counters(counters) => Notice::Counters(counters),
+                    Told::Loads(loads) => Notice::Loads(loads),
+                })?;
             }
-            if core && !self.serve(arguments)? {
+            if core && !self.serve(arguments, &switch)? {
                 return Ok(());
             }
         }
     }
 
+    /// Takes everything off while the switch says so, whatever the core does.
+    fn obey(&mut self, switch: &Switch) -> io::Result<()> {
+        let is_off = switch.is_off();
+        if is_off && self.observer.is_some() {
+            self.is_switched_off = true;
+            self.tell(&Notice::SwitchedOff)?;
+            return self.detach();
+        }
+        if !is_off && std::mem::take(&mut self.is_switched_off) {
+            return self.tell(&Notice::SwitchedOn);
+        }
+        Ok(())
+    }
+
     /// Does what the core asks for. False when it has closed its end.
-    fn serve(&mut self, arguments: &KernelArguments) -> io::Result<bool> {
+    fn serve(&mut self, arguments: &KernelArguments, switch: &Switch) -> io::Result<bool> {
         let mut finds = BTreeSet::new();
         // A process that starts maps many files; they are one look.
         loop {
             let Some(bytes) = self.channel.receive()? else { return Ok(false) };
             match Request::decode(&bytes) {
                 None => return Err(io::Error::other("it does not keep to the protocol")),
+                Some(Request::Begin) if switch.is_off() => {
+                    self.is_switched_off = true;
+                    self.tell(&Notice::SwitchedOff)?;
+                }
                 Some(Request::Begin) => self.begin(arguments)?,
                 Some(Request::Stop) => self.detach()?,
                 Some(Request::Survey) => {
@@ -141,7 +169,7 @@ impl Prober {
                     self.allowance.take();
                 }
             }
-            if finds.len() >= MAX_BATCH || !self.has_more()? {
+            if finds.len() >= MAX_BATCH || !self.channel.has_message()? {
                 break;
             }
         }
@@ -221,17 +249,6 @@ impl Prober {
             // Its end is seen, and told, where the channel is read.
             Err(error) if is_closed(&error) => Ok(()),
             other => other,
-        }
-    }
-
-    /// Whether the core has said more. Looks at nothing else: a signal that is seen here would be
-    /// lost.
-    fn has_more(&self) -> io::Result<bool> {
-        let mut wait = [PollFd::from_borrowed_fd(self.channel.as_fd(), PollFlags::IN)];
-        match poll(&mut wait, Some(&Timespec::default())) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -358,6 +375,9 @@ fn end_of(mut core: Child) -> Result<ExitCode, Failure> {
 /// A core that is stopped for a debugger's or a test's time goes on; one that takes nothing for so
 /// long, while hundreds of messages wait, does not work any more.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Soon enough for somebody in need, and one system call.
+const LOOK_AT_SWITCH_EVERY: Duration = Duration::from_secs(1);
 
 /// As many as the core itself lets wait.
 const ASKS_AT_ONCE: u32 = FIND_QUEUE as u32;

@@ -26,6 +26,7 @@ use crate::{
     discovery::{self, Find},
     failure::Failure,
     observe::spawn,
+    protection::Switch,
 };
 
 /// What is not attached yet.
@@ -37,32 +38,55 @@ pub(crate) enum Probing {
 }
 
 /// Probing in this process.
+#[derive(Clone)]
 pub(crate) struct Here {
     options: LoadOptions,
+    switch: Switch,
 }
 
 /// Probing in the prober.
+#[derive(Clone)]
 pub(crate) struct There {
     channel: Arc<Channel>,
 }
 
+/// What came of attaching.
+pub(crate) enum Attachment {
+    Made(Attached, Rings),
+    /// The switch says that nothing is to be attached.
+    SwitchedOff(Probing),
+}
+
+/// What can be done while nothing is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    Attach,
+    /// The switch is off.
+    Wait,
+    /// Nothing any more: the prober was told to end, or is gone.
+    Over,
+}
+
 /// What is attached to the node, and has not looked around yet.
 pub(crate) enum Attached {
-    Here(Box<Observer>),
+    Here(Here, Box<Observer>),
     There(There),
 }
 
 /// What finds libraries as processes begin to use them.
 pub(crate) enum Running {
     Here {
+        here: Here,
         finder: JoinHandle<Observer>,
     },
     There {
+        there: There,
         /// Passes on what is to be looked into.
         asker: JoinHandle<()>,
         /// Hears what the prober tells, to its last word: the final counters.
         listener: JoinHandle<Option<Counters>>,
         is_over: Arc<AtomicBool>,
+        is_switched_off: Arc<AtomicBool>,
         /// Asks for a survey.
         ask: Ask,
         /// Where surveys come in.
@@ -72,26 +96,67 @@ pub(crate) enum Running {
 
 impl Probing {
     pub(crate) fn here(arguments: &KernelArguments) -> Self {
-        Self::Here(Here { options: load_options(arguments, std::process::id()) })
+        Self::Here(Here {
+            options: load_options(arguments, std::process::id()),
+            switch: Switch::at(&arguments.switch),
+        })
     }
 
     pub(super) fn there(channel: Channel) -> Self {
         Self::There(There { channel: Arc::new(channel) })
     }
 
-    /// Loads the kernel programs and attaches them to sockets and to the life of processes.
-    pub(crate) fn attach(self) -> Result<(Attached, Rings), Failure> {
+    /// Loads the kernel programs and attaches them to sockets and to the life of processes; not while the
+    /// switch says that nothing is to be attached.
+    pub(crate) fn attach(self) -> Result<Attachment, Failure> {
         match self {
-            Self::Here(Here { options }) => {
-                let (observer, sources) = load_and_attach(options)?;
-                Ok((Attached::Here(Box::new(observer)), sources.open()?))
+            Self::Here(here) => {
+                if here.switch.is_off() {
+                    return Ok(Attachment::SwitchedOff(Self::Here(here)));
+                }
+                let (observer, sources) = load_and_attach(here.options.clone())?;
+                Ok(Attachment::Made(Attached::Here(here, Box::new(observer)), sources.open()?))
             }
             Self::There(there) => {
                 there.channel.send(&Request::Begin.encode()).map_err(gone)?;
-                let sources = there.receive_rings()?;
-                Ok((Attached::There(there), sources.open()?))
+                match there.receive_rings()? {
+                    Some(sources) => Ok(Attachment::Made(Attached::There(there), sources.open()?)),
+                    None => Ok(Attachment::SwitchedOff(Self::There(there))),
+                }
             }
         }
+    }
+
+    /// Whether something could be attached again. Asked while nothing is attached, and nobody listens to
+    /// the prober.
+    pub(crate) fn outlook(&self, was_switched_off: bool) -> Outlook {
+        let channel = match self {
+            Self::Here(here) if here.switch.is_off() => return Outlook::Wait,
+            Self::Here(_) => return Outlook::Attach,
+            Self::There(There { channel }) => channel,
+        };
+        while let Ok(has_message) = channel.has_message() {
+            if !has_message {
+                return if was_switched_off { Outlook::Wait } else { Outlook::Attach };
+            }
+            match next(channel) {
+                Ok(Some(Notice::Hangup)) => hang_up(),
+                Ok(Some(Notice::SwitchedOn)) => return Outlook::Attach,
+                // What was on its way when the probes were taken off.
+                Ok(Some(
+                    Notice::Counters(_)
+                    | Notice::Library { .. }
+                    | Notice::Loads(_)
+                    | Notice::NotSurveyed(_)
+                    | Notice::Surveyed { .. }
+                    | Notice::SwitchedOff
+                    | Notice::Talker(_)
+                    | Notice::Traffic(_),
+                )) => {}
+                Ok(Some(_) | None) | Err(_) => return Outlook::Over,
+            }
+        }
+        Outlook::Over
     }
 }
 
@@ -105,12 +170,12 @@ impl Attached {
     ) -> Result<Running, Failure> {
         let (names, counters) = (Arc::clone(names), Arc::clone(counters));
         match self {
-            Self::Here(mut observer) => {
+            Self::Here(here, mut observer) => {
                 discovery::learn(&names, observer.discover_all());
                 let finder = spawn("mop-discovery", move || {
                     discovery::run(*observer, &finds, &names, &counters)
                 })?;
-                Ok(Running::Here { finder })
+                Ok(Running::Here { here, finder })
             }
             Self::There(There { channel }) => {
                 while let Some(notice) = next(&channel).map_err(gone)? {
@@ -124,9 +189,12 @@ impl Attached {
                             return Err(Failure::from_parts(code, reason));
                         }
                         Notice::Counters(_)
+                        | Notice::Loads(_)
                         | Notice::NotSurveyed(_)
                         | Notice::Rings(_)
                         | Notice::Stopped(_)
+                        | Notice::SwitchedOff
+                        | Notice::SwitchedOn
                         | Notice::Surveyed { .. }
                         | Notice::Talker(_)
                         | Notice::Traffic(_) => {
@@ -148,6 +216,7 @@ impl Running {
         counters: Arc<CaptureCounters>,
     ) -> Result<Self, Failure> {
         let is_over = Arc::new(AtomicBool::new(false));
+        let is_switched_off = Arc::new(AtomicBool::new(false));
         let asker = {
             let channel = Arc::clone(&channel);
             spawn("mop-asker", move || ask(&channel, &finds))?
@@ -156,14 +225,16 @@ impl Running {
         let (told, surveys) = bounded(1);
         let listener = {
             let (channel, is_over) = (Arc::clone(&channel), Arc::clone(&is_over));
+            let is_switched_off = Arc::clone(&is_switched_off);
             spawn("mop-listener", move || {
-                let last = listen(&channel, &names, &counters, &told);
+                let last = listen(&channel, &names, &counters, &told, &is_switched_off);
                 is_over.store(true, Ordering::Release);
                 last
             })?
         };
+        let there = There { channel: Arc::clone(&channel) };
         let ask = Arc::new(move || channel.send(&Request::Survey.encode()).is_ok());
-        Ok(Self::There { asker, listener, is_over, ask, surveys })
+        Ok(Self::There { there, asker, listener, is_over, is_switched_off, ask, surveys })
     }
 
     /// How the sockets of the node are looked at.
@@ -177,32 +248,42 @@ impl Running {
     /// True when nothing is attached any more although nobody here asked for that.
     pub(crate) fn is_over(&self) -> bool {
         match self {
-            Self::Here { .. } => false,
+            Self::Here { here, .. } => here.switch.is_off(),
             Self::There { is_over, .. } => is_over.load(Ordering::Acquire),
         }
     }
 
+    /// True when everything was taken off because of the switch.
+    pub(crate) fn is_switched_off(&self) -> bool {
+        match self {
+            Self::Here { here, .. } => here.switch.is_off(),
+            Self::There { is_switched_off, .. } => is_switched_off.load(Ordering::Acquire),
+        }
+    }
+
     /// Waits until everything is detached, which [`Find::Nothing`] has asked for. Gives the final
-    /// counters, or nothing when the prober is gone without them.
-    pub(crate) fn detached(self) -> Result<Option<Counters>, Failure> {
+    /// counters, or nothing when the prober is gone without them; and what can be attached again.
+    pub(crate) fn detached(self) -> Result<(Option<Counters>, Probing), Failure> {
         let panicked = |name: &str| Failure::runtime(format!("the {name} thread panicked"));
         match self {
-            Self::Here { finder } => {
+            Self::Here { here, finder } => {
                 let mut observer = finder.join().map_err(|_panic| panicked("discovery"))?;
                 observer.detach();
                 // No probe runs any more: the counters are final.
-                Ok(Some(observer.counters()?))
+                Ok((Some(observer.counters()?), Probing::Here(here)))
             }
-            Self::There { asker, listener, .. } => {
+            Self::There { there, asker, listener, .. } => {
                 asker.join().map_err(|_panic| panicked("asker"))?;
-                listener.join().map_err(|_panic| panicked("listener"))
+                let last = listener.join().map_err(|_panic| panicked("listener"))?;
+                Ok((last, Probing::There(there)))
             }
         }
     }
 }
 
 impl There {
-    fn receive_rings(&self) -> Result<RingSources, Failure> {
+    /// `None`: the switch is off.
+    fn receive_rings(&self) -> Result<Option<RingSources>, Failure> {
         loop {
             let Some(Received { bytes, descriptors }) =
                 self.channel.receive_with_descriptors().map_err(gone)?
@@ -215,8 +296,10 @@ impl There {
                         .try_into()
                         .ok()
                         .and_then(|descriptors| RingSources::new(descriptors, sizes))
+                        .map(Some)
                         .ok_or_else(|| gone(disorder()));
                 }
+                Some(Notice::SwitchedOff) => return Ok(None),
                 Some(Notice::Hangup) => hang_up(),
                 Some(Notice::Refused { code, reason }) => {
                     return Err(Failure::from_parts(code, reason));
@@ -254,6 +337,7 @@ fn load_options(arguments: &KernelArguments, reader: u32) -> LoadOptions {
         },
         probes_only: arguments.probes_only,
         certificates: arguments.certificates,
+        never_attach: arguments.never_attach.clone(),
         reader,
         ..LoadOptions::default()
     }
@@ -279,13 +363,16 @@ fn listen(
     names: &LibraryNames,
     counters: &CaptureCounters,
     surveys: &Sender<Answer>,
+    is_switched_off: &AtomicBool,
 ) -> Option<Counters> {
     let mut gathering = Gathering::default();
     loop {
         match next(channel) {
             Ok(Some(Notice::Library { id, path })) => names.insert(id, &path),
             Ok(Some(Notice::Counters(now))) => counters.set_kernel(now),
+            Ok(Some(Notice::Loads(loads))) => counters.set_loads(loads),
             Ok(Some(Notice::Stopped(last))) => return Some(last),
+            Ok(Some(Notice::SwitchedOff)) => is_switched_off.store(true, Ordering::Release),
             Ok(Some(Notice::Hangup)) => hang_up(),
             Ok(Some(Notice::Traffic(rows))) => gathering.add_traffic(rows),
             Ok(Some(Notice::Talker(talker))) => gathering.add_talker(*talker),
@@ -296,7 +383,16 @@ fn listen(
             Ok(Some(Notice::NotSurveyed(reason))) => {
                 let _ = surveys.try_send(Err(reason));
             }
-            Ok(Some(Notice::Rings(_) | Notice::Started | Notice::Refused { .. }) | None)
+            // A switch that is turned on again is heard by whoever waits for that.
+            Ok(
+                Some(
+                    Notice::Rings(_)
+                    | Notice::Started
+                    | Notice::Refused { .. }
+                    | Notice::SwitchedOn,
+                )
+                | None,
+            )
             | Err(_) => return None,
         }
     }

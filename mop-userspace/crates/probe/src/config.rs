@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Options of [`crate::Observer::load`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Room for segments on their way from the kernel, per CPU; rounded up to a power of two of
     /// MiB, at least 2 MiB.
@@ -18,6 +18,8 @@ pub struct LoadOptions {
     pub certificates: bool,
     /// Observation of plain sockets.
     pub sockets: bool,
+    /// Files that nothing is attached to: whole paths, or beginnings of them before a `*`.
+    pub never_attach: Vec<String>,
     /// The process that reads the rings and makes calls of its own: they are passed over.
     pub reader: u32,
 }
@@ -31,8 +33,19 @@ impl Default for LoadOptions {
             tls: true,
             certificates: false,
             sockets: true,
+            never_attach: Vec::new(),
             reader: std::process::id(),
         }
+    }
+}
+
+impl LoadOptions {
+    /// Whether nothing is to be attached to a file.
+    pub(crate) fn leaves_alone(&self, path: &str) -> bool {
+        self.never_attach.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => path.starts_with(beginning),
+            None => path == pattern,
+        })
     }
 }
 
@@ -56,3 +69,21 @@ impl fmt::Display for ProbeSites {
 
 /// A quarter of a second of 30 MB/s on one CPU. It counts as resident memory of the observer.
 pub const DEFAULT_RING_BYTES: u32 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_left_alone_by_path_or_beginning() {
+        let options = LoadOptions {
+            never_attach: vec!["/opt/vault/bin/vault".to_owned(), "/srv/checked/*".to_owned()],
+            ..LoadOptions::default()
+        };
+        assert!(options.leaves_alone("/opt/vault/bin/vault"));
+        assert!(options.leaves_alone("/srv/checked/a/b"));
+        assert!(!options.leaves_alone("/opt/vault/bin/vault2"));
+        assert!(!options.leaves_alone("/srv/checked"));
+        assert!(!LoadOptions::default().leaves_alone("/any"));
+    }
+}

@@ -11,6 +11,14 @@ pub struct Function<'data> {
     pub code: &'data [u8],
 }
 
+/// Whether a program compares its own code with what it was built as, and ends when it differs: a
+/// breakpoint in it is such a difference (`ClickHouse` does).
+#[must_use]
+pub fn checks_itself(data: &[u8]) -> bool {
+    let file = object::File::parse(data);
+    file.is_ok_and(|file| file.section_by_name(HASH_SECTION).is_some())
+}
+
 /// The named functions that a file defines, in the order asked for.
 ///
 /// The dynamic symbol table is looked at first: it survives stripping and is shorter.
@@ -77,6 +85,9 @@ fn is_executable<'data>(segment: &impl ObjectSegment<'data>) -> bool {
         _ => false,
     }
 }
+
+/// Where `ClickHouse` keeps the hash of its code.
+const HASH_SECTION: &str = ".clickhouse.hash";
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,25 @@ pub fn skips_preempted_runs() -> bool {
 /// Found by running MOP on it; 7.1 does not.
 const PREEMPTS_SINCE: (u32, u32) = (7, 2);
 
+/// Whether a return probe ends processes under seccomp here: Linux 6.11 made the way back from one a
+/// system call, which filters refuse that do not know it, and 6.14 lets it pass by them.
+#[must_use]
+pub fn return_probes_end_processes() -> bool {
+    cfg!(target_arch = "x86_64") && filters_return_probes(&kernel_release())
+}
+
+fn filters_return_probes(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    match (next(), next(), next()) {
+        (6, 11, _) => true,
+        // The stable versions that took the change over.
+        (6, 12, patch) => patch < 14,
+        (6, 13, patch) => patch < 3,
+        _ => false,
+    }
+}
+
 /// Major and minor version of the running kernel; zeros when it does not say.
 #[must_use]
 pub fn kernel_version() -> (u32, u32) {
@@ -175,6 +194,23 @@ mod tests {
         assert_eq!(parse_version("5.15+"), (5, 15));
         assert_eq!(parse_version("6.1-rc3"), (6, 1));
         assert_eq!(parse_version("strange"), (0, 0));
+    }
+
+    #[test]
+    fn kernels_that_refuse_the_way_back_are_known() {
+        for (release, filters) in [
+            ("6.10.11-amd64", false),
+            ("6.11.2", true),
+            ("6.12.6-amd64", true),
+            ("6.12.38+deb13", false),
+            ("6.13.0-rc1", true),
+            ("6.13.4", false),
+            ("6.18.44", false),
+            ("7.1.0", false),
+            ("strange", false),
+        ] {
+            assert_eq!(filters_return_probes(release), filters, "{release}");
+        }
     }
 
     #[test]

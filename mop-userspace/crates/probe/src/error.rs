@@ -8,6 +8,12 @@ pub enum ProbeError {
     /// The build has no kernel programs.
     #[error("this build has no kernel programs; build it with `cargo xtask build`")]
     NoKernelPrograms,
+    /// The kernel does not count what programs cost.
+    #[error("the kernel does not count what programs cost: {reason}")]
+    Statistics {
+        /// What it said.
+        reason: String,
+    },
     /// The kernel is older than the oldest one supported.
     #[error("this kernel is version {}.{}; {}.{} or newer is needed", found.0, found.1, needed.0, needed.1)]
     OldKernel {
@@ -84,6 +90,14 @@ pub enum ProbeError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// A file is not to be touched.
+    #[error("{path} is left alone: {reason}")]
+    LeftAlone {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
     },
     /// A probe could not be attached.
     #[error("cannot attach to {function} of {path}: {reason}")]

@@ -20,6 +20,7 @@ pub mod library;
 mod observer;
 mod offsets;
 pub mod process;
+mod program_load;
 mod ring_sources;
 mod rings;
 mod shared_memory;
@@ -31,6 +32,7 @@ pub use error::ProbeError;
 pub use library::{LibraryId, SiteKind, TlsLibrary};
 pub use observer::{Discovery, Observer};
 pub use offsets::resolve_offsets;
+pub use program_load::{Measurement, ProgramLoad};
 pub use ring_sources::RingSources;
 pub use rings::{Drained, RecordSink, Rings};
 

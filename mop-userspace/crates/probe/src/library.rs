@@ -97,6 +97,10 @@ impl Candidate {
         let path = || PathBuf::from(&self.path);
         let data =
             map_file(&self.file).map_err(|source| ProbeError::Read { path: path(), source })?;
+        if elf::checks_itself(data.bytes()) {
+            let reason = "it checks its own code, and would end when a probe is put into it";
+            return Err(ProbeError::LeftAlone { path: path(), reason });
+        }
         let names: Vec<&'static str> = FUNCTIONS.iter().map(|function| function.name).collect();
         let found = elf::functions(data.bytes(), &names)
             .map_err(|reason| ProbeError::Elf { path: path(), reason })?;

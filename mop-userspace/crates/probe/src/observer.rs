@@ -5,6 +5,7 @@ use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aya::{
@@ -25,7 +26,8 @@ use mop_common::{
 };
 
 use crate::{
-    KERNEL_PROGRAMS, LibraryId, LoadOptions, ProbeError, RingSources, TlsLibrary,
+    KERNEL_PROGRAMS, LibraryId, LoadOptions, Measurement, ProbeError, ProgramLoad, RingSources,
+    TlsLibrary,
     btf::Btf,
     environment,
     error::causes,
@@ -265,6 +267,21 @@ impl Observer {
         Ok(sum)
     }
 
+    /// Has the kernel count what programs cost from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn begin_measurement(&self) -> Result<Measurement, ProbeError> {
+        Measurement::begin(&self.ebpf)
+    }
+
+    /// How long a measurement went on, and what each program that ran meanwhile cost.
+    #[must_use]
+    pub fn end_measurement(&self, measurement: Measurement) -> (Duration, Vec<ProgramLoad>) {
+        measurement.end(&self.ebpf)
+    }
+
     /// Runs of programs that the kernel left out; what it does not say counts as none.
     fn skipped_runs(&self) -> u64 {
         self.ebpf
@@ -322,6 +339,9 @@ impl Observer {
         if !self.known.insert(candidate.id) {
             return discovery;
         }
+        if self.options.leaves_alone(path) {
+            return discovery;
+        }
         match candidate.probes(self.options.sites) {
             // Not every mapped file is an ELF file of this processor, or a TLS library.
             Err(ProbeError::Elf { .. }) => {}
@@ -372,6 +392,12 @@ impl Observer {
         candidate: &Candidate,
         probes: &[Probe],
     ) -> Result<TlsLibrary, ProbeError> {
+        let by_return = |probe: &Probe| matches!(probe.sites, Sites::EntryAndReturn(_));
+        if probes.iter().any(by_return) && environment::return_probes_end_processes() {
+            let reason = "this kernel ends processes under seccomp that a return probe is put into, and it \
+                          has functions that cannot be observed otherwise";
+            return Err(ProbeError::LeftAlone { path: PathBuf::from(&candidate.path), reason });
+        }
         let id = LibraryId(self.libraries.len() as u64 + 1);
         // Half a library would report half a conversation.
         self.attach_functions(candidate, probes, id)?;

@@ -1,0 +1,180 @@
+//! The observer is no burden: it can be switched off by a file, and keeps to a CPU budget.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use mop_tests::{
+    Certificates, Exchange, Marker, Nginx, Observer, ObserverBuilder, curl, observing, run,
+};
+use tempfile::TempDir;
+
+#[test]
+fn nothing_is_attached_while_the_switch_is_off() -> Result<()> {
+    if !observing("nothing_is_attached_while_the_switch_is_off") {
+        return Ok(());
+    }
+    for split in [&[][..], &["--no-privilege-split"]] {
+        let stage = Stage::new("switch")?;
+        let observer = stage.builder("")?.args(split).start()?;
+        ensure!(attached(&observer)? > 0, "nothing is attached");
+        stage.call("before")?;
+        observer.wait_for(2, LIMIT, |one| one.target() == stage.target("before"))?;
+        fs::write(&stage.switch, "")?;
+        observer.wait_for_message("nothing is observed while", 1, LIMIT)?;
+        ensure!(attached(&observer)? == 0, "{} are attached still", attached(&observer)?);
+        stage.call("meanwhile")?;
+        fs::remove_file(&stage.switch)?;
+        observer.wait_for_message("Observing", 2, LIMIT)?;
+        stage.call("after")?;
+        observer.wait_for(2, LIMIT, |one| one.target() == stage.target("after"))?;
+        // Told to end while it is off, it ends in good order.
+        fs::write(&stage.switch, "")?;
+        observer.wait_for_message("nothing is observed while", 2, LIMIT)?;
+        let observation = observer.stop()?;
+        let exchanges = observation.exchanges(&stage.prefix);
+        let targets: BTreeSet<_> = exchanges.iter().map(|one| one.target().to_owned()).collect();
+        ensure!(
+            targets == ["before", "after"].map(|name| stage.target(name)).into(),
+            "{targets:?} were reported"
+        );
+        ensure!(exchanges.iter().all(Exchange::complete), "a call is incomplete");
+        let ids: BTreeSet<_> = exchanges.iter().map(|one| one.record()["exchange"].to_string()).collect();
+        ensure!(ids.len() == 4, "of four exchanges, {ids:?}");
+        ensure!(observation.number("/exchanges") >= 4, "{}", observation.summary);
+        ensure!(observation.kernel("tls_entries") > 0, "{}", observation.summary);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_observer_that_starts_while_the_switch_is_off_waits() -> Result<()> {
+    if !observing("an_observer_that_starts_while_the_switch_is_off_waits") {
+        return Ok(());
+    }
+    let stage = Stage::new("late")?;
+    fs::write(&stage.switch, "")?;
+    let switch = stage.switch.clone();
+    let turned = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(4));
+        fs::remove_file(switch)
+    });
+    let began = Instant::now();
+    let observer = stage.builder("")?.start()?;
+    ensure!(began.elapsed() >= Duration::from_secs(4), "it did not wait");
+    turned.join().ok().context("the turner panicked")??;
+    stage.call("after")?;
+    observer.wait_for(2, LIMIT, |one| one.target() == stage.target("after"))?;
+    observer.stop()?;
+    Ok(())
+}
+
+#[test]
+fn over_its_budget_it_leaves_out_calls_by_class_and_then_rests() -> Result<()> {
+    if !observing("over_its_budget_it_leaves_out_calls_by_class_and_then_rests") {
+        return Ok(());
+    }
+    let stage = Stage::new("budget")?;
+    // Looking around alone takes more than this.
+    let observer = stage.builder("cpu_share = 0.0000001")?.start()?;
+    observer.wait_for_message("are left out, and counted", 1, LIMIT)?;
+    stage.call(OTHER)?;
+    stage.call(OPEN_DATA)?;
+    observer.wait_for(2, LIMIT, |one| one.target() == stage.target(OPEN_DATA))?;
+    observer.wait_for_message("open data are left out as well", 1, LIMIT)?;
+    stage.call(&format!("{OPEN_DATA}?late"))?;
+    stage.call(REGULATED)?;
+    observer.wait_for(2, LIMIT, |one| one.target() == stage.target(REGULATED))?;
+    observer.wait_for_message("nothing is observed for 60 s", 1, LIMIT)?;
+    ensure!(attached(&observer)? == 0, "{} are attached still", attached(&observer)?);
+    // Told to end while it rests, it ends at once.
+    let observation = observer.stop()?;
+    let exchanges = observation.exchanges(&stage.prefix);
+    let targets: BTreeSet<_> = exchanges.iter().map(|one| one.target().to_owned()).collect();
+    ensure!(
+        targets == [OPEN_DATA, REGULATED].map(|name| stage.target(name)).into(),
+        "{targets:?} were reported"
+    );
+    let withheld = |reason: &str| observation.number(&format!("/withheld/{reason}"));
+    ensure!(withheld("over_budget_other") >= 2, "{}", observation.summary);
+    ensure!(withheld("over_budget_open_data") == 2, "{}", observation.summary);
+    let sum: u64 = ["denied", "not_allowed", "undecided", "over_budget_other", "over_budget_open_data"]
+        .map(withheld)
+        .iter()
+        .sum();
+    ensure!(
+        observation.number("/exchanges") == observation.number("/reported") + sum,
+        "not every call is accounted for: {}",
+        observation.summary
+    );
+    Ok(())
+}
+
+/// A server, and a switch for the observer.
+struct Stage {
+    folder: TempDir,
+    certificates: Certificates,
+    nginx: Nginx,
+    /// Begins the paths of its calls, which are of no regulated interface by that.
+    prefix: String,
+    switch: PathBuf,
+}
+
+impl Stage {
+    fn new(name: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let certificates = Certificates::create(folder.path())?;
+        let nginx = Nginx::builder(folder.path())
+            .tls(&certificates)
+            .location("/", "return 200 '{\"data\":1}';")
+            .start()?;
+        let switch = folder.path().join("off");
+        let marker = Marker::new(name).to_string();
+        let unique = marker.rsplit('/').next().unwrap_or_default();
+        let prefix = format!("/{unique}");
+        Ok(Self { folder, certificates, nginx, prefix, switch })
+    }
+
+    fn builder(&self, more: &str) -> Result<ObserverBuilder> {
+        let file = self.folder.path().join("mop.toml");
+        let switch = self.switch.display();
+        let text = format!("[admin]\nenabled = false\n[protection]\nswitch = \"{switch}\"\n{more}\n");
+        fs::write(&file, text)?;
+        Ok(Observer::builder().arg("--all").arg("--config").arg(&file))
+    }
+
+    fn target(&self, resource: &str) -> String {
+        format!("{}/{resource}", self.prefix)
+    }
+
+    fn call(&self, resource: &str) -> Result<()> {
+        let url = format!("https://localhost:{}{}", self.nginx.port(), self.target(resource));
+        run(curl(&self.certificates).args(["--output", "/dev/null"]).arg(url), LIMIT)?;
+        Ok(())
+    }
+}
+
+/// Probes that the processes of an observer hold.
+fn attached(observer: &Observer) -> Result<usize> {
+    let process = observer.process();
+    let mut count = 0;
+    for pid in process.children().into_iter().chain([process.pid()]) {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+            let Ok(link) = fs::read_link(entry?.path()) else { continue };
+            let link = link.to_string_lossy();
+            count += usize::from(link.contains("[perf_event]") || link.contains("bpf_link"));
+        }
+    }
+    Ok(count)
+}
+
+const OTHER: &str = "shop/cart";
+const OPEN_DATA: &str = "open-insurance/channels/v1/branches";
+const REGULATED: &str = "open-insurance/consents/v2/consents";
+/// Taking probes off takes a tenth of a second each.
+const LIMIT: Duration = Duration::from_secs(60);
