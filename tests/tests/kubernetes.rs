@@ -9,6 +9,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{ChildStdin, ChildStdout, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -332,6 +333,7 @@ struct Pod {
 
 impl Cgroups {
     fn create() -> Result<Option<Self>> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let place = mounts.lines().find_map(|line| {
             let mut fields = line.split(' ');
@@ -339,8 +341,7 @@ impl Cgroups {
             (kind == "cgroup2").then(|| PathBuf::from(place))
         });
         let Some(place) = place else { return Ok(None) };
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let root = place.join(format!("mop-test-{}-{number}", std::process::id()));
         if fs::create_dir(&root).is_err() {
             return Ok(None);
