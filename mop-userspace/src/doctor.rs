@@ -357,10 +357,7 @@ fn check_sockets() -> (Check, Option<HashMap<u32, OpenSockets>>) {
 }
 
 /// Asks the cluster for the pods of this node as `mop observe` does, once.
-fn check_cluster(
-    section: &KubernetesConfiguration,
-    node: &str,
-) -> (Check, Option<Arc<Directory>>) {
+fn check_cluster(section: &KubernetesConfiguration, node: &str) -> (Check, Option<Arc<Directory>>) {
     let node = if section.node.is_empty() { node } else { &section.node };
     let warning = |detail: String, remedy| Check {
         name: "cluster",

@@ -263,13 +263,17 @@ impl Summary {
             }
         }
         for (reason, count) in &self.withheld {
-            note(format!("  {count} not reported: {}", match *reason {
-                "denied" => "denied by the rules of [scope]",
-                "not_allowed" => "not among those that the rules of [scope] allow",
-                "undecided" => "what the rules of [scope] ask for was not known",
-                "over_budget_other" => "of no regulated interface, and the CPU budget was used up",
-                _ => "of open data, and the CPU budget was used up",
-            }));
+            note(format!(
+                "  {count} not reported: {}",
+                match *reason {
+                    "denied" => "denied by the rules of [scope]",
+                    "not_allowed" => "not among those that the rules of [scope] allow",
+                    "undecided" => "what the rules of [scope] ask for was not known",
+                    "over_budget_other" =>
+                        "of no regulated interface, and the CPU budget was used up",
+                    _ => "of open data, and the CPU budget was used up",
+                }
+            ));
         }
         for (cause, bytes) in &self.missing_bytes {
             note(format!("  {bytes} bytes missing: {cause}"));

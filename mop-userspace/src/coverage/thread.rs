@@ -53,11 +53,7 @@ impl Running {
     pub(crate) fn start(
         configuration: &CoverageConfiguration,
         surveys: Surveys,
-        (decoded, libraries, directory): (
-            Arc<Decoded>,
-            Arc<LibraryNames>,
-            Option<Arc<Directory>>,
-        ),
+        (decoded, libraries, directory): (Arc<Decoded>, Arc<LibraryNames>, Option<Arc<Directory>>),
         outlet: Option<Outlet>,
         run: &str,
         vitals: &Arc<CoverageVitals>,

@@ -45,14 +45,9 @@ impl Needs {
                 .chain(kubernetes.into_iter().flat_map(|section| section.files().cloned()))
                 .collect(),
             socket: configuration.data.as_ref().and_then(|data| data.hook_socket.clone()),
-            connect: configuration
-                .sinks
-                .ports()
-                .zip(ports)
-                .zip(of_kubernetes)
-                .map(|((of_sinks, ports), more)| {
-                    of_sinks.into_iter().chain(ports).chain(more).collect()
-                }),
+            connect: configuration.sinks.ports().zip(ports).zip(of_kubernetes).map(
+                |((of_sinks, ports), more)| of_sinks.into_iter().chain(ports).chain(more).collect(),
+            ),
             bind: Some(if admin.enabled { vec![admin.listen.port()] } else { Vec::new() }),
         }
     }

@@ -14,7 +14,9 @@ use std::{
 
 use mop_probe::process::Placement;
 
-use super::{Names, Workload};
+#[cfg(feature = "kubernetes")]
+use super::Names;
+use super::Workload;
 
 /// The pods of this node.
 #[derive(Debug, Default)]

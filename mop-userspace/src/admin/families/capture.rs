@@ -115,8 +115,11 @@ fn calls(vitals: &Vitals, worked: &Worked) -> Vec<Family> {
             .is(worked.incomplete),
         Family::counter("mop_exchanges_reported", "Calls that were selected and reported")
             .is(worked.reported),
-        Family::counter("mop_exchanges_withheld", "Calls not reported because of the scope or the CPU budget")
-            .by("reason", Withheld::ALL.into_iter().map(Withheld::name).zip(worked.withheld)),
+        Family::counter(
+            "mop_exchanges_withheld",
+            "Calls not reported because of the scope or the CPU budget",
+        )
+        .by("reason", Withheld::ALL.into_iter().map(Withheld::name).zip(worked.withheld)),
         Family::counter("mop_internal_errors", "Connections or calls given up after a panic")
             .is(worked.panics),
         Family::counter("mop_quality_calls", "Calls judged against their contract, by verdict")
