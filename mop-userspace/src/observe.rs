@@ -211,9 +211,8 @@ fn observe(
     }
     let end = arguments.duration.and_then(|duration| Instant::now().checked_add(duration));
     let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
-    let is_at_end = || {
-        stop.is_requested() || output.is_finished() || left().is_some_and(|left| left.is_zero())
-    };
+    let is_at_end =
+        || stop.is_requested() || output.is_finished() || left().is_some_and(|left| left.is_zero());
     let mut totals = Totals::default();
     let mut probing = probing;
     let mut rest = None;
@@ -243,14 +242,14 @@ fn observe(
         let run = if sessions == 1 { run.clone() } else { format!("{run}.{sessions}") };
         hellos.forget_all();
         let workers = usize::from(arguments.workers);
-        let mut session =
-            match Session::start(probing, workers, Some(Arc::clone(&hellos)), &known)? {
-                Start::Session(session) => session,
-                Start::SwitchedOff(again) => {
-                    (probing, is_switched_off) = (again, true);
-                    continue;
-                }
-            };
+        let mut session = match Session::start(probing, workers, Some(Arc::clone(&hellos)), &known)?
+        {
+            Start::Session(session) => session,
+            Start::SwitchedOff(again) => {
+                (probing, is_switched_off) = (again, true);
+                continue;
+            }
+        };
         guard.is_on();
         let decoded = configuration.coverage.enabled.then(Arc::<Decoded>::default);
         let mut workers = Vec::new();

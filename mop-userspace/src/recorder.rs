@@ -21,9 +21,9 @@ use crate::{
     connections::LibraryNames,
     failure::Failure,
     observe::spawn,
+    privileges::Probing,
     protection::ProtectionConfiguration,
     session::{Known, Session, Start},
-    privileges::Probing,
     signals::StopRequest,
 };
 

@@ -87,8 +87,7 @@ impl Session {
             spawn("mop-capture", move || capture::run(rings, destinations, &counters, &stop))?
         };
         let probing = attached.look_around(to_find, &libraries, &counters)?;
-        let session =
-            Self { batches, empties, libraries, counters, stop, finds, probing, capture };
+        let session = Self { batches, empties, libraries, counters, stop, finds, probing, capture };
         Ok(Start::Session(Box::new(session)))
     }
 

@@ -44,7 +44,8 @@ fn nothing_is_attached_while_the_switch_is_off() -> Result<()> {
             "{targets:?} were reported"
         );
         ensure!(exchanges.iter().all(Exchange::complete), "a call is incomplete");
-        let ids: BTreeSet<_> = exchanges.iter().map(|one| one.record()["exchange"].to_string()).collect();
+        let ids: BTreeSet<_> =
+            exchanges.iter().map(|one| one.record()["exchange"].to_string()).collect();
         ensure!(ids.len() == 4, "of four exchanges, {ids:?}");
         ensure!(observation.number("/exchanges") >= 4, "{}", observation.summary);
         ensure!(observation.kernel("tls_entries") > 0, "{}", observation.summary);
@@ -103,10 +104,11 @@ fn over_its_budget_it_leaves_out_calls_by_class_and_then_rests() -> Result<()> {
     let withheld = |reason: &str| observation.number(&format!("/withheld/{reason}"));
     ensure!(withheld("over_budget_other") >= 2, "{}", observation.summary);
     ensure!(withheld("over_budget_open_data") == 2, "{}", observation.summary);
-    let sum: u64 = ["denied", "not_allowed", "undecided", "over_budget_other", "over_budget_open_data"]
-        .map(withheld)
-        .iter()
-        .sum();
+    let sum: u64 =
+        ["denied", "not_allowed", "undecided", "over_budget_other", "over_budget_open_data"]
+            .map(withheld)
+            .iter()
+            .sum();
     ensure!(
         observation.number("/exchanges") == observation.number("/reported") + sum,
         "not every call is accounted for: {}",
@@ -143,7 +145,8 @@ impl Stage {
     fn builder(&self, more: &str) -> Result<ObserverBuilder> {
         let file = self.folder.path().join("mop.toml");
         let switch = self.switch.display();
-        let text = format!("[admin]\nenabled = false\n[protection]\nswitch = \"{switch}\"\n{more}\n");
+        let text =
+            format!("[admin]\nenabled = false\n[protection]\nswitch = \"{switch}\"\n{more}\n");
         fs::write(&file, text)?;
         Ok(Observer::builder().arg("--all").arg("--config").arg(&file))
     }

@@ -31,7 +31,8 @@ impl ProtectionConfiguration {
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
         let Self { switch, cpu_share, never_attach } = self;
         if !switch.as_os_str().is_empty() && !switch.is_absolute() {
-            let text = "an absolute path is wanted, such as /run/mop/off; or nothing, for no switch";
+            let text =
+                "an absolute path is wanted, such as /run/mop/off; or nothing, for no switch";
             problems.push(Problem::new("protection.switch", text));
         }
         if !(0.0..=1.0).contains(cpu_share) {

@@ -63,7 +63,11 @@ impl Guard {
     }
 
     /// Nothing is attached for a while; the operator is told, and the reason returned.
-    pub(crate) fn wait_reason(&self, is_switched_off: bool, rest: Option<Duration>) -> &'static str {
+    pub(crate) fn wait_reason(
+        &self,
+        is_switched_off: bool,
+        rest: Option<Duration>,
+    ) -> &'static str {
         self.is_switched_off.store(is_switched_off, Ordering::Relaxed);
         if is_switched_off {
             let path = self.switch.path().display();
@@ -154,7 +158,9 @@ impl Guard {
         let runs = loads
             .programs
             .iter()
-            .map(|load| (load.program.clone(), load.runs as f64 / loads.over.as_secs_f64().max(1e-3)))
+            .map(|load| {
+                (load.program.clone(), load.runs as f64 / loads.over.as_secs_f64().max(1e-3))
+            })
             .collect::<Vec<_>>();
         vec![
             Family::gauge("mop_switched_off", "1 while the switch says that nothing is observed")
