@@ -18,6 +18,7 @@ mod drafts;
 mod failure;
 mod forward;
 mod forwarding;
+mod gathering;
 mod handshakes;
 mod hellos;
 mod hub;

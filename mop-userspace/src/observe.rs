@@ -237,9 +237,6 @@ fn observe(
                 break false;
             }
         }
-        sessions += 1;
-        // Identifiers of connections begin anew with each session.
-        let run = if sessions == 1 { run.clone() } else { format!("{run}.{sessions}") };
         hellos.forget_all();
         let workers = usize::from(arguments.workers);
         let mut session = match Session::start(probing, workers, Some(Arc::clone(&hellos)), &known)?
@@ -251,6 +248,9 @@ fn observe(
             }
         };
         guard.is_on();
+        sessions += 1;
+        // Identifiers of connections begin anew with each session.
+        let run = if sessions == 1 { run.clone() } else { format!("{run}.{sessions}") };
         let decoded = configuration.coverage.enabled.then(Arc::<Decoded>::default);
         let mut workers = Vec::new();
         for (number, batches) in std::mem::take(&mut session.batches).into_iter().enumerate() {

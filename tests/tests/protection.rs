@@ -68,6 +68,8 @@ fn an_observer_that_starts_while_the_switch_is_off_waits() -> Result<()> {
     let began = Instant::now();
     let observer = stage.builder("")?.start()?;
     ensure!(began.elapsed() >= Duration::from_secs(4), "it did not wait");
+    // It says at the first session what it says at every first session.
+    observer.wait_for_message("Privileges: ", 1, LIMIT)?;
     turned.join().ok().context("the turner panicked")??;
     stage.call("after")?;
     observer.wait_for(2, LIMIT, |one| one.target() == stage.target("after"))?;

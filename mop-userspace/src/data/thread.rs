@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    gathering::gather,
     observe::spawn,
     output::Outlet,
     vitals::{Family, Vitals},
@@ -120,6 +121,7 @@ fn work(
                 let observed =
                     catch_unwind(AssertUnwindSafe(|| module.observe(*call, Some(outlet))));
                 failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
+                gather(incoming);
             }
             Ok(Message::Hook(step, answer)) => {
                 // Whoever asked may be gone.

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     data::State,
     failure::Failure,
+    gathering::gather,
     observe::spawn,
     official::message::OfficialSource,
     output::Outlet,
@@ -178,6 +179,7 @@ fn work(
                     module.take(sighting, call, end, outlet.as_deref_mut());
                 }));
                 lost += u64::from(taken.is_err());
+                gather(incoming);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    gathering::gather,
     observe::spawn,
     output::Outlet,
     rulebook::RuleBooks,
@@ -98,6 +99,7 @@ fn work(
                     module.observe(*seen, Some(outlet));
                 }));
                 failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
+                gather(incoming);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

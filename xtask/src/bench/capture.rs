@@ -210,11 +210,16 @@ impl Stage<'_> {
             line["added_p99_us"] = json!(rounded(p99(number) - p99(NOTHING)));
             Report.line(&line);
         }
+        let rates = |number: usize| reached.get(number).map(|it| it.requests_per_second.as_slice());
+        let ratio = |of, to| {
+            let (of, to) = (rates(of).unwrap_or_default(), rates(to).unwrap_or_default());
+            json!(rounded(median_of_ratios(of, to)))
+        };
         let mut line = described("capture_ratio");
-        line["empty_probes_to_nothing"] = json!(rounded(rate(EMPTY_PROBES) / rate(NOTHING)));
-        line["mop_to_empty_probes"] = json!(rounded(rate(MOP) / rate(EMPTY_PROBES)));
+        line["empty_probes_to_nothing"] = ratio(EMPTY_PROBES, NOTHING);
+        line["mop_to_empty_probes"] = ratio(MOP, EMPTY_PROBES);
         for (number, subject) in subjects.iter().enumerate().skip(MOP + 1) {
-            line[format!("mop_to_{}", subject.name())] = json!(rounded(rate(MOP) / rate(number)));
+            line[format!("mop_to_{}", subject.name())] = ratio(MOP, number);
         }
         Report.line(&line);
     }
@@ -302,6 +307,12 @@ fn h2load(text: &str, log: &str) -> Result<(f64, f64, f64)> {
     Ok((rate, half, percentile(99).unwrap_or(half)))
 }
 
+/// The median of what was reached in each round, by what the other subject reached in the same one: a
+/// machine that others share is fast in one minute and slow in the next.
+fn median_of_ratios(of: &[f64], to: &[f64]) -> f64 {
+    median(&of.iter().zip(to).map(|(of, to)| of / to).collect::<Vec<_>>())
+}
+
 fn skipped(subject: &str, reason: &str) {
     Report.line(&json!({ "figure": "capture", "subject": subject, "skipped": reason }));
 }
@@ -328,6 +339,11 @@ const MOP: usize = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_on_a_slow_machine_changes_no_ratio() {
+        assert!((median_of_ratios(&[90.0, 45.0, 88.0], &[100.0, 50.0, 100.0]) - 0.9).abs() < 1e-9);
+    }
 
     #[test]
     fn what_load_generators_say_is_read() {

@@ -1,0 +1,16 @@
+//! Messages between threads, several at a time.
+
+use std::{thread, time::Duration};
+
+use crossbeam_channel::Receiver;
+
+/// Lets messages gather once all that were there are worked on. Who sends to a thread that waits has to
+/// wake it, which costs both more than most messages do; to one that sleeps, it only leaves the message.
+pub(crate) fn gather<T>(incoming: &Receiver<T>) {
+    if incoming.is_empty() {
+        thread::sleep(GATHER_FOR);
+    }
+}
+
+/// Of 5,000 messages a second ten come together, and nobody notices that they are late.
+const GATHER_FOR: Duration = Duration::from_millis(2);
