@@ -16,7 +16,7 @@ use super::{
     load::{Served, on_core},
     modules,
     report::{Report, median},
-    rounded,
+    rounded, share,
     subject::{self, Subject, libssl_of},
 };
 use crate::shell;
@@ -33,6 +33,9 @@ pub(super) fn run(quick: bool, rounds: u32) -> Result<()> {
     for arrangement in [Arrangement::InBand, Arrangement::Unpinned] {
         let cores = arrangement.take()?;
         let nginx = server(folder.path(), &certificates, cores)?;
+        if arrangement == Arrangement::InBand {
+            share::run(folder.path(), &nginx, cores, rounds)?;
+        }
         let stage = Stage { folder: folder.path(), nginx, cores, arrangement, cell, rounds };
         stage.measure()?;
     }

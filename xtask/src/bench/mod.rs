@@ -11,6 +11,7 @@ mod modules;
 mod outbox;
 mod report;
 mod security;
+mod share;
 mod subject;
 
 use std::{env, thread, time::Duration};

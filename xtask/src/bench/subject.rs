@@ -29,7 +29,11 @@ pub(super) enum Subject {
     },
     /// Probes at the same sites as MOP's, whose programs return at once.
     EmptyProbes,
+    /// The same, with metrics; its configuration.
+    EmptyProbesTelling(PathBuf),
     Mop,
+    /// Without modules and with metrics; its configuration.
+    MopTelling(PathBuf),
     /// With the data module; its configuration.
     MopWithData(PathBuf),
     /// With all modules; the configuration of the data module.
@@ -70,8 +74,8 @@ impl Subject {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Bpftrace { .. } => "bpftrace",
-            Self::EmptyProbes => "empty_probes",
-            Self::Mop => "mop",
+            Self::EmptyProbes | Self::EmptyProbesTelling(_) => "empty_probes",
+            Self::Mop | Self::MopTelling(_) => "mop",
             Self::MopWithAll(_) => "mop_with_all_modules",
             Self::MopWithData(_) => "mop_with_data",
             Self::MopWithSecurity => "mop_with_security",
@@ -101,6 +105,16 @@ impl Subject {
                 command.args(["observe", "--output", "jsonl", "--no-security", "--config"]);
                 command.arg(configuration);
                 Running::start(&mut command, "Observing", true)?
+            }
+            Self::EmptyProbesTelling(configuration) => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl", "--probes-only", "--config"]);
+                Running::start(command.arg(configuration), "Observing", false)?
+            }
+            Self::MopTelling(configuration) => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl", "--no-security", "--config"]);
+                Running::start(command.arg(configuration), "Observing", true)?
             }
             Self::MopWithAll(configuration) => {
                 let mut command = mop(cores);
