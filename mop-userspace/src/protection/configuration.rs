@@ -55,7 +55,7 @@ impl ProtectionConfiguration {
 
 const MAX_PATTERNS: usize = 256;
 
-/// Gone after a boot, and writable for root only.
+/// Gone after a boot.
 const SWITCH: &str = "/run/mop/off";
 
 #[cfg(test)]
