@@ -31,6 +31,8 @@ pub(crate) struct Guard {
     /// Processors that may be used; `None`: as many as are needed.
     allowed: Option<f64>,
     is_switched_off: AtomicBool,
+    /// Before the first session, while it is off and while it rests, nothing is attached.
+    is_attached: AtomicBool,
     step: AtomicU8,
     /// Milliseconds to take everything off for; 0: nobody wants a rest.
     rest_ms: AtomicU64,
@@ -55,6 +57,7 @@ impl Guard {
             switch: Switch::at(&configuration.switch),
             allowed,
             is_switched_off: AtomicBool::new(false),
+            is_attached: AtomicBool::new(false),
             step: AtomicU8::new(Step::Everything as u8),
             rest_ms: AtomicU64::new(0),
             rests: AtomicU64::new(0),
@@ -69,6 +72,7 @@ impl Guard {
         rest: Option<Duration>,
     ) -> &'static str {
         self.is_switched_off.store(is_switched_off, Ordering::Relaxed);
+        self.is_attached.store(false, Ordering::Relaxed);
         if is_switched_off {
             let path = self.switch.path().display();
             eprintln!("mop: nothing is observed while {path} is there");
@@ -82,6 +86,7 @@ impl Guard {
     /// Something is attached.
     pub(crate) fn is_on(&self) {
         self.is_switched_off.store(false, Ordering::Relaxed);
+        self.is_attached.store(true, Ordering::Relaxed);
     }
 
     /// Whether a call is looked at.
@@ -132,6 +137,10 @@ impl Guard {
         )]
         self.used.store((used.max(0.0) * 1e6) as u64, Ordering::Relaxed);
         let Some(budget) = budget else { return };
+        // Taking everything off takes seconds, which are no further reason to do so.
+        if self.wants_rest() || !self.is_attached.load(Ordering::Relaxed) {
+            return;
+        }
         match budget.take(used, over) {
             Decision::Stay => {}
             Decision::Go(step) => {
