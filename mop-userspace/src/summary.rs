@@ -105,24 +105,7 @@ pub(crate) struct Summary {
     panics: u64,
     libraries: usize,
     /// What was judged; `null` when nothing was to be.
-    pub(crate) quality: Option<QualityTotals>,
-}
-
-/// Calls by how they were judged.
-#[derive(Debug, Serialize)]
-pub(crate) struct QualityTotals {
-    conforming: u64,
-    violating: u64,
-    unjudged: u64,
-    unrouted: u64,
-    /// Sightings: the calls above, their hops, and what was lost.
-    judged: u64,
-    hops: u64,
-    differing_hops: u64,
-    lone_hops: u64,
-    apart: u64,
-    hurried: u64,
-    lost: u64,
+    pub(crate) quality: Option<InspectorCounts>,
 }
 
 #[derive(Debug, Serialize)]
@@ -208,34 +191,7 @@ impl Summary {
             output_dropped_bytes,
             panics: counts.panics,
             libraries,
-            quality: inspected.map(|inspected| {
-                let InspectorCounts {
-                    conforming,
-                    violating,
-                    unjudged,
-                    unrouted,
-                    judged,
-                    hops,
-                    differing_hops,
-                    lone_hops,
-                    apart,
-                    hurried,
-                    lost,
-                } = inspected;
-                QualityTotals {
-                    conforming,
-                    violating,
-                    unjudged,
-                    unrouted,
-                    judged,
-                    hops,
-                    differing_hops,
-                    lone_hops,
-                    apart,
-                    hurried,
-                    lost,
-                }
-            }),
+            quality: inspected,
         }
     }
 
@@ -250,7 +206,7 @@ impl Summary {
             text.push_str(&line);
         };
         if let Some(quality) = &self.quality {
-            let QualityTotals { conforming, violating, unjudged, unrouted, .. } = quality;
+            let InspectorCounts { conforming, violating, unjudged, unrouted, .. } = quality;
             note(format!(
                 "Quality: {conforming} conforming, {violating} violating, {unjudged} not judged \
                  wholly, {unrouted} without a contract."

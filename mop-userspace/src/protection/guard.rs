@@ -242,12 +242,9 @@ fn said(step: Step) -> &'static str {
     match step {
         Step::Everything => "every call is looked at again",
         Step::WithoutOther => {
-            "that is a step over or under the budget: calls of interfaces that are not regulated are left \
-             out, and counted"
+            "calls of interfaces that are not regulated are left out, and counted"
         }
-        Step::RegulatedOnly => {
-            "that is over the budget: calls of open data are left out as well, and counted"
-        }
+        Step::RegulatedOnly => "calls of open data are left out as well, and counted",
     }
 }
 

@@ -1,13 +1,14 @@
 //! What was judged, in numbers that add up.
 
 use mop_contract::Judgement;
+use serde::Serialize;
 
 use super::inspector::Outcome;
 
 /// What was judged.
 ///
 /// `judged = conforming + violating + unjudged + unrouted + hops + lost`, once nothing waits any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct InspectorCounts {
     pub(crate) conforming: u64,
     pub(crate) violating: u64,
