@@ -35,6 +35,11 @@ impl Batch {
     pub(crate) fn push_segment(&mut self, head: &SegmentHead, bytes: &[u8]) {
         let mut head = *head;
         head.len_captured = u32::try_from(bytes.len()).unwrap_or(0);
+        let length = self.bytes.len() + bytes.len();
+        if (KEEP_BYTES / 2..=KEEP_BYTES).contains(&length) && length > self.bytes.capacity() {
+            // Doubled, it would be larger than what is kept, and copied when it is cleared.
+            self.bytes.reserve_exact(KEEP_BYTES - self.bytes.len());
+        }
         self.bytes.extend_from_slice(bytes);
         self.items.push(Item::Segment(head));
     }

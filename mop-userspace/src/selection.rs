@@ -1,5 +1,6 @@
 //! Which exchanges are reported.
 
+use mop_contract::route::path_of;
 use mop_wire::Exchange;
 
 use crate::cli::ReportArguments;
@@ -28,29 +29,5 @@ impl Selection {
                 prefixes.iter().any(|prefix| path.starts_with(prefix.as_str()))
             }),
         }
-    }
-}
-
-/// The path of a request target, whose form is one of RFC 9112 section 3.2. A target in absolute
-/// form (`http://host/path`) has its path behind the authority.
-pub(crate) fn path_of(target: &str) -> &str {
-    match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => {
-            rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
-        }
-        _ => target,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_is_found_in_every_form_of_target() {
-        assert_eq!(path_of("/open-insurance/x?y=http://z/"), "/open-insurance/x?y=http://z/");
-        assert_eq!(path_of("http://host:1/open-insurance/x"), "/open-insurance/x");
-        assert_eq!(path_of("http://host"), "/");
-        assert_eq!(path_of("*"), "*");
     }
 }

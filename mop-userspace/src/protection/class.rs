@@ -2,10 +2,9 @@
 
 use std::sync::LazyLock;
 
+use mop_contract::route::path_of;
 use mop_insight::data::endpoint::{PcmEndpoints, regulated_path};
 use mop_wire::Exchange;
-
-use crate::selection::path_of;
 
 /// How much a call matters to the participant's duties, from the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

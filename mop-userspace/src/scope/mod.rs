@@ -15,6 +15,7 @@ mod pattern;
 mod rule;
 mod selector;
 
+use mop_contract::route::path_of;
 use mop_wire::{Exchange, Role};
 
 pub(crate) use self::configuration::ScopeConfiguration;
@@ -22,7 +23,7 @@ use self::{
     answer::Answer,
     rule::{Place, Rule, Subject},
 };
-use crate::{connections::Facts, failure::Failure, selection::path_of};
+use crate::{connections::Facts, failure::Failure};
 
 /// Rules, ready to be applied.
 #[derive(Clone, Debug, Default)]

@@ -212,7 +212,11 @@ impl<'r> Search<'r, '_, '_> {
 /// Path of a request target in origin or absolute form (RFC 9112, section 3.2), without its query.
 #[must_use]
 pub fn path_of(target: &str) -> &str {
-    let without_query = target.split(['?', '#']).next().unwrap_or_default();
+    let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let without_query = end.and_then(|end| target.get(..end)).unwrap_or(target);
+    if without_query.starts_with('/') {
+        return without_query;
+    }
     match without_query.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
             rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")

@@ -12,4 +12,5 @@ pub mod data;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hexadecimal;
 pub mod security;

@@ -47,19 +47,33 @@ impl Message {
         self.last_ns = ktime_ns;
     }
 
-    /// Takes content bytes.
-    pub(crate) fn content(&mut self, bytes: &[u8], ktime_ns: u64, options: &Options) {
+    /// Takes content bytes. `to_come` is how many follow by what the message says of itself, 0 when it
+    /// does not say.
+    pub(crate) fn content(&mut self, bytes: &[u8], to_come: u64, ktime_ns: u64, options: &Options) {
         self.frame(bytes.len(), ktime_ns);
         self.body.length = self.body.length.saturating_add(bytes.len() as u64);
         if self.retaining {
             let room = options.retain_body_bytes.saturating_sub(self.body.bytes.len());
             let kept = bytes.get(..room).unwrap_or(bytes);
+            self.make_room(kept.len(), room, to_come);
             self.body.bytes.extend_from_slice(kept);
             self.retaining = kept.len() == bytes.len();
         }
         if options.digest_bodies && self.body.missing == 0 {
             self.digest.get_or_insert_default().update(bytes);
         }
+    }
+
+    /// Makes room for bytes, and for those that are to come: each time that a body grows it is copied, and
+    /// what it was is wiped.
+    fn make_room(&mut self, bytes: usize, room: usize, to_come: u64) {
+        let body = &mut self.body.bytes;
+        if to_come == 0 || body.capacity() - body.len() >= bytes {
+            return;
+        }
+        let promised = usize::try_from(to_come).unwrap_or(usize::MAX);
+        let trusted = (body.len() + bytes).saturating_mul(ROOM_FOR_EACH_BYTE);
+        body.reserve_exact(bytes.saturating_add(promised.min(trusted)).min(room));
     }
 
     /// Takes note of missing content.
@@ -112,3 +126,7 @@ impl Message {
         self.body.bytes.capacity() + self.body.trailers.bytes()
     }
 }
+
+/// Who announces more than it sends must not make much of it: this many bytes of room for each one that
+/// came.
+const ROOM_FOR_EACH_BYTE: usize = 15;

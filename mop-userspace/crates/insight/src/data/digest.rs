@@ -12,7 +12,11 @@ use super::hkdf;
 
 /// The key; wiped from memory when it is dropped.
 #[derive(Clone)]
-pub struct Key(Zeroizing<[u8; 32]>);
+pub struct Key {
+    bytes: Zeroizing<[u8; 32]>,
+    /// What has taken the key in; `None` never, since any length is a key.
+    keyed: Option<Hmac<Sha256>>,
+}
 
 /// What was digested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,23 +64,24 @@ impl Key {
     /// Takes a key of 256 bits.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        let keyed = Hmac::new_from_slice(&bytes).ok();
+        Self { bytes: Zeroizing::new(bytes), keyed }
     }
 
     /// A key for this purpose alone, which leads neither to this one nor to that of another purpose:
     /// HKDF (RFC 5869), without a salt, since a key is random.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> Self {
-        Self(hkdf::derive(&*self.0, &[], purpose.as_bytes()))
+        Self::new(*hkdf::derive(&*self.bytes, &[], purpose.as_bytes()))
     }
 
     /// The digest of a value.
     #[must_use]
     pub fn digest(&self, subject: Subject, value: &[u8]) -> Digest {
         let mut digest = [0; 16];
-        // HMAC takes a key of any length, so this cannot fail; were it to, the digest would be the
-        // same for all values, which never joins anything that is not also equal in all else.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.0) {
+        // Were there none, the digest would be the same for all values, which never joins anything that is
+        // not also equal in all else.
+        if let Some(mut mac) = self.keyed.clone() {
             mac.update(&[subject as u8]);
             mac.update(value);
             for (to, from) in digest.iter_mut().zip(mac.finalize().into_bytes()) {

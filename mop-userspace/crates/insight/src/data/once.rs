@@ -31,7 +31,8 @@
 //! preempted when it has sent is stamped later than its server, which must not make it a hop of what
 //! happens behind that.
 //!
-//! Where neither has an interaction, server within server needs a caller on this node, and client
+//! Where neither has an interaction, server within server needs a caller on this node and, where both
+//! processes are known, another process: calls that a client makes side by side are told apart. Client
 //! within client is never taken for a hop.
 //!
 //! So a client's second try with the same interaction is a second call: it comes after the first.
@@ -45,21 +46,35 @@
 //! are there by then are given out before it. Limits: `held <= limit`; where one more comes, the oldest
 //! is given out early.
 
+mod group;
+mod outline;
+mod settled;
+mod shelf;
 mod sighting;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::Role;
 
-use self::sighting::GroupKey;
-pub use self::sighting::{Sighting, TOLERANCE_NS};
+use self::{
+    group::{Group, Member},
+    outline::Outline,
+    shelf::Shelf,
+    sighting::GroupKey,
+};
+pub use self::{
+    outline::TOLERANCE_NS,
+    settled::{OnceCounts, Place, Settled},
+    sighting::Sighting,
+};
 
 /// Sightings that are waited for or remembered.
 #[derive(Debug)]
 pub struct OnceWindow<T> {
-    held: BTreeMap<u64, Held<T>>,
-    groups: HashMap<GroupKey, VecDeque<u64>>,
+    /// All, in the order in which they came.
+    held: Shelf<Held<T>>,
+    groups: HashMap<GroupKey, Group>,
     /// Those that are not given out, in the order in which they came; numbers of hops that were
     /// given out with their call are passed over.
     waiting: VecDeque<u64>,
@@ -67,55 +82,10 @@ pub struct OnceWindow<T> {
     undecided: usize,
     /// A call and its hops, on their way out.
     ready: VecDeque<Settled<T>>,
-    /// All, in the order in which they came; numbers that are gone are passed over.
-    remembered: VecDeque<u64>,
-    next: u64,
     settle: SignedDuration,
     limit: usize,
     /// What happened.
     pub counts: OnceCounts,
-}
-
-/// What happened, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnceCounts {
-    /// Given out as calls.
-    pub calls: u64,
-    /// Given out as hops.
-    pub hops: u64,
-    /// Given out before their time, since there was no room.
-    pub hurried: u64,
-    /// Calls that turned out to be hops after they were given out: reported twice.
-    pub late: u64,
-}
-
-/// A sighting that is given out.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Settled<T> {
-    /// What came with it.
-    pub item: T,
-    /// What it is.
-    pub place: Place,
-}
-
-/// What a sighting is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A call, which was seen this many times more.
-    Edge {
-        /// Further sightings of it.
-        hops: u32,
-        /// Of these, exchanges that were given out as calls of their own: they came so much earlier
-        /// that nobody waited for this one. At most [`MAX_COMPARED`].
-        apart: Vec<String>,
-    },
-    /// A further sighting of another exchange's call.
-    Hop {
-        /// That exchange.
-        of: String,
-        /// That exchange was given out before: this one came too late to be told with it.
-        is_late: bool,
-    },
 }
 
 #[derive(Debug)]
@@ -133,13 +103,11 @@ impl<T> OnceWindow<T> {
     #[must_use]
     pub fn new(settle: SignedDuration, limit: usize) -> Self {
         Self {
-            held: BTreeMap::new(),
+            held: Shelf::default(),
             groups: HashMap::new(),
             waiting: VecDeque::new(),
             undecided: 0,
             ready: VecDeque::new(),
-            remembered: VecDeque::new(),
-            next: 0,
             settle,
             limit: limit.max(1),
             counts: OnceCounts::default(),
@@ -151,22 +119,27 @@ impl<T> OnceWindow<T> {
     pub fn see(&mut self, sighting: Sighting, item: T, now: Timestamp) -> Vec<Settled<T>> {
         let hurried = self.make_room();
         let mut held = Held { sighting, came: now, item: Some(item), is_call: false };
+        let mut member = Member::of(self.held.next(), &held.sighting);
         let group = self.groups.entry(held.sighting.group()).or_default();
-        for number in group.iter().rev().take(MAX_COMPARED) {
-            let Some(other) = self.held.get_mut(number) else { continue };
-            held.sighting.cover(&other.sighting);
-            other.sighting.cover(&held.sighting);
+        for known in group.newest_mut(MAX_COMPARED) {
+            let may_be_other_end = known.may_be_other_end_of(&member);
+            if !may_be_other_end && !known.outline.may_be_hop_of(&member.outline) {
+                continue;
+            }
+            let Some(other) = self.held.get_mut(known.number) else { continue };
+            if may_be_other_end {
+                held.sighting.cover(&other.sighting);
+                other.sighting.cover(&held.sighting);
+                member.outline = held.sighting.outline();
+                known.outline = other.sighting.outline();
+            }
             if other.is_call && other.sighting.is_hop_of(&held.sighting) {
                 self.counts.late += 1;
             }
         }
-        let number = self.next;
-        self.next += 1;
-        group.push_back(number);
-        self.held.insert(number, held);
-        self.waiting.push_back(number);
+        group.add(member);
+        self.waiting.push_back(self.held.push(held));
         self.undecided += 1;
-        self.remembered.push_back(number);
         hurried
     }
 
@@ -177,7 +150,7 @@ impl<T> OnceWindow<T> {
         }
         self.forget(now);
         let first = self.first_waiting()?;
-        let first = self.held.get(&first)?;
+        let first = self.held.get(first)?;
         (now.duration_since(first.came) >= self.settle).then(|| self.take_first())?
     }
 
@@ -188,7 +161,7 @@ impl<T> OnceWindow<T> {
         }
         let number = self.first_waiting()?;
         self.waiting.pop_front();
-        let sighting = &self.held.get(&number)?.sighting;
+        let sighting = &self.held.get(number)?.sighting;
         if self.outer_of(sighting).is_none() {
             for hop in self.waiting_hops_of(number, sighting) {
                 let settled = self.take(hop);
@@ -208,8 +181,8 @@ impl<T> OnceWindow<T> {
     }
 
     fn take(&mut self, number: u64) -> Option<Settled<T>> {
-        let place = self.place_of(self.held.get(&number)?);
-        let held = self.held.get_mut(&number)?;
+        let place = self.place_of(self.held.get(number)?);
+        let held = self.held.get_mut(number)?;
         let item = held.item.take()?;
         self.undecided = self.undecided.saturating_sub(1);
         match place {
@@ -229,7 +202,15 @@ impl<T> OnceWindow<T> {
             return Place::Hop { of: edge.sighting.exchange.clone(), is_late: edge.item.is_none() };
         }
         let (mut hops, mut apart): (u32, Vec<String>) = (0, Vec::new());
-        for (_, other) in self.same_as(sighting).filter(|(_, it)| it.sighting.is_hop_of(sighting)) {
+        let outline = sighting.outline();
+        for member in self.same_as(sighting) {
+            if !member.outline.may_be_hop_of(&outline) {
+                continue;
+            }
+            let Some(other) = self.held.get(member.number) else { continue };
+            if !other.sighting.is_hop_of(sighting) {
+                continue;
+            }
             hops = hops.saturating_add(1);
             if other.is_call {
                 apart.push(other.sighting.exchange.clone());
@@ -251,38 +232,46 @@ impl<T> OnceWindow<T> {
     /// The outermost that it is a hop of; whoever took the request goes before whoever sent it, since
     /// the latter is the other side where both sides are on the node.
     fn outer_of(&self, sighting: &Sighting) -> Option<&Held<T>> {
-        let outer = self.same_as(sighting).map(|(_, held)| held);
-        let outer = outer.filter(|other| sighting.is_hop_of(&other.sighting));
+        let outline = sighting.outline();
+        let outer = self
+            .same_as(sighting)
+            .filter(|member| outline.may_be_hop_of(&member.outline))
+            .filter_map(|member| self.held.get(member.number))
+            .filter(|other| sighting.is_hop_of(&other.sighting));
         outer.min_by_key(|other| (other.sighting.role == Role::Client, other.sighting.extent()))
     }
 
     /// Hops of a call, direct ones and hops of those, that are not given out; the outer ones last.
     fn waiting_hops_of(&self, edge: u64, sighting: &Sighting) -> Vec<u64> {
-        let mut found: Vec<(u64, &Sighting)> = Vec::new();
+        let edge_outline = sighting.outline();
+        let mut found: Vec<(u64, Outline, &Sighting)> = Vec::new();
         for _ in 0..MAX_STEPS {
             let known = found.len();
-            for (number, held) in self.same_as(sighting) {
-                let is_new = held.item.is_some()
-                    && number != edge
-                    && found.iter().all(|(known, _)| *known != number);
+            for Member { number, outline, .. } in self.same_as(sighting) {
+                let may_be_hop = outline.may_be_hop_of(&edge_outline)
+                    || found.iter().any(|(_, outer, _)| outline.may_be_hop_of(outer));
+                if *number == edge || !may_be_hop {
+                    continue;
+                }
+                let Some(held) = self.held.get(*number) else { continue };
+                let is_new = held.item.is_some() && found.iter().all(|(known, ..)| known != number);
                 let is_hop_of = |outer: &Sighting| held.sighting.is_hop_of(outer);
-                if is_new && (is_hop_of(sighting) || found.iter().any(|(_, hop)| is_hop_of(hop))) {
-                    found.push((number, &held.sighting));
+                if is_new && (is_hop_of(sighting) || found.iter().any(|(.., hop)| is_hop_of(hop))) {
+                    found.push((*number, *outline, &held.sighting));
                 }
             }
             if found.len() == known {
                 break;
             }
         }
-        found.sort_unstable_by_key(|(number, _)| *number);
-        found.into_iter().map(|(number, _)| number).collect()
+        found.sort_unstable_by_key(|(number, ..)| *number);
+        found.into_iter().map(|(number, ..)| number).collect()
     }
 
     /// Those that may be of the same call, itself among them, the newest first.
-    fn same_as(&self, sighting: &Sighting) -> impl Iterator<Item = (u64, &Held<T>)> {
-        let numbers = self.groups.get(&sighting.group()).into_iter().flatten().rev();
-        let numbers = numbers.take(MAX_COMPARED);
-        numbers.filter_map(|number| Some((*number, self.held.get(number)?)))
+    fn same_as(&self, sighting: &Sighting) -> impl Iterator<Item = &Member> {
+        let group = self.groups.get(&sighting.group()).into_iter();
+        group.flat_map(|group| group.newest(MAX_COMPARED))
     }
 
     /// How many are not given out yet.
@@ -308,21 +297,19 @@ impl<T> OnceWindow<T> {
         if self.held.len() < self.limit {
             return hurried;
         }
-        let Some(first) = self.remembered.pop_front() else { return hurried };
-        let is_waiting = self.held.get(&first).is_some_and(|held| held.item.is_some());
-        if is_waiting {
+        if self.held.front().is_some_and(|first| first.item.is_some()) {
             // All that came before it was given out, so it is the first that waits.
             hurried.extend(self.hurry());
             hurried.extend(std::mem::take(&mut self.ready));
         }
-        self.remove(first);
+        self.remove_first();
         hurried
     }
 
     /// The oldest that is not given out.
     fn first_waiting(&mut self) -> Option<u64> {
         while let Some(number) = self.waiting.front() {
-            if self.held.get(number).is_some_and(|held| held.item.is_some()) {
+            if self.held.get(*number).is_some_and(|held| held.item.is_some()) {
                 return Some(*number);
             }
             self.waiting.pop_front();
@@ -333,35 +320,23 @@ impl<T> OnceWindow<T> {
     /// Forgets what was given out long enough ago.
     fn forget(&mut self, now: Timestamp) {
         // However late it is: what came at about the same time and still waits is decided first.
-        let first = self.first_waiting().and_then(|number| self.held.get(&number));
+        let first = self.first_waiting().and_then(|number| self.held.get(number));
         let due = first.and_then(|first| first.came.checked_add(self.settle).ok());
         let now = due.map_or(now, |due| now.min(due));
-        while let Some(first) = self.remembered.front().copied() {
-            let is_over = match self.held.get(&first) {
-                Some(held) => {
-                    held.item.is_none() && now.duration_since(held.came) >= self.settle * 2
-                }
-                None => true,
-            };
-            if !is_over {
-                break;
-            }
-            self.remembered.pop_front();
-            self.remove(first);
+        let long = self.settle * 2;
+        let is_over = |held: &Held<T>| held.item.is_none() && now.duration_since(held.came) >= long;
+        while self.held.front().is_some_and(is_over) {
+            self.remove_first();
         }
     }
 
-    fn remove(&mut self, number: u64) {
-        let Some(held) = self.held.remove(&number) else { return };
+    fn remove_first(&mut self) {
+        let Some((number, held)) = self.held.pop_front() else { return };
         let key = held.sighting.group();
-        if let Some(group) = self.groups.get_mut(&key) {
-            // The oldest goes first, so this is at the front.
-            if group.front() == Some(&number) {
-                group.pop_front();
-            }
-            if group.is_empty() {
-                self.groups.remove(&key);
-            }
+        if let Some(group) = self.groups.get_mut(&key)
+            && group.remove_first(number)
+        {
+            self.groups.remove(&key);
         }
     }
 }

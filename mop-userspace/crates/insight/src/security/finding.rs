@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use self::place::{MAX_PLACE_BYTES, Part, Place};
-use crate::data::funnel::Side;
+use crate::{data::funnel::Side, hexadecimal::hexadecimal};
 
 /// A finding. Its schema is `rules/schemas/security.finding.schema.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ impl FindingFacts {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part.as_bytes());
         }
-        digest.finalize().iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(digest.finalize().get(..ID_BYTES).unwrap_or_default())
     }
 }
 

@@ -17,10 +17,13 @@ use super::{
     rules::{Event, Field, FieldSet, Occurrence, Reading, RuleSet, Scratch, Side, Value},
     trust::Trusted,
 };
-use crate::data::{
-    call::{Call, Observed},
-    digest::{Key, Subject},
-    endpoint::regulated_path,
+use crate::{
+    data::{
+        call::{Call, Observed},
+        digest::{Key, Subject},
+        endpoint::regulated_path,
+    },
+    hexadecimal::hexadecimal,
 };
 
 /// Inspects calls one after the other; buffers are kept.
@@ -129,9 +132,10 @@ impl Inspector {
             None => ("", ""),
         };
         let route = contract.map(|contract| contract.route(method, target));
-        let mut texts = Texts::of(exchange, call, observed);
+        let mut texts = Texts::of(exchange, call, observed, *wanted);
         texts.is_client_direct &= *has_direct_clients;
-        let ja3 = handshake.ja3.map(|digest| hex(&digest)).unwrap_or_default();
+        let ja3 = handshake.ja3.filter(|_| wanted.has(&Field::Ja3));
+        let ja3 = ja3.map(|digest| hexadecimal(&digest)).unwrap_or_default();
         let mut facts: Vec<(Field, &[u8])> = Vec::with_capacity(MOST_FACTS);
         texts.each(&mut |field, text| facts.push((field, text)));
         handshake.each(&ja3, &mut |field, text| facts.push((field, text)));
@@ -252,7 +256,7 @@ struct Texts<'a> {
     client_certificate: Option<String>,
     client_organisation: Option<&'a str>,
     consent: Option<&'a str>,
-    duration_ms: String,
+    duration_ms: Option<String>,
     server_port: Option<String>,
     request_bytes: Option<String>,
     response_bytes: Option<String>,
@@ -261,7 +265,8 @@ struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn of(exchange: &Exchange, call: &'a Call, observed: &Observed<'_>) -> Self {
+    /// Of fields that nobody wants, nothing.
+    fn of(exchange: &Exchange, call: &'a Call, observed: &Observed<'_>, wanted: FieldSet) -> Self {
         let (client, server) = match call.role {
             Role::Server => (call.ends.remote, call.ends.local),
             Role::Client => (call.ends.local, call.ends.remote),
@@ -272,16 +277,30 @@ impl<'a> Texts<'a> {
         };
         let fingerprint = certificate.and_then(|certificate| certificate.fingerprint);
         Self {
-            client_address: client.map(|client| client.ip().to_string()),
-            client_certificate: fingerprint.map(|bytes| hex(&bytes)),
+            client_address: client
+                .filter(|_| wanted.has(&Field::Client) || wanted.has(&Field::ClientAddress))
+                .map(|client| client.ip().to_string()),
+            client_certificate: fingerprint
+                .filter(|_| wanted.has(&Field::Client) || wanted.has(&Field::ClientCertificate))
+                .map(|bytes| hexadecimal(&bytes)),
             // Who calls from here is this participant, and no caller to be told apart.
             is_client_direct: call.role == Role::Server && !is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
-            duration_ms: call.duration_ms().to_string(),
-            server_port: server.map(|server| server.port().to_string()),
-            request_bytes: exchange.request.as_ref().map(|it| it.body.length.to_string()),
-            response_bytes: exchange.response.as_ref().map(|it| it.body.length.to_string()),
+            duration_ms: wanted.has(&Field::DurationMs).then(|| call.duration_ms().to_string()),
+            server_port: server
+                .filter(|_| wanted.has(&Field::ServerPort))
+                .map(|server| server.port().to_string()),
+            request_bytes: exchange
+                .request
+                .as_ref()
+                .filter(|_| wanted.has(&Field::Size(Side::Request)))
+                .map(|it| it.body.length.to_string()),
+            response_bytes: exchange
+                .response
+                .as_ref()
+                .filter(|_| wanted.has(&Field::Size(Side::Response)))
+                .map(|it| it.body.length.to_string()),
         }
     }
 
@@ -294,7 +313,7 @@ impl<'a> Texts<'a> {
             (Field::ClientCertificate, self.client_certificate.as_deref()),
             (Field::ClientOrganisation, self.client_organisation),
             (Field::Consent, self.consent),
-            (Field::DurationMs, Some(self.duration_ms.as_str())),
+            (Field::DurationMs, self.duration_ms.as_deref()),
             (Field::ServerPort, self.server_port.as_deref()),
             (Field::Size(Side::Request), self.request_bytes.as_deref()),
             (Field::Size(Side::Response), self.response_bytes.as_deref()),
@@ -384,10 +403,6 @@ fn place_of(value: Value<'_>) -> Option<finding::Place> {
         "" => finding::Place::whole(part),
         name => finding::Place::field(part, name),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// RFC 7239, and what is used beside it.

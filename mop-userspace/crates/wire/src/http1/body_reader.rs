@@ -55,8 +55,8 @@ impl BodyReader {
             Self::Length(left) => {
                 let take = chunk.bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 let bytes = chunk.bytes.get(..take).unwrap_or_default();
-                message.content(bytes, ktime_ns, options);
                 *left = left.saturating_sub(take as u64);
+                message.content(bytes, *left, ktime_ns, options);
                 if *left > 0 {
                     return Progress::More(take);
                 }
@@ -73,7 +73,7 @@ impl BodyReader {
                         }
                         Step::Content(bytes) => {
                             let content = rest.get(..bytes).unwrap_or_default();
-                            message.content(content, ktime_ns, options);
+                            message.content(content, chunked.content_left(), ktime_ns, options);
                             read += bytes;
                         }
                         Step::End(bytes, trailers) => {
@@ -87,7 +87,7 @@ impl BodyReader {
                 Progress::More(read)
             }
             Self::UntilEnd => {
-                message.content(chunk.bytes, ktime_ns, options);
+                message.content(chunk.bytes, 0, ktime_ns, options);
                 Progress::More(chunk.bytes.len())
             }
         }

@@ -174,7 +174,8 @@ impl Calls {
         half.begin(ktime_ns);
         half.message.frame(framed_bytes.saturating_sub(bytes.len()), ktime_ns);
         let before = half.message.buffered();
-        half.message.content(bytes, ktime_ns, cx.options);
+        let to_come = half.content_to_come(bytes.len());
+        half.message.content(bytes, to_come, ktime_ns, cx.options);
         let after = half.message.buffered();
         self.held = (self.held + after).saturating_sub(before);
         self.end_if(is_last, direction, id, cx);

@@ -322,6 +322,12 @@ impl Half {
         }
     }
 
+    /// Content that follows these next bytes of it, as far as its field says.
+    pub(super) fn content_to_come(&self, bytes: usize) -> u64 {
+        let so_far = self.message.body.length.saturating_add(bytes as u64);
+        self.content_length.unwrap_or(0).saturating_sub(so_far)
+    }
+
     /// Whether the content has the length that its field says (section 8.1.1).
     fn is_filled(&self) -> bool {
         let Message { body, .. } = &self.message;

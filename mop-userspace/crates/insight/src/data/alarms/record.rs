@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{AlarmSignal, Subject};
+use crate::hexadecimal::hexadecimal;
 
 /// An alarm that opens or closes. Equal ones are equal bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,7 +140,7 @@ pub(super) fn incident(
     }
     digest.update([degree]);
     digest.update(since.to_be_bytes());
-    digest.finalize().iter().take(INCIDENT_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(digest.finalize().get(..INCIDENT_BYTES).unwrap_or_default())
 }
 
 /// A number as it is told: six decimals say more than is known of it.

@@ -1,13 +1,11 @@
 //! One sighting of a call, and which other one it is a hop of.
 
-use std::{
-    cmp::Reverse,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 use mop_contract::route::path_of;
 use mop_wire::{Exchange, Role};
 
+use super::outline::{Extent, Outline};
 use crate::data::{
     analyst::Addresses,
     call::{
@@ -104,16 +102,10 @@ impl Sighting {
     /// Whether this is a hop of another sighting.
     #[must_use]
     pub fn is_hop_of(&self, outer: &Self) -> bool {
-        let is_within = outer.span.start_ns <= self.span.start_ns
-            && self.span.start_ns <= outer.span.end_ns
-            && self.span.end_ns <= outer.span.end_ns.saturating_add(TOLERANCE_NS);
-        // Of two that lie within each other, one only.
-        let is_later = outer.extent() < self.extent();
-        let is_same_call = self.group() == outer.group() && self.connection != outer.connection;
-        if !is_same_call || !is_within || !is_later || self.is_other_end_of(outer) {
-            return false;
-        }
-        if self.interaction.is_none() && self.status != outer.status {
+        if !self.outline().may_be_hop_of(&outer.outline())
+            || self.group() != outer.group()
+            || self.is_other_end_of(outer)
+        {
             return false;
         }
         let remote = |sighting: &Self| sighting.ends.remote.map(|remote| remote.ip());
@@ -124,28 +116,18 @@ impl Sighting {
         };
         match (outer.role, self.role) {
             (Role::Client, Role::Server) => false,
+            // A proxy beside the application may keep the address that was called.
             (Role::Client, Role::Client) => {
-                // A proxy beside the application may keep the address that was called.
-                let is_passed_on = match (self.process, outer.process) {
-                    (Some(inner), Some(outer)) => inner != outer,
-                    _ => has_other_remote,
-                };
-                self.interaction.is_some() && is_passed_on
+                self.process.and(outer.process).is_some() || has_other_remote
             }
             (Role::Server, Role::Client) => {
-                // Whoever took the request passes it on.
-                let is_passed_on = match (self.process, outer.process) {
-                    (Some(inner), Some(outer)) => inner == outer,
-                    _ => true,
-                };
-                let is_own = match (&outer.server, &self.server) {
+                match (&outer.server, &self.server) {
                     (Some(own), Some(called)) => own == called,
                     (Some(_), None) => true,
                     (None, Some(_)) => false,
                     // Other organisations are not called at private addresses.
                     (None, None) => self.goes_inside(outer),
-                };
-                is_passed_on && is_own
+                }
             }
             (Role::Server, Role::Server) => {
                 self.has_caller_on(outer) || (self.interaction.is_some() && has_other_remote)
@@ -166,8 +148,15 @@ impl Sighting {
     }
 
     /// Less for what is further outside; never the same for two.
-    pub(super) fn extent(&self) -> (u64, Reverse<u64>, u64) {
-        (self.span.start_ns, Reverse(self.span.end_ns), self.connection)
+    pub(super) fn extent(&self) -> Extent {
+        self.outline().extent()
+    }
+
+    /// What is compared first.
+    #[inline]
+    pub(super) fn outline(&self) -> Outline {
+        let Self { interaction, status, role, connection, span, process, .. } = *self;
+        Outline { has_interaction: interaction.is_some(), status, role, connection, span, process }
     }
 
     /// Whether both were seen at the two ends of one connection.
@@ -214,9 +203,6 @@ fn is_private(address: IpAddr) -> bool {
         IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     }
 }
-
-/// A write returns at most some milliseconds after its bytes were read at the other end.
-pub const TOLERANCE_NS: u64 = 5_000_000;
 
 /// 100.64.0.0/10, which clusters give to their pods.
 const SHARED: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);

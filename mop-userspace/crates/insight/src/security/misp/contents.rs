@@ -6,14 +6,17 @@ use super::{
     attribute::{Attribute, AttributeError, MAX_VALUE_BYTES, NewAttribute, Seen},
     marking::Marking,
     object::{Object, ObjectError, Templates},
-    scalar::{ThreatLevel, hexadecimal},
+    scalar::ThreatLevel,
     vocabulary::Vocabulary,
 };
-use crate::security::{
-    finding::{FindingFacts, Severity},
-    personal,
-    pseudonym::Pseudonym,
-    uuid::Uuid,
+use crate::{
+    hexadecimal::hexadecimal,
+    security::{
+        finding::{FindingFacts, Severity},
+        personal,
+        pseudonym::Pseudonym,
+        uuid::Uuid,
+    },
 };
 
 /// What was seen of the other end of the connection. Has no `Debug`: it holds what was received.

@@ -12,10 +12,10 @@ use sha2::{Digest as _, Sha256};
 use super::{
     attribute::Attribute,
     event::{Event, Organisation},
-    scalar::{Analysis, Info, Seconds, ThreatLevel, hexadecimal},
+    scalar::{Analysis, Info, Seconds, ThreatLevel},
     tag::Tag,
 };
-use crate::security::uuid::Uuid;
+use crate::{hexadecimal::hexadecimal, security::uuid::Uuid};
 
 /// A file of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -129,11 +129,6 @@ impl<'de> Deserialize<'de> for Instant {
     }
 }
 
-/// Digits in lower case, two a byte.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Of the core format.
 pub const MAX_INFO_CHARACTERS: usize = 256;
 
