@@ -16,7 +16,7 @@ use super::{
     load::{Served, on_core},
     modules,
     report::{Report, median},
-    rounded, share,
+    rounded, share, sites,
     subject::{self, Subject, libssl_of},
 };
 use crate::shell;
@@ -35,6 +35,7 @@ pub(super) fn run(quick: bool, rounds: u32) -> Result<()> {
         let nginx = server(folder.path(), &certificates, cores)?;
         if arrangement == Arrangement::InBand {
             share::run(folder.path(), &nginx, cores, rounds)?;
+            sites::run(folder.path(), cores, rounds, quick)?;
         }
         let stage = Stage { folder: folder.path(), nginx, cores, arrangement, cell, rounds };
         stage.measure()?;

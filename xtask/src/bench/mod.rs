@@ -12,6 +12,7 @@ mod outbox;
 mod report;
 mod security;
 mod share;
+mod sites;
 mod subject;
 
 use std::{env, thread, time::Duration};

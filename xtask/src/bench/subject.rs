@@ -29,6 +29,8 @@ pub(super) enum Subject {
     },
     /// Probes at the same sites as MOP's, whose programs return at once.
     EmptyProbes,
+    /// The same programs at the entry and the return of each function.
+    EmptyProbesAtEntries,
     /// The same, with metrics; its configuration.
     EmptyProbesTelling(PathBuf),
     Mop,
@@ -75,6 +77,7 @@ impl Subject {
         match self {
             Self::Bpftrace { .. } => "bpftrace",
             Self::EmptyProbes | Self::EmptyProbesTelling(_) => "empty_probes",
+            Self::EmptyProbesAtEntries => "empty_probes_at_entries",
             Self::Mop | Self::MopTelling(_) => "mop",
             Self::MopWithAll(_) => "mop_with_all_modules",
             Self::MopWithData(_) => "mop_with_data",
@@ -131,6 +134,11 @@ impl Subject {
                 let mut command = mop(cores);
                 command.args(["observe", "--output", "jsonl"]);
                 Running::start(&mut command, "Observing", true)?
+            }
+            Self::EmptyProbesAtEntries => {
+                let mut command = mop(cores);
+                command.args(["observe", "--output", "jsonl", "--probes-only"]);
+                Running::start(command.args(["--probe-sites", "entry"]), "Observing", false)?
             }
             Self::EmptyProbes => {
                 let mut command = mop(cores);
