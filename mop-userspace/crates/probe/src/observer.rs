@@ -190,7 +190,6 @@ impl Observer {
     pub fn detach(&mut self) {
         self.tracepoints.clear();
         self.perf_tracepoints.clear();
-        // Entries first, as they were attached last: a call that is noted can still end.
         self.prober.detach();
     }
 
@@ -429,22 +428,25 @@ fn points(probes: &[Probe], id: LibraryId) -> Vec<Point> {
     let (mut first, mut entries) = (Vec::new(), Vec::new());
     for Probe { function, cookie, sites } in probes {
         let cookie = cookie | id.0 << cookie::LIBRARY_SHIFT;
-        let point = |program, offset: &u64| Point { program, function, offset: *offset, cookie };
+        let point = |program, offset: &u64| {
+            Point { program, function, offset: *offset, cookie, is_entry: false }
+        };
+        let entry = |program, offset| Point { is_entry: true, ..point(program, offset) };
         match sites {
-            Sites::Emulated { entry, exits } => {
+            Sites::Emulated { entry: at, exits } => {
                 first.extend(exits.iter().map(|exit| point("tls_exit", exit)));
-                entries.push(point("tls_enter", entry));
+                entries.push(entry("tls_enter", at));
             }
             Sites::EntryAndReturn(start) => {
                 first.push(point("tls_return", start));
-                entries.push(point("tls_enter", start));
+                entries.push(entry("tls_enter", start));
             }
             Sites::Forget(start) => first.push(point("tls_forget", start)),
             Sites::Certificate(at) => first.push(point("tls_certificate", at)),
             Sites::Session(at) => first.push(point("tls_session", at)),
-            Sites::Go { entry, returns } => {
-                first.extend(returns.iter().map(|at| point("go_exit", at)));
-                entries.push(point("go_enter", entry));
+            Sites::Go { entry: at, returns } => {
+                first.extend(returns.iter().map(|exit| point("go_exit", exit)));
+                entries.push(entry("go_enter", at));
             }
             Sites::GoBegin(at) => first.push(point("go_begin", at)),
             Sites::GoForget(at) => first.push(point("go_forget", at)),

@@ -94,6 +94,8 @@ pub(crate) struct Point {
     pub(crate) offset: u64,
     /// What the program is told about the place: [`mop_common::cookie`].
     pub(crate) cookie: u64,
+    /// Whether a call is noted there, to be taken off again at another place.
+    pub(crate) is_entry: bool,
 }
 
 /// Why nothing was attached to a file.
@@ -107,11 +109,11 @@ pub(crate) struct Refusal {
 
 /// Attaches programs, and holds what keeps them attached.
 pub(crate) trait Prober: Send {
-    /// Attaches to all of these places of a file in their order or, when one is refused, to none.
-    /// A program whose places come before those of another one is attached before it.
+    /// Attaches to all of these places of a file or, when one is refused, to none. A program whose places
+    /// come before those of another one is attached before it: entries stand behind all others.
     fn attach(&mut self, ebpf: &mut Ebpf, file: &Path, points: &[Point]) -> Result<(), Refusal>;
 
-    /// Takes everything off; what was attached last comes first.
+    /// Takes everything off, of a file the entries first: a call that is noted can still end.
     fn detach(&mut self);
 
     /// The programs that it has loaded itself, beside those that aya has.

@@ -14,6 +14,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::Path,
+    thread,
 };
 
 use aya::{
@@ -38,7 +39,9 @@ use crate::{
 /// See [the module](self).
 pub(super) struct MultiProber {
     programs: Vec<Program>,
-    links: Vec<OwnedFd>,
+    /// Where calls are noted. They are taken off before the others.
+    entries: Vec<OwnedFd>,
+    others: Vec<OwnedFd>,
 }
 
 /// A loaded program.
@@ -105,7 +108,7 @@ impl MultiProber {
             .iter()
             .map(|name| load_one(&object, name, types.as_ref().map(OwnedFd::as_fd)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { programs, links: Vec::new() })
+        Ok(Self { programs, entries: Vec::new(), others: Vec::new() })
     }
 
     fn link(&self, file: &Path, name: &str, points: &[Point]) -> io::Result<OwnedFd> {
@@ -121,21 +124,37 @@ impl MultiProber {
         link_to_file(program.descriptor.as_fd(), &path, &offsets, &cookies, program.on_return)
     }
 
-    fn keep(&mut self, links: usize) {
-        while self.links.len() > links {
-            self.links.pop();
-        }
+    fn keep(&mut self, entries: usize, others: usize) {
+        close(self.entries.split_off(entries));
+        close(self.others.split_off(others));
     }
+}
+
+/// The kernel waits for all CPUs when a link is closed, a part of a tenth of a second. Threads that wait
+/// at the same time wait for the same.
+fn close(links: Vec<OwnedFd>) {
+    let mut links = links.into_iter();
+    let each = links.len().div_ceil(CLOSING_THREADS).max(1);
+    thread::scope(|scope| {
+        while links.len() > each {
+            let some: Vec<OwnedFd> = links.by_ref().take(each).collect();
+            let thread = thread::Builder::new().name("mop-detach".to_owned());
+            // When there can be no thread, they are closed here.
+            let _ = thread.stack_size(STACK_BYTES).spawn_scoped(scope, move || drop(some));
+        }
+        links.for_each(drop);
+    });
 }
 
 impl Prober for MultiProber {
     fn attach(&mut self, _ebpf: &mut Ebpf, file: &Path, points: &[Point]) -> Result<(), Refusal> {
-        let before = self.links.len();
-        for name in in_order(points) {
+        let (entries, others) = (self.entries.len(), self.others.len());
+        for (name, is_entry) in in_order(points) {
             match self.link(file, name, points) {
-                Ok(link) => self.links.push(link),
+                Ok(link) if is_entry => self.entries.push(link),
+                Ok(link) => self.others.push(link),
                 Err(error) => {
-                    self.keep(before);
+                    self.keep(entries, others);
                     let of_program = points.iter().filter(|point| point.program == name);
                     let mut functions: Vec<&str> = of_program.map(|point| point.function).collect();
                     functions.dedup();
@@ -150,7 +169,7 @@ impl Prober for MultiProber {
     }
 
     fn detach(&mut self) {
-        self.keep(0);
+        self.keep(0, 0);
     }
 
     fn programs(&self) -> Vec<(&'static str, BorrowedFd<'_>)> {
@@ -158,15 +177,17 @@ impl Prober for MultiProber {
     }
 }
 
-/// The programs of these places, in the order in which they first appear.
-fn in_order(points: &[Point]) -> Vec<&'static str> {
-    let mut names = Vec::new();
+/// The programs of these places, in the order in which they first appear, and whether calls are noted
+/// there.
+fn in_order(points: &[Point]) -> Vec<(&'static str, bool)> {
+    let mut programs = Vec::new();
     for point in points {
-        if !names.contains(&point.program) {
-            names.push(point.program);
+        let program = (point.program, point.is_entry);
+        if !programs.contains(&program) {
+            programs.push(program);
         }
     }
-    names
+    programs
 }
 
 /// Loads the type information of all programs, as the kernel wants it.
@@ -250,14 +271,39 @@ fn load_one(
 /// Every kernel with `uprobe_multi` keeps the end of what the verifier says, which tells what is wrong.
 const LOG_BYTES: usize = 64 << 10;
 
+/// Enough that all links of some libraries are closed in one time.
+const CLOSING_THREADS: usize = 16;
+
+/// A thread that closes descriptors needs next to nothing.
+const STACK_BYTES: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
     fn programs_keep_the_order_of_their_places() {
-        let point = |program| Point { program, function: "f", offset: 0, cookie: 0 };
-        let points = [point("exit"), point("return"), point("exit"), point("enter")];
-        assert_eq!(in_order(&points), ["exit", "return", "enter"]);
+        let point = |program, is_entry| {
+            Point { program, function: "f", offset: 0, cookie: 0, is_entry }
+        };
+        let points =
+            [point("exit", false), point("return", false), point("exit", false), point("in", true)];
+        assert_eq!(in_order(&points), [("exit", false), ("return", false), ("in", true)]);
+    }
+
+    #[test]
+    fn all_links_are_closed_however_many_there_are() {
+        for count in [0, 1, CLOSING_THREADS, 3 * CLOSING_THREADS + 1] {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            let writers = (0..count).map(|_| writer.try_clone().expect("another end").into());
+            close(writers.collect());
+            drop(writer);
+            let mut rest = Vec::new();
+            // It ends only when no other end is open.
+            (&reader).read_to_end(&mut rest).expect("readable");
+            assert_eq!(rest, [0; 0]);
+        }
     }
 }

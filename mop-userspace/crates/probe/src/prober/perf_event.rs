@@ -37,7 +37,7 @@ impl PerfEventProber {
         file: &Path,
         point: &Point,
     ) -> Result<(), ProbeError> {
-        let Point { program: name, function: _, offset, cookie } = *point;
+        let Point { program: name, function: _, offset, cookie, is_entry: _ } = *point;
         let program: &mut UProbe = program(ebpf, name)?;
         let point = UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(offset),
