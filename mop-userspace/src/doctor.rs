@@ -305,9 +305,10 @@ fn check_administration() -> Check {
     Check {
         name: "capabilities",
         status: Status::Warning,
-        detail: "all that observing needs; without CAP_SYS_ADMIN, sockets of other network namespaces \
+        detail:
+            "all that observing needs; without CAP_SYS_ADMIN, sockets of other network namespaces \
                  are not counted by coverage, and what the kernel programs cost is not known"
-            .to_owned(),
+                .to_owned(),
         remedy: None,
     }
 }

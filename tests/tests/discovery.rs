@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use mop_tests::{
-    Body, Certificates, Exchange, Marker, Nginx, Observer, Process, Script, bound, carried, complete,
-    curl, free_port, listening, mop_command, observing, python, run, skip, tool,
+    Body, Certificates, Exchange, Marker, Nginx, Observer, Process, Script, bound, carried,
+    complete, curl, free_port, listening, mop_command, observing, python, run, skip, tool,
 };
 use rustix::process::Signal;
 use serde_json::Value;

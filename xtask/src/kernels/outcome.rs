@@ -395,7 +395,8 @@ mod tests {
     #[test]
     fn a_new_kernel_that_gets_the_old_way_is_a_problem() {
         let report = |release: &str, method: &str| {
-            let attach = format!("{{\"can_observe\": true, \"attach\": {{\"method\": \"{method}\"}}}}");
+            let attach =
+                format!("{{\"can_observe\": true, \"attach\": {{\"method\": \"{method}\"}}}}");
             WORKING.replace("6.1.0", release).replace("{\"can_observe\": true}", &attach)
         };
         assert_eq!(judge(&report("6.1.0", "perf_event")).problems, [""; 0]);

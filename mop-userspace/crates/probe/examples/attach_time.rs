@@ -11,7 +11,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let asked = std::env::args().nth(1);
     let ways =
         [("uprobe_multi", AttachChoice::UprobeMulti), ("perf_event", AttachChoice::PerfEvent)];
-    println!("way           libraries  functions      load  functions on  node off + functions off");
+    println!(
+        "way           libraries  functions      load  functions on  node off + functions off"
+    );
     for (name, attach) in ways {
         if asked.as_ref().is_some_and(|asked| asked != name) {
             continue;

@@ -96,8 +96,12 @@ pub fn needed_capabilities(method: AttachMethod) -> &'static [(u32, &'static str
     }
 }
 
-const NEEDED_CAPABILITIES: [(u32, &str); 4] =
-    [(SYS_ADMIN, "CAP_SYS_ADMIN"), (19, "CAP_SYS_PTRACE"), (BPF, "CAP_BPF"), (PERFMON, "CAP_PERFMON")];
+const NEEDED_CAPABILITIES: [(u32, &str); 4] = [
+    (SYS_ADMIN, "CAP_SYS_ADMIN"),
+    (19, "CAP_SYS_PTRACE"),
+    (BPF, "CAP_BPF"),
+    (PERFMON, "CAP_PERFMON"),
+];
 
 /// Bits of include/uapi/linux/capability.h.
 const SYS_ADMIN: u32 = 21;

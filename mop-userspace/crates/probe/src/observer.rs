@@ -11,9 +11,7 @@ use std::{
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Map, MapData, PerCpuArray},
-    programs::{
-        BtfTracePoint, TracePoint, tp_btf::BtfTracePointLink, trace_point::TracePointLink,
-    },
+    programs::{BtfTracePoint, TracePoint, tp_btf::BtfTracePointLink, trace_point::TracePointLink},
     util::online_cpus,
 };
 use mop_common::{
@@ -428,8 +426,12 @@ fn points(probes: &[Probe], id: LibraryId) -> Vec<Point> {
     let (mut first, mut entries) = (Vec::new(), Vec::new());
     for Probe { function, cookie, sites } in probes {
         let cookie = cookie | id.0 << cookie::LIBRARY_SHIFT;
-        let point = |program, offset: &u64| {
-            Point { program, function, offset: *offset, cookie, is_entry: false }
+        let point = |program, offset: &u64| Point {
+            program,
+            function,
+            offset: *offset,
+            cookie,
+            is_entry: false,
         };
         let entry = |program, offset| Point { is_entry: true, ..point(program, offset) };
         match sites {
@@ -492,7 +494,10 @@ fn duplicate(map: &MapData) -> io::Result<OwnedFd> {
     map.fd().as_fd().try_clone_to_owned()
 }
 
-pub(crate) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
+pub(crate) fn program<'a, P>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut P, ProbeError>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program>,
 {

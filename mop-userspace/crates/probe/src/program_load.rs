@@ -43,10 +43,7 @@ impl Measurement {
     }
 
     /// Ends it: how long it went on, and the programs that ran.
-    pub(crate) fn end(
-        self,
-        programs: &[(&str, BorrowedFd<'_>)],
-    ) -> (Duration, Vec<ProgramLoad>) {
+    pub(crate) fn end(self, programs: &[(&str, BorrowedFd<'_>)]) -> (Duration, Vec<ProgramLoad>) {
         let after = totals(programs);
         let lasted = self.began.elapsed();
         let loads = after.into_iter().filter_map(|now| {
@@ -116,10 +113,7 @@ mod tests {
         let text = "pos:\t0\nprog_type:\t26\nrun_time_ns:\t1500\nrun_cnt:\t3\n\
                     recursion_misses:\t425662\nverified_insns:\t7\n";
         let time = Duration::from_nanos(1_500);
-        assert_eq!(
-            ProgramAccount::read(text),
-            ProgramAccount { runs: 3, time, misses: 425_662 }
-        );
+        assert_eq!(ProgramAccount::read(text), ProgramAccount { runs: 3, time, misses: 425_662 });
         assert_eq!(ProgramAccount::read("pos:\t0\n"), ProgramAccount::default());
     }
 }

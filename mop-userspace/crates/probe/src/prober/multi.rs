@@ -17,10 +17,7 @@ use std::{
     thread,
 };
 
-use aya::{
-    Ebpf,
-    maps::{Map, MapData},
-};
+use aya::{Ebpf, maps::Map};
 use aya_obj::{
     Object, ProgramSection,
     generated::{BPF_ALU64, BPF_EXIT, BPF_JMP, BPF_K, BPF_MOV, bpf_insn},
@@ -73,9 +70,9 @@ pub(super) fn attempt() -> Result<(), String> {
     })?;
     match link_to_file(program.as_fd(), c"/", &[0], &[0], false) {
         Err(error) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => Ok(()),
-        Err(error) => Err(format!(
-            "the kernel refuses uprobe_multi, which came with Linux 6.6 ({error})"
-        )),
+        Err(error) => {
+            Err(format!("the kernel refuses uprobe_multi, which came with Linux 6.6 ({error})"))
+        }
         Ok(_link) => Err("the kernel attaches uprobe_multi to a folder".to_owned()),
     }
 }
@@ -194,8 +191,7 @@ fn in_order(points: &[Point]) -> Vec<(&'static str, bool)> {
 fn load_types_of(object: &mut Object) -> Result<Option<OwnedFd>, ProbeError> {
     let Some(features) = aya::features().btf() else { return Ok(None) };
     let refused = |reason| ProbeError::Object { reason };
-    let types =
-        object.fixup_and_sanitize_btf(features).map_err(|error| refused(causes(&error)))?;
+    let types = object.fixup_and_sanitize_btf(features).map_err(|error| refused(causes(&error)))?;
     types
         .map(|types| load_types(&types.to_bytes()))
         .transpose()
@@ -204,18 +200,18 @@ fn load_types_of(object: &mut Object) -> Result<Option<OwnedFd>, ProbeError> {
 
 /// The map of that name that is there already.
 fn descriptor(ebpf: &Ebpf, name: &str) -> Result<RawFd, ProbeError> {
-    let data: &MapData = match ebpf.map(name) {
+    let unusable = |what: &str| ProbeError::Object { reason: format!("the map {name} {what}") };
+    match ebpf.map(name) {
         Some(
             Map::Array(data)
             | Map::HashMap(data)
             | Map::LruHashMap(data)
             | Map::PerCpuArray(data)
             | Map::RingBuf(data),
-        ) => data,
-        Some(_) => return Err(ProbeError::Object { reason: format!("the map {name} is of another kind") }),
-        None => return Err(ProbeError::Object { reason: format!("there is no map {name}") }),
-    };
-    Ok(data.fd().as_fd().as_raw_fd())
+        ) => Ok(data.fd().as_fd().as_raw_fd()),
+        Some(_) => Err(unusable("is of another kind")),
+        None => Err(unusable("is not there")),
+    }
 }
 
 fn load_one(
@@ -285,9 +281,8 @@ mod tests {
 
     #[test]
     fn programs_keep_the_order_of_their_places() {
-        let point = |program, is_entry| {
-            Point { program, function: "f", offset: 0, cookie: 0, is_entry }
-        };
+        let point =
+            |program, is_entry| Point { program, function: "f", offset: 0, cookie: 0, is_entry };
         let points =
             [point("exit", false), point("return", false), point("exit", false), point("in", true)];
         assert_eq!(in_order(&points), [("exit", false), ("return", false), ("in", true)]);
@@ -296,7 +291,7 @@ mod tests {
     #[test]
     fn all_links_are_closed_however_many_there_are() {
         for count in [0, 1, CLOSING_THREADS, 3 * CLOSING_THREADS + 1] {
-            let (reader, writer) = std::io::pipe().expect("a pipe");
+            let (reader, writer) = io::pipe().expect("a pipe");
             let writers = (0..count).map(|_| writer.try_clone().expect("another end").into());
             close(writers.collect());
             drop(writer);
