@@ -19,7 +19,7 @@ use std::{fmt, os::fd::BorrowedFd, path::Path};
 use aya::Ebpf;
 
 use self::{multi::MultiProber, perf_event::PerfEventProber};
-use crate::{AttachChoice, ProbeError};
+use crate::{AttachChoice, ProbeError, environment};
 
 /// How programs are attached to functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,23 @@ pub fn attach_plan(choice: AttachChoice) -> AttachPlan {
         (Err(refusal), AttachChoice::UprobeMulti) => {
             plan(AttachMethod::UprobeMulti, &format!("{ASKED_FOR}, but {refusal}"))
         }
+        (Err(refusal), _) if cannot_tell() => {
+            let reason = format!("the kernel should have it, but {refusal}");
+            plan(AttachMethod::UprobeMulti, &reason)
+        }
         (Err(refusal), _) => plan(AttachMethod::PerfEvent, &refusal),
     }
 }
+
+/// Whether a refusal is for want of rights. What the kernel would do with them follows from its version
+/// then: nobody is to be told to grant more rights than it takes.
+fn cannot_tell() -> bool {
+    let missing = environment::missing_capabilities(AttachMethod::UprobeMulti);
+    let may_not_try = missing.iter().any(|name| matches!(*name, "CAP_BPF" | "CAP_PERFMON"));
+    may_not_try && environment::kernel_version() >= UPROBE_MULTI_SINCE
+}
+
+const UPROBE_MULTI_SINCE: (u32, u32) = (6, 6);
 
 const ASKED_FOR: &str = "it was asked for";
 
