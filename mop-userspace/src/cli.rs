@@ -179,6 +179,9 @@ pub(crate) struct KernelArguments {
     /// Where probes are put in the functions of TLS libraries.
     #[arg(long, value_name = "WHERE", default_value = "auto", hide = true)]
     pub(crate) probe_sites: ProbeSites,
+    /// How probes are attached to functions.
+    #[arg(long, value_name = "WAY", default_value = "auto", hide = true)]
+    pub(crate) attach: AttachChoice,
     /// Attach the probes but let them do nothing: the floor for measurements.
     #[arg(long, hide = true)]
     pub(crate) probes_only: bool,
@@ -191,6 +194,10 @@ pub(crate) struct KernelArguments {
     /// Files that nothing is attached to.
     #[arg(skip)]
     pub(crate) never_attach: Vec<String>,
+    /// Something beside probes takes `CAP_SYS_ADMIN`: sockets of other network namespaces are to be
+    /// listed, or a budget wants to know what the programs cost.
+    #[arg(skip)]
+    pub(crate) wants_administration: bool,
 }
 
 /// What is reported, and how.
@@ -251,6 +258,29 @@ pub(crate) enum ProbeSites {
     Auto,
     /// At the first instruction and at the return.
     Entry,
+}
+
+/// How probes are attached to functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(crate) enum AttachChoice {
+    /// By `uprobe_multi` where the kernel has it, else by perf events.
+    Auto,
+    /// One link for many places, from Linux 6.6 on.
+    UprobeMulti,
+    /// A perf event for each place.
+    PerfEvent,
+}
+
+impl From<AttachChoice> for mop_probe::AttachChoice {
+    fn from(choice: AttachChoice) -> Self {
+        match choice {
+            AttachChoice::Auto => Self::Auto,
+            AttachChoice::UprobeMulti => Self::UprobeMulti,
+            AttachChoice::PerfEvent => Self::PerfEvent,
+        }
+    }
 }
 
 impl Arguments {

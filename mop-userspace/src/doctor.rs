@@ -5,7 +5,8 @@ use std::{
 };
 
 use mop_probe::{
-    LoadOptions, Observer, ProbeError, ProbeSites, TlsLibrary, environment,
+    AttachChoice, AttachMethod, AttachPlan, LoadOptions, Observer, ProbeError, ProbeSites,
+    TlsLibrary, environment,
     library::Candidate,
     process::{self, Placement},
     sockets::{Owner, Survey, Surveyor},
@@ -38,6 +39,8 @@ pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
 struct Report {
     can_observe: bool,
     kernel: String,
+    /// How probes are attached to functions, and why so.
+    attach: AttachReport,
     checks: Vec<Check>,
     libraries: Vec<LibraryReport>,
     /// Processes whose encrypted traffic is not seen.
@@ -61,6 +64,12 @@ enum Status {
     Ok,
     Warning,
     Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct AttachReport {
+    method: &'static str,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,19 +116,25 @@ struct OpenSockets {
 
 impl Report {
     fn examine(configuration: &Configuration) -> Self {
+        let choice = configuration.observe.attach.into();
+        let attached = attach_everything(choice);
+        let plan = match &attached {
+            Ok((_, plan)) => plan.clone(),
+            Err(_) => mop_probe::attach_plan(choice),
+        };
         let mut checks = vec![
             check_kernel(),
             check_btf(),
             check_lockdown(),
-            check_capabilities(),
+            check_capabilities(plan.method),
             check_pid_namespace(),
-            check_uprobes(),
+            check_uprobes(&plan),
         ];
         let mut libraries = Vec::new();
-        match attach_everything() {
-            Ok(attached) => {
+        match attached {
+            Ok((found, _)) => {
                 checks.push(passed("hooks", "programs load and attach".to_owned()));
-                libraries = attached;
+                libraries = found;
             }
             Err(error) => checks.push(Check {
                 name: "hooks",
@@ -144,6 +159,7 @@ impl Report {
         Self {
             can_observe: checks.iter().all(|check| check.status != Status::Failed),
             kernel: environment::kernel_release(),
+            attach: AttachReport { method: plan.method.name(), reason: plan.reason },
             checks,
             libraries: libraries
                 .iter()
@@ -158,7 +174,8 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let Self { can_observe, kernel, checks, libraries, uncovered, privileges: _ } = self;
+        let Self { can_observe, kernel, attach: _, checks, libraries, uncovered, privileges: _ } =
+            self;
         let mut lines = vec![format!("Kernel {kernel}"), String::new()];
         for Check { name, status, detail, remedy } in checks {
             let mark = match status {
@@ -266,16 +283,33 @@ fn check_lockdown() -> Check {
     }
 }
 
-fn check_capabilities() -> Check {
-    let missing = environment::missing_capabilities();
+fn check_capabilities(method: AttachMethod) -> Check {
+    let missing = environment::missing_capabilities(method);
     if missing.is_empty() {
-        return passed("capabilities", "all that are needed".to_owned());
+        return check_administration();
     }
     Check {
         name: "capabilities",
         status: Status::Failed,
         detail: format!("missing: {}", missing.join(", ")),
         remedy: Some("run as root, or grant these capabilities to the service or container"),
+    }
+}
+
+/// All that are needed are there. Without the most general one, which nothing needs where functions are
+/// attached to by `uprobe_multi`, two things are less.
+fn check_administration() -> Check {
+    if environment::may_administer() {
+        return passed("capabilities", "all that are needed".to_owned());
+    }
+    Check {
+        name: "capabilities",
+        status: Status::Warning,
+        detail:
+            "all that observing needs; without CAP_SYS_ADMIN, sockets of other network namespaces \
+                 are not counted by coverage, and what the kernel programs cost is not known"
+                .to_owned(),
+        remedy: None,
     }
 }
 
@@ -291,17 +325,17 @@ fn check_pid_namespace() -> Check {
     }
 }
 
-fn check_uprobes() -> Check {
+fn check_uprobes(plan: &AttachPlan) -> Check {
     if !environment::needs_tracefs() {
-        return passed("uprobes", "as perf events; tracefs is not needed".to_owned());
+        return passed("uprobes", format!("{plan}; tracefs is not needed"));
     }
     if environment::has_tracefs() {
-        return passed("uprobes", "through tracefs, which is mounted".to_owned());
+        return passed("uprobes", format!("{plan}; tracefs is needed, and mounted"));
     }
     Check {
         name: "uprobes",
         status: Status::Warning,
-        detail: "through tracefs, which is not mounted; `mop observe` mounts it".to_owned(),
+        detail: format!("{plan}; tracefs is needed and not mounted; `mop observe` mounts it"),
         remedy: None,
     }
 }
@@ -418,15 +452,16 @@ fn check_privileges() -> (Check, Option<Rehearsed>) {
 }
 
 /// Loads and attaches everything for a moment.
-fn attach_everything() -> Result<Vec<TlsLibrary>, ProbeError> {
+fn attach_everything(attach: AttachChoice) -> Result<(Vec<TlsLibrary>, AttachPlan), ProbeError> {
     // The programs return at once: the examination itself costs the node nothing.
-    let options = LoadOptions { probes_only: true, certificates: true, ..LoadOptions::default() };
+    let options =
+        LoadOptions { attach, probes_only: true, certificates: true, ..LoadOptions::default() };
     // As `mop observe` does; what a mount is refused for shows in what then fails.
     let _mounted = environment::ensure_tracefs();
     let (mut observer, _sources) = Observer::load(options)?;
     observer.attach_node()?;
     observer.discover_all();
-    Ok(observer.libraries().to_vec())
+    Ok((observer.libraries().to_vec(), observer.attach_plan().clone()))
 }
 
 fn describe(

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, process::ExitCode};
 
-use mop_probe::ProbeError;
+use mop_probe::{AttachMethod, ProbeError, environment};
 
 /// A failed command.
 #[derive(Debug)]
@@ -89,19 +89,24 @@ impl From<ProbeError> for Failure {
             | ProbeError::NoBtf { .. }
             | ProbeError::Btf(_)
             | ProbeError::MissingField { .. }
+            | ProbeError::NoUprobeMulti { .. }
             | ProbeError::PidNamespace => Self::configuration(error),
             ProbeError::Load { .. } | ProbeError::Object { .. } | ProbeError::Map { .. } => {
-                if mop_probe::environment::lockdown().as_deref() == Some("confidentiality") {
+                if environment::lockdown().as_deref() == Some("confidentiality") {
                     Self::configuration(
                         "the kernel is in lockdown (confidentiality), in which no program may read its \
                          memory; boot with lockdown=integrity or without lockdown",
                     )
-                } else if mop_probe::environment::missing_capabilities().is_empty() {
-                    Self::runtime(format!("{error}; `mop doctor` says what this kernel allows"))
                 } else {
+                    // What every way to attach needs: it could not be found out which one this is.
+                    let missing = environment::missing_capabilities(AttachMethod::UprobeMulti);
+                    if missing.is_empty() {
+                        let hint = "`mop doctor` says what this kernel allows";
+                        return Self::runtime(format!("{error}; {hint}"));
+                    }
                     Self::configuration(format!(
                         "observing needs rights that this process does not have ({}); run it as root",
-                        mop_probe::environment::missing_capabilities().join(", ")
+                        missing.join(", ")
                     ))
                 }
             }

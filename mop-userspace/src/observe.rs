@@ -54,6 +54,8 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     arguments.kernel.certificates = configuration.data.is_some() || security.enabled;
     arguments.kernel.switch.clone_from(&configuration.protection.switch);
     arguments.kernel.never_attach.clone_from(&configuration.protection.never_attach);
+    arguments.kernel.wants_administration =
+        configuration.coverage.enabled || configuration.protection.cpu_share > 0.0;
     let configuration = Configuration { security, ..configuration.clone() };
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;

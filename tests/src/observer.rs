@@ -190,6 +190,25 @@ impl ObserverBuilder {
         self
     }
 
+    /// Lets it run as `nobody`, with these capabilities and no others.
+    #[must_use]
+    pub fn as_nobody_with(mut self, capabilities: &[&str]) -> Self {
+        let set = capabilities.iter().fold("-all".to_owned(), |set, one| set + ",+" + one);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+        for sets in ["--bounding-set", "--inh-caps", "--ambient-caps"] {
+            command.arg(sets).arg(&set);
+        }
+        // Behind all changes of rights, which would make the kernel forget it.
+        command.args(["--pdeathsig", "TERM", "--"]);
+        command.args(self.command.get_args().skip_while(|it| *it != "--").skip(1));
+        for (name, _) in self.command.get_envs().filter(|(_, value)| value.is_none()) {
+            command.env_remove(name);
+        }
+        self.command = command;
+        self
+    }
+
     /// Starts it and waits until every probe is attached.
     pub fn start(mut self) -> Result<Observer> {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -323,6 +342,7 @@ fn read_lines(
     })
 }
 
+const NOBODY: &str = "65534";
 /// Attaching to every library of a busy machine takes about a second.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Long enough to drain full lanes.

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use mop_tests::{
-    Certificates, Exchange, Marker, Nginx, Observer, Process, Script, bound, complete, curl,
-    free_port, listening, mop_command, observing, python, run, skip, tool,
+    Body, Certificates, Exchange, Marker, Nginx, Observer, Process, Script, bound, carried,
+    complete, curl, free_port, listening, mop_command, observing, python, run, skip, tool,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -170,6 +170,67 @@ fn emulated_sites_count_the_same_calls_as_entry_and_return() -> Result<()> {
     bail!("exchanges and calls at emulated sites, at entry and return: {differences:?}")
 }
 
+/// The counters of the kernel side are not compared: other programs of the machine call as well.
+#[test]
+fn many_places_in_one_link_see_the_same_calls_as_an_event_for_each() -> Result<()> {
+    const TEST: &str = "many_places_in_one_link_see_the_same_calls_as_an_event_for_each";
+    if !observing(TEST) {
+        return Ok(());
+    }
+    if by_the_doctor()?["attach"]["method"] != "uprobe_multi" {
+        skip(TEST, "this kernel has no uprobe_multi");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let certificates = Certificates::create(folder.path())?;
+    let body = Body::write(folder.path(), "body", 300_007)?;
+    let nginx = Nginx::builder(folder.path())
+        .tls(&certificates)
+        .location("~ /file$", &format!("alias {};", body.path.display()))
+        .start()?;
+    let marker = Marker::new("ways");
+    let ways = ["uprobe_multi", "perf_event"];
+    let start = |way: &str| -> Result<Observer> {
+        let observer = Observer::builder().args(&["--attach", way]).start()?;
+        observer.wait_for_message(&format!("Probes: {way}"), 1, CALL_LIMIT)?;
+        Ok(observer)
+    };
+    let observers = [start(ways[0])?, start(ways[1])?];
+    for version in ["1.2", "1.3"] {
+        let mut command = curl(&certificates);
+        command.args(["--tls-max", version]);
+        for call in 0..25 {
+            let target = marker.path(&format!("{version}/{call}/file"));
+            command.args(["--output", "/dev/null"]);
+            command.arg(format!("https://localhost:{}{target}", nginx.port()));
+        }
+        run(&mut command, CALL_LIMIT)?;
+    }
+    let prefix = marker.to_string();
+    let mut seen = Vec::new();
+    for observer in observers {
+        observer.wait_for(100, REPORT_LIMIT, |one| one.target().starts_with(&prefix))?;
+        let observation = observer.stop()?;
+        let mut calls = Vec::new();
+        for exchange in observation.exchanges(&prefix) {
+            carried(&exchange, exchange.response(), &body)?;
+            calls.push((
+                exchange.target().to_owned(),
+                exchange.role().to_owned(),
+                exchange.layer().to_owned(),
+                exchange.pid(),
+                exchange.client_port(),
+                exchange.library().to_owned(),
+            ));
+        }
+        calls.sort();
+        ensure!(calls.len() == 100, "{} of 100 calls", calls.len());
+        seen.push(calls);
+    }
+    ensure!(seen[0] == seen[1], "by {ways:?}: {seen:?}");
+    Ok(())
+}
+
 #[test]
 fn an_observer_finds_the_same_sites_while_another_one_observes() -> Result<()> {
     if !observing("an_observer_finds_the_same_sites_while_another_one_observes") {
@@ -184,10 +245,14 @@ fn an_observer_finds_the_same_sites_while_another_one_observes() -> Result<()> {
     Ok(())
 }
 
+fn by_the_doctor() -> Result<Value> {
+    let output = run(mop_command().args(["doctor", "--json"]), CALL_LIMIT)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 /// How the doctor would probe OpenSSL.
 fn probes_by_the_doctor() -> Result<Value> {
-    let output = run(mop_command().args(["doctor", "--json"]), CALL_LIMIT)?;
-    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let report = by_the_doctor()?;
     let library = report["libraries"].as_array().into_iter().flatten().find(|library| {
         library["path"].as_str().is_some_and(|path| path.ends_with("/libssl.so.3"))
     });

@@ -158,6 +158,67 @@ fn rights_that_a_machine_does_not_give_cost_a_layer_and_not_the_observation() ->
 }
 
 #[test]
+fn where_many_places_are_one_link_no_right_over_the_machine_is_needed() -> Result<()> {
+    const TEST: &str = "where_many_places_are_one_link_no_right_over_the_machine_is_needed";
+    if !observing(TEST) {
+        return Ok(());
+    }
+    let report = doctor()?;
+    if report["attach"]["method"] != "uprobe_multi" {
+        skip(TEST, "this kernel has no uprobe_multi");
+        return Ok(());
+    }
+    let stage = Stage::new()?;
+    let marker = Marker::new("few");
+    let few = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
+    let observer = Observer::builder().as_nobody_with(&few).start()?;
+    observer.wait_for_message("Probes: uprobe_multi", 1, LIMIT)?;
+    let prober = observer.process().pid();
+    ensure!(status_field(prober, "Uid:")? == "65534\t65534\t65534\t65534");
+    let held = u64::from_str_radix(&status_field(prober, "CapEff:")?, 16)?;
+    ensure!(held == CAP_BPF | CAP_PERFMON | CAP_SYS_PTRACE | CAP_DAC_READ_SEARCH, "{held:x}");
+    let core = observer.core()?;
+    ensure!(status_field(core, "CapPrm:")? == NO_CAPABILITIES, "the core has rights");
+    ensure!(status_field(core, "CapAmb:")? == NO_CAPABILITIES, "the core can get rights");
+    stage.call(&marker)?;
+    // At the client and at the server, whose library only root may change and whose process is root's.
+    stage.reported(&observer, &marker)?;
+    let observation = observer.stop()?;
+    ensure!(observation.kernel("tls_entries") > 0, "{}", observation.summary);
+    for exchange in observation.exchanges(&marker.to_string()) {
+        ensure!(exchange.complete(), "{exchange:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_prober_keeps_the_right_over_the_machine_only_while_something_asks_for_it() -> Result<()> {
+    const TEST: &str =
+        "the_prober_keeps_the_right_over_the_machine_only_while_something_asks_for_it";
+    if !observing(TEST) {
+        return Ok(());
+    }
+    if doctor()?["attach"]["method"] != "uprobe_multi" {
+        skip(TEST, "this kernel has no uprobe_multi");
+        return Ok(());
+    }
+    let folder = shared_folder()?;
+    let configuration = folder.path().join("mop.toml");
+    let administers = |coverage: &str, options: &[&str]| -> Result<bool> {
+        fs::write(&configuration, format!("[coverage]\nenabled = {coverage}\n"))?;
+        let observer =
+            Observer::builder().arg("--config").arg(&configuration).args(options).start()?;
+        let held = status_field(observer.process().pid(), "CapPrm:")?;
+        observer.stop()?;
+        Ok(u64::from_str_radix(&held, 16)? & CAP_SYS_ADMIN != 0)
+    };
+    ensure!(!administers("false", &[])?, "nothing asks for it");
+    ensure!(administers("true", &[])?, "sockets of other network namespaces ask for it");
+    ensure!(administers("false", &["--attach", "perf_event"])?, "perf events ask for it");
+    Ok(())
+}
+
+#[test]
 fn whichever_is_killed_the_other_ends_and_nothing_is_left_in_the_kernel() -> Result<()> {
     const TEST: &str = "whichever_is_killed_the_other_ends_and_nothing_is_left_in_the_kernel";
     if !observing(TEST) {
@@ -385,6 +446,12 @@ fn ended(process: u32) -> bool {
 }
 
 const NO_CAPABILITIES: &str = "0000000000000000";
+/// Of include/uapi/linux/capability.h.
+const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
+const CAP_SYS_PTRACE: u64 = 1 << 19;
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_PERFMON: u64 = 1 << 38;
+const CAP_BPF: u64 = 1 << 39;
 const CAP_NET_ADMIN: u64 = 1 << 12;
 const CAP_SYS_MODULE: u64 = 1 << 16;
 const CORE_USER: u32 = 65532;

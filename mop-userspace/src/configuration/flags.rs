@@ -37,11 +37,14 @@ impl ObserveArguments {
         quality: &QualityConfiguration,
         security: &mut SecurityConfiguration,
     ) {
-        let ObserveConfiguration { ring_mib, workers, output, path_prefix, all } = observe;
+        let ObserveConfiguration { ring_mib, attach, workers, output, path_prefix, all } = observe;
         let given = std::mem::take(&mut self.given);
         let otherwise = |flag: &str| !given.has(flag);
         if otherwise(RING_MIB) {
             self.kernel.ring_mib = *ring_mib;
+        }
+        if otherwise(ATTACH) {
+            self.kernel.attach = *attach;
         }
         if otherwise(WORKERS) {
             self.workers = *workers;
@@ -85,6 +88,7 @@ impl ObserveArguments {
 
 /// Names of the flags as the command line has them; a test looks each of them up there.
 const RING_MIB: &str = "ring_mib";
+const ATTACH: &str = "attach";
 const WORKERS: &str = "workers";
 const OUTPUT: &str = "output";
 const PATH_PREFIX: &str = "path_prefix";
@@ -111,6 +115,7 @@ mod tests {
         let known: Vec<&str> = observe.get_arguments().map(|flag| flag.get_id().as_str()).collect();
         for flag in [
             RING_MIB,
+            ATTACH,
             WORKERS,
             OUTPUT,
             PATH_PREFIX,

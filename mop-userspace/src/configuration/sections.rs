@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problem, duration};
 use crate::{
-    cli::{self, OutputFormat},
+    cli::{self, AttachChoice, OutputFormat},
     quality::{DEFAULT_WINDOW, check_window},
     sinks::{
         mop_server::MopServerConfiguration, otlp::OtlpConfiguration, pcm::PcmConfiguration,
@@ -30,6 +30,8 @@ pub(crate) struct NodeConfiguration {
 pub(crate) struct ObserveConfiguration {
     /// Room for data on its way from the kernel, per CPU; a power of two.
     pub(crate) ring_mib: u32,
+    /// How probes are attached to functions.
+    pub(crate) attach: AttachChoice,
     /// Threads that reassemble calls.
     pub(crate) workers: u16,
     /// How records are printed.
@@ -173,7 +175,7 @@ impl SinksConfiguration {
 
 impl ObserveConfiguration {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
-        let Self { ring_mib, workers, output: _, path_prefix, all } = self;
+        let Self { ring_mib, attach: _, workers, output: _, path_prefix, all } = self;
         if let Err(text) = cli::check_ring_mib(*ring_mib) {
             problems.push(Problem::new("observe.ring_mib", text));
         }
@@ -239,6 +241,7 @@ impl Default for ObserveConfiguration {
     fn default() -> Self {
         Self {
             ring_mib: cli::DEFAULT_RING_MIB,
+            attach: AttachChoice::Auto,
             workers: cli::DEFAULT_WORKERS,
             output: OutputFormat::Pretty,
             path_prefix: vec![cli::DEFAULT_PATH_PREFIX.to_owned()],

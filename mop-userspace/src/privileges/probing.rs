@@ -323,6 +323,7 @@ fn load_and_attach(options: LoadOptions) -> Result<(Observer, RingSources), Fail
         Failure::runtime(format!("tracefs is not mounted and cannot be: {error}"))
     })?;
     let (mut observer, sources) = Observer::load(options)?;
+    eprintln!("Probes: {}.", observer.attach_plan());
     // Attach to the life of processes before looking at those that live: none is missed.
     observer.attach_node()?;
     Ok((observer, sources))
@@ -335,6 +336,7 @@ fn load_options(arguments: &KernelArguments, reader: u32) -> LoadOptions {
             ProbeSites::Auto => mop_probe::ProbeSites::Auto,
             ProbeSites::Entry => mop_probe::ProbeSites::Entry,
         },
+        attach: arguments.attach.into(),
         probes_only: arguments.probes_only,
         certificates: arguments.certificates,
         never_attach: arguments.never_attach.clone(),

@@ -33,7 +33,8 @@ pub(crate) fn rehearse(configuration: &PrivilegesConfiguration) -> Result<Rehear
     if let Some(reason) = split::refusal(configuration) {
         return Ok(whole(reason));
     }
-    let started = SpawnedCore::start(configuration, &Needs::none(), |command| {
+    let kept = split::PROBER_CAPABILITIES;
+    let started = SpawnedCore::start(configuration, &Needs::none(), kept, |command| {
         command.arg(COMMAND).stdout(Stdio::piped());
     })?;
     let SpawnedCore { mut child, channel } = match started {

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use mop_probe::environment;
+use mop_probe::{AttachMethod, environment};
 use rustix::{
     process::DumpableBehavior,
     thread::{CapabilitySet, CapabilitySets},
@@ -46,7 +46,8 @@ pub(crate) fn take_role(
     if let Some(reason) = refusal(configuration) {
         return whole(reason);
     }
-    let started = SpawnedCore::start(configuration, needs, |command| {
+    let kept = prober_capabilities(arguments);
+    let started = SpawnedCore::start(configuration, needs, kept, |command| {
         command.args(std::env::args_os().skip(1));
     })?;
     match started {
@@ -65,7 +66,10 @@ pub(super) fn refusal(configuration: &PrivilegesConfiguration) -> Option<&'stati
 
 /// None of those that observing needs. With some of them it may be possible, on some kernels.
 fn has_no_rights() -> bool {
-    environment::missing_capabilities().len() == environment::NEEDED_CAPABILITIES.len()
+    // The shorter list is a part of the longer one.
+    let method = AttachMethod::PerfEvent;
+    let needed = environment::needed_capabilities(method);
+    environment::missing_capabilities(method).len() == needed.len()
 }
 
 /// A core that was started, and the prober's end of the channel.
@@ -80,6 +84,7 @@ impl SpawnedCore {
     pub(super) fn start(
         configuration: &PrivilegesConfiguration,
         needs: &Needs,
+        kept: CapabilitySet,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Result<Self, String>, Failure> {
         let user = if may_change_user() { Some(User::of(&configuration.user)?) } else { None };
@@ -107,7 +112,7 @@ impl SpawnedCore {
         }
         Ok(match command.spawn() {
             Ok(child) => {
-                keep_prober();
+                keep_prober(kept);
                 Ok(Self { child, channel })
             }
             Err(error) => Err(unstartable(user, &error)),
@@ -145,14 +150,14 @@ fn empty_bounding_set() {
 
 /// Gives up what observing does not need. What the kernel refuses leaves the prober with more than
 /// it needs and changes nothing else.
-fn keep_prober() {
+fn keep_prober(wanted: CapabilitySet) {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     if let Ok(CapabilitySets { effective, permitted, inheritable: _ }) =
         rustix::thread::capabilities(None)
     {
         let kept = CapabilitySets {
-            effective: effective & PROBER_CAPABILITIES,
-            permitted: permitted & PROBER_CAPABILITIES,
+            effective: effective & wanted,
+            permitted: permitted & wanted,
             inheritable: CapabilitySet::empty(),
         };
         let _ = rustix::thread::set_capabilities(None, kept);
@@ -160,10 +165,22 @@ fn keep_prober() {
     let _ = system_calls::keep_prober();
 }
 
-/// What observing needs ([`environment::NEEDED_CAPABILITIES`]), reading files of all users to find
+/// What a prober is left with. The most general right only while something asks for it: perf events,
+/// tracefs that is to be mounted, or what the configuration wants beside probes.
+fn prober_capabilities(arguments: &KernelArguments) -> CapabilitySet {
+    let is_by_event =
+        mop_probe::attach_plan(arguments.attach.into()).method == AttachMethod::PerfEvent;
+    let mounts = environment::needs_tracefs() && !environment::has_tracefs();
+    if is_by_event || mounts || arguments.wants_administration {
+        PROBER_CAPABILITIES | CapabilitySet::SYS_ADMIN
+    } else {
+        PROBER_CAPABILITIES
+    }
+}
+
+/// What observing needs ([`environment::needed_capabilities`]), reading files of all users to find
 /// libraries in them, opening files of which only a mapping is left, and ending the core.
-const PROBER_CAPABILITIES: CapabilitySet = CapabilitySet::SYS_ADMIN
-    .union(CapabilitySet::SYS_PTRACE)
+pub(super) const PROBER_CAPABILITIES: CapabilitySet = CapabilitySet::SYS_PTRACE
     .union(CapabilitySet::BPF)
     .union(CapabilitySet::PERFMON)
     .union(CapabilitySet::DAC_READ_SEARCH)

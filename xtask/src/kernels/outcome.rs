@@ -86,7 +86,7 @@ impl Outcome {
             match outcome.expected {
                 Expected::Refusal => outcome.judge_refusal(report.part("status")),
                 Expected::Work => {
-                    outcome.judge_work(&report);
+                    outcome.judge_work(version, &report);
                     outcome.judge_calls(version, &records, scenario, &report);
                 }
             }
@@ -116,9 +116,10 @@ impl Outcome {
         let yes = |is_so: bool| if is_so { "yes" } else { "no" };
         let start = self.start_seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.0} s"));
         let mut line = format!(
-            "{:<22} {:<13} {:<7} {:<9} {:<10} {:>8} {:>6} {:>6}  {}",
+            "{:<22} {:<13} {:<13} {:<7} {:<9} {:<10} {:>8} {:>6} {:>6}  {}",
             if self.release.is_empty() { &self.name } else { &self.release },
             if self.can_observe() { "possible" } else { "not possible" },
+            self.attach_method().unwrap_or("-"),
             yes(self.is_observing),
             yes(self.libraries > 0),
             format!("{} of {}", self.right_exchanges, self.expected_exchanges),
@@ -146,7 +147,11 @@ impl Outcome {
             },
             "as_expected": self.is_right(),
             "problems": self.problems,
-            "doctor": { "can_observe": self.can_observe(), "checks": self.doctor["checks"] },
+            "doctor": {
+                "can_observe": self.can_observe(),
+                "attach": self.doctor["attach"],
+                "checks": self.doctor["checks"],
+            },
             "loaded": self.is_observing,
             "attached_libraries": self.libraries,
             "right_exchanges": self.right_exchanges,
@@ -162,7 +167,17 @@ impl Outcome {
         self.doctor["can_observe"] == true
     }
 
-    fn judge_work(&mut self, report: &Report<'_>) {
+    /// How functions are attached to.
+    fn attach_method(&self) -> Option<&str> {
+        self.doctor["attach"]["method"].as_str()
+    }
+
+    fn judge_work(&mut self, version: (u32, u32), report: &Report<'_>) {
+        let method = self.attach_method();
+        if version >= UPROBE_MULTI_SINCE && method.is_some_and(|method| method != UPROBE_MULTI) {
+            let reason = &self.doctor["attach"]["reason"];
+            self.problems.push(format!("no {UPROBE_MULTI}, although the kernel has it: {reason}"));
+        }
         if !self.can_observe() {
             let refusals = self.refusals(report.part("doctor-messages"));
             self.problems.push(format!("mop doctor: {refusals}"));
@@ -321,12 +336,15 @@ fn difference(text: &str) -> Option<f64> {
 }
 
 /// Above the rows of the table.
-pub(super) const HEADING: &str = "kernel                 doctor        loaded  attached  exchanges   skipped  start   boot  outcome";
+pub(super) const HEADING: &str = "kernel                 doctor        probes        loaded  attached  exchanges   skipped  start   boot  outcome";
 const PROBLEM_CHARACTERS: usize = 600;
 /// The ends at which a call is reported.
 const VIEWS: [&str; 2] = ["client", "server"];
 /// The oldest on which MOP should work.
 const OLDEST_KERNEL: (u32, u32) = (5, 15);
+/// Many places in one link, and the oldest kernel that has it.
+const UPROBE_MULTI: &str = "uprobe_multi";
+const UPROBE_MULTI_SINCE: (u32, u32) = (6, 6);
 /// Forbids programs that read kernel memory, as MOP's must.
 const CONFIDENTIALITY: &str = "lockdown=confidentiality";
 /// How MOP ends on a machine that does not allow observing.
@@ -372,6 +390,18 @@ mod tests {
         let outcome = judge(&WORKING.replace("misses\n0\n0", "misses\n3\n4"));
         assert_eq!(outcome.skipped_runs, 7);
         assert!(outcome.problems[0].contains("left 7 runs"), "{:?}", outcome.problems);
+    }
+
+    #[test]
+    fn a_new_kernel_that_gets_the_old_way_is_a_problem() {
+        let report = |release: &str, method: &str| {
+            let attach =
+                format!("{{\"can_observe\": true, \"attach\": {{\"method\": \"{method}\"}}}}");
+            WORKING.replace("6.1.0", release).replace("{\"can_observe\": true}", &attach)
+        };
+        assert_eq!(judge(&report("6.1.0", "perf_event")).problems, [""; 0]);
+        assert_eq!(judge(&report("6.6.0", "uprobe_multi")).problems, [""; 0]);
+        assert_eq!(judge(&report("6.6.0", "perf_event")).problems.len(), 1);
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub struct LoadOptions {
     pub ring_bytes: u32,
     /// Where probes are put.
     pub sites: ProbeSites,
+    /// How probes are attached.
+    pub attach: AttachChoice,
     /// Programs return at once: the floor of the benchmark.
     pub probes_only: bool,
     /// Probes on TLS libraries.
@@ -29,6 +31,7 @@ impl Default for LoadOptions {
         Self {
             ring_bytes: DEFAULT_RING_BYTES,
             sites: ProbeSites::Auto,
+            attach: AttachChoice::Auto,
             probes_only: false,
             tls: true,
             certificates: false,
@@ -65,6 +68,17 @@ impl fmt::Display for ProbeSites {
             Self::Entry => "entry",
         })
     }
+}
+
+/// How probes are attached to functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachChoice {
+    /// By one link for many places where the kernel has that, else as `PerfEvent`.
+    Auto,
+    /// By one link for many places, or not at all.
+    UprobeMulti,
+    /// By a perf event for each place.
+    PerfEvent,
 }
 
 /// A quarter of a second of 30 MB/s on one CPU. It counts as resident memory of the observer.

@@ -1,10 +1,8 @@
 //! What this kernel and this node allow.
 
-use std::{
-    fs,
-    os::fd::{AsRawFd as _, BorrowedFd},
-    path::Path,
-};
+use std::{fs, path::Path};
+
+use crate::AttachMethod;
 
 /// Where the kernel shows its type information.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -87,20 +85,50 @@ pub fn capabilities() -> u64 {
         .unwrap_or(0)
 }
 
-/// Capabilities that observing needs, by bit and name: perf-event uprobes have asked for
-/// `CAP_SYS_ADMIN` since July 2025, the others load programs and look into processes.
-pub const NEEDED_CAPABILITIES: [(u32, &str); 4] =
-    [(21, "CAP_SYS_ADMIN"), (19, "CAP_SYS_PTRACE"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
+/// Capabilities that observing needs, by bit and name. Perf-event uprobes have asked for
+/// `CAP_SYS_ADMIN` since July 2025, `uprobe_multi` does not; the others load programs and look into
+/// processes.
+#[must_use]
+pub fn needed_capabilities(method: AttachMethod) -> &'static [(u32, &'static str)] {
+    match method {
+        AttachMethod::UprobeMulti => &NEEDED_CAPABILITIES[1..],
+        AttachMethod::PerfEvent => &NEEDED_CAPABILITIES,
+    }
+}
+
+const NEEDED_CAPABILITIES: [(u32, &str); 4] = [
+    (SYS_ADMIN, "CAP_SYS_ADMIN"),
+    (19, "CAP_SYS_PTRACE"),
+    (BPF, "CAP_BPF"),
+    (PERFMON, "CAP_PERFMON"),
+];
+
+/// Bits of include/uapi/linux/capability.h.
+const SYS_ADMIN: u32 = 21;
+const PERFMON: u32 = 38;
+const BPF: u32 = 39;
 
 /// The needed capabilities that this process does not have.
 #[must_use]
-pub fn missing_capabilities() -> Vec<&'static str> {
-    let held = capabilities();
-    NEEDED_CAPABILITIES
+pub fn missing_capabilities(method: AttachMethod) -> Vec<&'static str> {
+    missing_of(capabilities(), method)
+}
+
+fn missing_of(held: u64, method: AttachMethod) -> Vec<&'static str> {
+    let has = |bit: u32| held & 1 << bit != 0;
+    // The kernel takes the general right where these are asked for.
+    let is_implied = |bit: u32| matches!(bit, BPF | PERFMON) && has(SYS_ADMIN);
+    needed_capabilities(method)
         .iter()
-        .filter(|(bit, _)| held & (1 << bit) == 0)
+        .filter(|(bit, _)| !has(*bit) && !is_implied(*bit))
         .map(|(_, name)| *name)
         .collect()
+}
+
+/// Whether this process has `CAP_SYS_ADMIN`.
+#[must_use]
+pub fn may_administer() -> bool {
+    capabilities() & 1 << SYS_ADMIN != 0
 }
 
 /// Gives memory that was freed back to the system. The type information of a kernel fills some 20
@@ -171,19 +199,6 @@ const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 /// `PROC_PID_INIT_INO` of include/linux/proc_ns.h.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Runs of a loaded program that the kernel left out, as it says beside the descriptor; `None` where
-/// it does not (before 5.12).
-#[must_use]
-pub(crate) fn program_misses(program: BorrowedFd<'_>) -> Option<u64> {
-    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
-    misses_in(&fs::read_to_string(path).ok()?)
-}
-
-fn misses_in(information: &str) -> Option<u64> {
-    let line = information.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
-    line.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,10 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn left_out_runs_of_a_program_are_read_as_the_kernel_writes_them() {
-        let text =
-            "pos:\t0\nprog_type:\t26\nrun_cnt:\t0\nrecursion_misses:\t425662\nverified_insns:\t7\n";
-        assert_eq!(misses_in(text), Some(425_662));
-        assert_eq!(misses_in("pos:\t0\n"), None);
+    fn one_link_for_many_places_takes_fewer_rights() {
+        let held = |bits: &[u32]| bits.iter().fold(0, |held, bit| held | 1 << bit);
+        let few = held(&[19, BPF, PERFMON]);
+        assert_eq!(missing_of(few, AttachMethod::UprobeMulti), [""; 0]);
+        assert_eq!(missing_of(few, AttachMethod::PerfEvent), ["CAP_SYS_ADMIN"]);
+        let general = held(&[19, SYS_ADMIN]);
+        assert_eq!(missing_of(general, AttachMethod::PerfEvent), [""; 0]);
+        let all = ["CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON"];
+        assert_eq!(missing_of(0, AttachMethod::UprobeMulti), all);
     }
 }

@@ -99,13 +99,19 @@ pub enum ProbeError {
         /// Why.
         reason: &'static str,
     },
+    /// A way to attach was asked for that the kernel does not give.
+    #[error("uprobe_multi was asked for (observe.attach): {reason}")]
+    NoUprobeMulti {
+        /// Why.
+        reason: String,
+    },
     /// A probe could not be attached.
-    #[error("cannot attach to {function} of {path}: {reason}")]
+    #[error("cannot attach to {functions} of {path}: {reason}")]
     Attach {
         /// The file.
         path: PathBuf,
-        /// The function.
-        function: &'static str,
+        /// The function, or several that are attached to at once.
+        functions: String,
         /// What the kernel said.
         reason: String,
     },
@@ -123,10 +129,19 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
         }
         next = cause.source();
     }
-    // The verifier's log runs over thousands of lines; its end says what is wrong.
+    last_lines(&text)
+}
+
+/// The verifier's log runs over thousands of lines; its end says what is wrong.
+pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let tail = lines.len().saturating_sub(MAX_REASON_LINES);
     lines.get(tail..).unwrap_or_default().join(" | ")
+}
+
+/// The kernel refused a program.
+pub(crate) fn refused(program: &'static str, error: &dyn std::error::Error) -> ProbeError {
+    ProbeError::Load { program, reason: causes(error) }
 }
 
 const MAX_REASON_LINES: usize = 24;

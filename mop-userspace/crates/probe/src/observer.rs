@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,12 +11,7 @@ use std::{
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Map, MapData, PerCpuArray},
-    programs::{
-        BtfTracePoint, TracePoint, UProbe,
-        tp_btf::BtfTracePointLink,
-        trace_point::TracePointLink,
-        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
-    },
+    programs::{BtfTracePoint, TracePoint, tp_btf::BtfTracePointLink, trace_point::TracePointLink},
     util::online_cpus,
 };
 use mop_common::{
@@ -26,13 +21,16 @@ use mop_common::{
 };
 
 use crate::{
-    KERNEL_PROGRAMS, LibraryId, LoadOptions, Measurement, ProbeError, ProgramLoad, RingSources,
-    TlsLibrary,
+    AttachPlan, KERNEL_PROGRAMS, LibraryId, LoadOptions, Measurement, ProbeError, ProgramLoad,
+    RingSources, TlsLibrary,
     btf::Btf,
     environment,
-    error::causes,
+    error::{causes, refused},
     library::{self, Candidate, FileId, Probe, Probes, Sites},
-    process, resolve_offsets,
+    prober::{self, Point, Prober, Refusal},
+    process,
+    program_load::ProgramAccount,
+    resolve_offsets,
     ring_sources::RingSizes,
 };
 
@@ -45,7 +43,9 @@ pub struct Observer {
     libraries: Vec<TlsLibrary>,
     tracepoints: Vec<BtfTracePointLink>,
     perf_tracepoints: Vec<TracePointLink>,
-    uprobes: Vec<UProbeLink>,
+    /// What is attached to functions.
+    prober: Box<dyn Prober>,
+    attach_plan: AttachPlan,
 }
 
 /// What a search for TLS libraries gave.
@@ -127,16 +127,14 @@ impl Observer {
                 program.load().map_err(|error| refused(SYS_EXIT_BY_PERF, &error))?;
             }
         }
+        let mut uprobes = Vec::new();
         if options.tls {
-            for name in UPROBES {
-                load_uprobe(&mut ebpf, name)?;
-            }
+            uprobes.extend(UPROBES);
         }
         if options.tls && options.certificates {
-            for name in CERTIFICATE_UPROBES {
-                load_uprobe(&mut ebpf, name)?;
-            }
+            uprobes.extend(CERTIFICATE_UPROBES);
         }
+        let (prober, attach_plan) = prober::load(&mut ebpf, &uprobes, options.attach)?;
         drop(btf);
         environment::return_freed_memory();
         let observer = Self {
@@ -146,7 +144,8 @@ impl Observer {
             libraries: Vec::new(),
             tracepoints: Vec::new(),
             perf_tracepoints: Vec::new(),
-            uprobes: Vec::new(),
+            prober,
+            attach_plan,
         };
         Ok((observer, sources))
     }
@@ -179,15 +178,17 @@ impl Observer {
         Ok(())
     }
 
+    /// How functions are attached to, and why so.
+    #[must_use]
+    pub fn attach_plan(&self) -> &AttachPlan {
+        &self.attach_plan
+    }
+
     /// Takes every probe off. Maps and lanes stay, so that what they hold can still be read.
-    ///
-    /// The kernel waits for all CPUs each time that a uprobe is closed, one after the other however
-    /// many threads close them: about a tenth of a second a probe.
     pub fn detach(&mut self) {
         self.tracepoints.clear();
         self.perf_tracepoints.clear();
-        // Entries first, as they were attached last: a call that is noted can still end.
-        while self.uprobes.pop().is_some() {}
+        self.prober.detach();
     }
 
     /// Looks into every process and the usual library folders.
@@ -273,21 +274,27 @@ impl Observer {
     ///
     /// When the kernel refuses.
     pub fn begin_measurement(&self) -> Result<Measurement, ProbeError> {
-        Measurement::begin(&self.ebpf)
+        Measurement::begin(&self.programs())
     }
 
     /// How long a measurement went on, and what each program that ran meanwhile cost.
     #[must_use]
     pub fn end_measurement(&self, measurement: Measurement) -> (Duration, Vec<ProgramLoad>) {
-        measurement.end(&self.ebpf)
+        measurement.end(&self.programs())
+    }
+
+    /// The programs that are loaded, by whom ever.
+    fn programs(&self) -> Vec<(&str, BorrowedFd<'_>)> {
+        let of_loader = self.ebpf.programs();
+        let of_loader = of_loader.filter_map(|(name, it)| Some((name, it.fd().ok()?.as_fd())));
+        of_loader.chain(self.prober.programs()).collect()
     }
 
     /// Runs of programs that the kernel left out; what it does not say counts as none.
     fn skipped_runs(&self) -> u64 {
-        self.ebpf
-            .programs()
-            .filter_map(|(_, program)| program.fd().ok())
-            .filter_map(|fd| environment::program_misses(fd.as_fd()))
+        self.programs()
+            .into_iter()
+            .filter_map(|(_, program)| Some(ProgramAccount::of(program)?.misses))
             .sum()
     }
 
@@ -379,12 +386,14 @@ impl Observer {
         probes: &[Probe],
         id: LibraryId,
     ) -> Result<(), ProbeError> {
-        let attached_before = self.uprobes.len();
-        let attached = probes.iter().try_for_each(|it| self.attach_function(candidate, it, id));
-        if attached.is_err() {
-            self.uprobes.truncate(attached_before);
-        }
-        attached
+        let points = points(probes, id);
+        self.prober.attach(&mut self.ebpf, &candidate.attach_path(), &points).map_err(
+            |Refusal { functions, reason }| ProbeError::Attach {
+                path: PathBuf::from(&candidate.path),
+                functions,
+                reason,
+            },
+        )
     }
 
     fn attach_library(
@@ -409,57 +418,45 @@ impl Observer {
         self.libraries.push(library.clone());
         Ok(library)
     }
+}
 
-    fn attach_function(
-        &mut self,
-        candidate: &Candidate,
-        probe: &Probe,
-        id: LibraryId,
-    ) -> Result<(), ProbeError> {
-        let cookie = probe.cookie | id.0 << cookie::LIBRARY_SHIFT;
-        let Self { ebpf, uprobes, .. } = self;
-        let mut attach = |name: &'static str, offset: u64| {
-            let program: &mut UProbe = program(ebpf, name)?;
-            let point = UProbeAttachPoint {
-                location: UProbeAttachLocation::AbsoluteOffset(offset),
-                cookie: Some(cookie),
-            };
-            program
-                .attach(point, candidate.attach_path(), UProbeScope::AllProcesses)
-                .and_then(|link| program.take_link(link))
-                .map(|link| uprobes.push(link))
-                .map_err(|error| ProbeError::Attach {
-                    path: PathBuf::from(&candidate.path),
-                    function: probe.function,
-                    reason: causes(&error),
-                })
+/// The places of these functions: all exits before any entry, since a call must never be noted without
+/// being taken off again.
+fn points(probes: &[Probe], id: LibraryId) -> Vec<Point> {
+    let (mut first, mut entries) = (Vec::new(), Vec::new());
+    for Probe { function, cookie, sites } in probes {
+        let cookie = cookie | id.0 << cookie::LIBRARY_SHIFT;
+        let point = |program, offset: &u64| Point {
+            program,
+            function,
+            offset: *offset,
+            cookie,
+            is_entry: false,
         };
-        match &probe.sites {
-            // Exits first: a call must never be noted without being taken off again.
-            Sites::Emulated { entry, exits } => {
-                for exit in exits {
-                    attach("tls_exit", *exit)?;
-                }
-                attach("tls_enter", *entry)
+        let entry = |program, offset| Point { is_entry: true, ..point(program, offset) };
+        match sites {
+            Sites::Emulated { entry: at, exits } => {
+                first.extend(exits.iter().map(|exit| point("tls_exit", exit)));
+                entries.push(entry("tls_enter", at));
             }
             Sites::EntryAndReturn(start) => {
-                attach("tls_return", *start)?;
-                attach("tls_enter", *start)
+                first.push(point("tls_return", start));
+                entries.push(entry("tls_enter", start));
             }
-            Sites::Forget(start) => attach("tls_forget", *start),
-            Sites::Certificate(at) => attach("tls_certificate", *at),
-            Sites::Session(at) => attach("tls_session", *at),
-            Sites::Go { entry, returns } => {
-                for at in returns {
-                    attach("go_exit", *at)?;
-                }
-                attach("go_enter", *entry)
+            Sites::Forget(start) => first.push(point("tls_forget", start)),
+            Sites::Certificate(at) => first.push(point("tls_certificate", at)),
+            Sites::Session(at) => first.push(point("tls_session", at)),
+            Sites::Go { entry: at, returns } => {
+                first.extend(returns.iter().map(|exit| point("go_exit", exit)));
+                entries.push(entry("go_enter", at));
             }
-            Sites::GoBegin(at) => attach("go_begin", *at),
-            Sites::GoForget(at) => attach("go_forget", *at),
-            Sites::GoCertificate(at) => attach("go_certificate", *at),
+            Sites::GoBegin(at) => first.push(point("go_begin", at)),
+            Sites::GoForget(at) => first.push(point("go_forget", at)),
+            Sites::GoCertificate(at) => first.push(point("go_certificate", at)),
         }
     }
+    first.append(&mut entries);
+    first
 }
 
 /// A shared type as aya wants it.
@@ -497,17 +494,16 @@ fn duplicate(map: &MapData) -> io::Result<OwnedFd> {
     map.fd().as_fd().try_clone_to_owned()
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, ProbeError>
+pub(crate) fn program<'a, P>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut P, ProbeError>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program>,
 {
     ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(|| {
         ProbeError::Load { program: name, reason: "it is not in the object".to_owned() }
     })
-}
-
-fn refused(program: &'static str, error: &dyn std::error::Error) -> ProbeError {
-    ProbeError::Load { program, reason: causes(error) }
 }
 
 /// Those of [`TRACEPOINTS`] that this kernel gets.
@@ -519,11 +515,6 @@ fn tracepoints() -> impl Iterator<Item = &'static str> {
 fn load_tracepoint(ebpf: &mut Ebpf, name: &'static str, btf: &AyaBtf) -> Result<(), ProbeError> {
     let program: &mut BtfTracePoint = program(ebpf, name)?;
     program.load(name, btf).map_err(|error| refused(name, &error))
-}
-
-fn load_uprobe(ebpf: &mut Ebpf, name: &'static str) -> Result<(), ProbeError> {
-    let program: &mut UProbe = program(ebpf, name)?;
-    program.load().map_err(|error| refused(name, &error))
 }
 
 /// How many lanes there are, and how large each is.
