@@ -38,9 +38,9 @@ fn envoy_is_seen_at_both_its_sides() -> Result<()> {
             sent.push(stage.upload(version, upstream)?);
         }
     }
+    sent.extend(stage.hasty_clients()?);
     let prefix = stage.marker.to_string();
-    observer.wait_for(4 * sent.len(), LIMIT, |one| one.target().starts_with(&prefix))?;
-    let exchanges = observer.stop()?.exchanges(&prefix);
+    let exchanges = all_seen(observer, 4 * sent.len(), &prefix)?;
     ensure!(exchanges.len() == 4 * sent.len(), "{} of {}", exchanges.len(), 4 * sent.len());
     for call in &sent {
         let of_call: Vec<_> =
@@ -81,6 +81,15 @@ fn boringssl_in_a_library_of_its_own_folder_is_seen() -> Result<()> {
     Ok(())
 }
 
+/// Waits for so many exchanges.
+fn all_seen(observer: Observer, count: usize, prefix: &str) -> Result<Vec<Exchange>> {
+    let seen = observer.wait_for(count, LIMIT, |one| one.target().starts_with(prefix));
+    let observation = observer.stop()?;
+    // It says what became of the others.
+    seen.with_context(|| observation.summary.to_string())?;
+    Ok(observation.exchanges(prefix))
+}
+
 /// Clients and a server check every byte that they get, and all that MOP says is held against what
 /// they then know.
 fn oracle(peer: &Path, between: &str, certificates: &Certificates) -> Result<()> {
@@ -108,8 +117,7 @@ fn oracle(peer: &Path, between: &str, certificates: &Certificates) -> Result<()>
     ensure!(made.len() == CONNECTIONS * CALLS, "{} calls", made.len());
 
     let prefix = marker.to_string();
-    observer.wait_for(2 * made.len(), LIMIT, |one| one.target().starts_with(&prefix))?;
-    let exchanges = observer.stop()?.exchanges(&prefix);
+    let exchanges = all_seen(observer, 2 * made.len(), &prefix)?;
     ensure!(exchanges.len() == 2 * made.len(), "{} exchanges", exchanges.len());
     let mut unknown = 0;
     for exchange in &exchanges {
@@ -223,6 +231,24 @@ impl Stage {
         for body in &self.bodies {
             let target = self.target(version, upstream, &format!("{}.bin", body.bytes));
             command.arg("--output").arg(self.folder.path().join("got")).arg(self.url(&target));
+            calls.push(Call { target, upstream, sent: None, received: Some(body.clone()) });
+        }
+        run(&mut command, LIMIT)?;
+        Ok(calls)
+    }
+
+    /// Gets one body over many connections, several at a time: objects of TLS come and go at the same
+    /// addresses.
+    fn hasty_clients(&self) -> Result<Vec<Call>> {
+        let body = self.bodies.get(1).context("a body")?;
+        let mut command = self.curl(VERSIONS[0]);
+        command.args(["--header", "Connection: close", "--parallel", "--parallel-max", "8"]);
+        let mut calls = Vec::new();
+        for count in 0..HASTY_CALLS {
+            let upstream = count % UPSTREAMS.len();
+            let target = self.target("close", upstream, &format!("{count}/{}.bin", body.bytes));
+            let file = self.folder.path().join(format!("got-{}", count % 8));
+            command.arg("--output").arg(file).arg(self.url(&target));
             calls.push(Call { target, upstream, sent: None, received: Some(body.clone()) });
         }
         run(&mut command, LIMIT)?;
@@ -391,6 +417,8 @@ fn configuration(
 const VERSIONS: [&str; 2] = ["http1.1", "http2"];
 /// What Envoy speaks to nginx: HTTP/1.1 in clear, and HTTP/1.1 and HTTP/2 over TLS.
 const UPSTREAMS: [&str; 3] = ["plain", "http1", "http2"];
+/// Calls that have a connection each.
+const HASTY_CALLS: usize = 120;
 /// Of the clients in C, one after the other on all connections.
 const CONNECTIONS: usize = 20;
 /// Of each connection: twice what they have lengths for.
