@@ -7,7 +7,7 @@ use std::{
 use mop_probe::{
     AttachChoice, AttachMethod, AttachPlan, LoadOptions, Observer, ProbeError, ProbeSites,
     TlsLibrary, environment,
-    library::Candidate,
+    library::{Candidate, Probes},
     process::{self, Placement},
     sockets::{Owner, Survey, Surveyor},
 };
@@ -501,23 +501,28 @@ fn uncovered(
         ("Java", "its TLS is Java code, which has no functions to probe; plain HTTP is seen")
     } else if maps("/libnss3.so") || maps("/libssl3.so") {
         ("NSS", "calls through this library are not decoded; plain HTTP is seen")
-    } else if brings_unseen_go(tgid) {
-        (
-            "Go",
-            "its TLS is of a Go before 1.17, or has no safe place for a probe; plain HTTP is seen",
-        )
     } else {
-        return None;
+        match probes_of_executable(tgid) {
+            Err(ProbeError::Go { .. }) => (
+                "Go",
+                "its TLS is of a Go before 1.17, or has no safe place for a probe; plain HTTP is seen",
+            ),
+            Err(ProbeError::Unnamed { .. }) => (
+                "BoringSSL",
+                "it is inside an executable without names of functions, which cannot be told from \
+                 others there; plain HTTP is seen",
+            ),
+            Ok(_) | Err(_) => return None,
+        }
     };
     let open_sockets = volumes.map(|volumes| volumes.get(&tgid).copied().unwrap_or_default());
     let process = ProcessReport::of(tgid, directory)?;
     Some(Uncovered { process, runtime, reason, open_sockets })
 }
 
-/// Whether a process is a Go program whose TLS cannot be observed.
-fn brings_unseen_go(tgid: u32) -> bool {
+/// What the executable of a process has to probe, or why it cannot be observed.
+fn probes_of_executable(tgid: u32) -> Result<Probes, ProbeError> {
     let path = format!("/proc/{tgid}/exe");
-    let probes = Candidate::open(Path::new(&path), &path)
-        .and_then(|candidate| candidate.probes(ProbeSites::Entry));
-    matches!(probes, Err(ProbeError::Go { .. }))
+    Candidate::open(Path::new(&path), &path)
+        .and_then(|candidate| candidate.probes(ProbeSites::Entry))
 }

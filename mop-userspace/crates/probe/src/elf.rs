@@ -62,7 +62,11 @@ pub fn functions<'data>(
 
 /// Maps an address to the file by the loadable segment that holds it. Only executable segments
 /// count: a data symbol of the same name is not a function.
-fn locate<'data>(file: &object::File<'data>, address: u64, size: u64) -> Option<Function<'data>> {
+pub(crate) fn locate<'data>(
+    file: &object::File<'data>,
+    address: u64,
+    size: u64,
+) -> Option<Function<'data>> {
     let segment = file.segments().find(|segment| {
         is_executable(segment)
             && address.checked_sub(segment.address()).is_some_and(|inside| inside < segment.size())

@@ -91,6 +91,14 @@ pub enum ProbeError {
         /// Why.
         reason: String,
     },
+    /// A program has a TLS library inside whose functions have no names and cannot be told otherwise.
+    #[error("the BoringSSL inside {path} cannot be observed: {reason}")]
+    Unnamed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A file is not to be touched.
     #[error("{path} is left alone: {reason}")]
     LeftAlone {

@@ -1,5 +1,6 @@
 //! TLS libraries: which functions of them are probed, and where.
 
+mod boringssl;
 mod crypto_tls;
 
 use std::{
@@ -102,23 +103,36 @@ impl Candidate {
             return Err(ProbeError::LeftAlone { path: path(), reason });
         }
         let names: Vec<&'static str> = FUNCTIONS.iter().map(|function| function.name).collect();
-        let found = elf::functions(data.bytes(), &names)
+        let mut found = elf::functions(data.bytes(), &names)
             .map_err(|reason| ProbeError::Elf { path: path(), reason })?;
-        let defines = |name: &str| {
-            names.iter().zip(&found).any(|(n, function)| *n == name && function.is_some())
+        let defines = |found: &[Option<elf::Function<'_>>], name: &str| {
+            names.iter().zip(found).any(|(n, function)| *n == name && function.is_some())
         };
         // A file that only reads or only writes is a wrapper of something else.
-        let is_tls = FAMILIES.iter().any(|[reads, writes]| defines(reads) && defines(writes));
+        let moves_bytes = |found: &[Option<elf::Function<'_>>]| {
+            FAMILIES.iter().any(|[reads, writes]| defines(found, reads) && defines(found, writes))
+        };
+        if !moves_bytes(&found) {
+            let unnamed = boringssl::functions(data.bytes())
+                .map_err(|reason| ProbeError::Unnamed { path: path(), reason })?;
+            for (name, function) in unnamed {
+                let slot = names.iter().zip(&mut found).find(|(known, _)| **known == name);
+                if let Some((_, slot)) = slot {
+                    *slot = Some(function);
+                }
+            }
+        }
+        let is_tls = moves_bytes(&found);
         let mut probes = Probes::default();
-        for (function, found) in FUNCTIONS.iter().zip(&found) {
-            let Some(found) = found else { continue };
-            if function.calls.is_some_and(defines) {
+        for (function, place) in FUNCTIONS.iter().zip(&found) {
+            let Some(place) = place else { continue };
+            if function.calls.is_some_and(|name| defines(&found, name)) {
                 continue;
             }
             if function.is_about_certificates() {
-                probes.certificates.push(function.probe(found, sites));
+                probes.certificates.push(function.probe(place, sites));
             } else if is_tls {
-                probes.tls.push(function.probe(found, sites));
+                probes.tls.push(function.probe(place, sites));
             }
         }
         let of_go = crypto_tls::probes(data.bytes())

@@ -47,7 +47,7 @@ pub enum Runtime {
     Plain,
     /// rustls, inside the executable.
     Rustls,
-    /// TLS inside the executable, without names of functions.
+    /// TLS inside the executable, without names of functions, or BoringSSL there.
     Static,
 }
 
@@ -133,9 +133,9 @@ impl Executables {
 /// What the bytes of an executable say, of its first [`MAX_EXECUTABLE_BYTES`].
 fn by_content(file: impl io::Read) -> io::Result<Runtime> {
     let mut file = file.take(MAX_EXECUTABLE_BYTES);
-    let needles = [GO_BUILD, RUSTLS, TLS_LABEL, OPENSSL_NAME];
+    let needles = [GO_BUILD, BORINGSSL, RUSTLS, TLS_LABEL, OPENSSL_NAME];
     let finders = needles.map(memmem::Finder::new);
-    let mut found = [false; 4];
+    let mut found = [false; 5];
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut kept = 0;
     loop {
@@ -152,9 +152,12 @@ fn by_content(file: impl io::Read) -> io::Result<Runtime> {
         kept = filled.min(LONGEST_NEEDLE);
         buffer.copy_within(filled - kept..filled, 0);
     }
-    let [is_go, has_rustls, has_tls, has_openssl_names] = found;
+    let [is_go, has_boringssl, has_rustls, has_tls, has_openssl_names] = found;
     Ok(if is_go {
         Runtime::Go
+    } else if has_boringssl {
+        // Envoy speaks of rustls too.
+        Runtime::Static
     } else if has_rustls {
         Runtime::Rustls
     } else if has_tls && !has_openssl_names {
@@ -227,6 +230,8 @@ const OTHER_LIBRARIES: [&str; 6] =
 
 /// Begins the build information of a Go program.
 const GO_BUILD: &[u8] = b"\xff Go buildinf:";
+/// The path of its source file, which errors tell.
+const BORINGSSL: &[u8] = b"ssl/ssl_lib.cc\0";
 /// In the paths of its source files, which panics tell.
 const RUSTLS: &[u8] = b"rustls";
 /// RFC 7627, section 4: in every implementation of TLS 1.2.
@@ -281,6 +286,7 @@ mod tests {
         for position in [0, CHUNK_BYTES - 3, CHUNK_BYTES, 2 * CHUNK_BYTES - LONGEST_NEEDLE] {
             for (word, runtime) in [
                 (GO_BUILD, Runtime::Go),
+                (BORINGSSL, Runtime::Static),
                 (RUSTLS, Runtime::Rustls),
                 (TLS_LABEL, Runtime::Static),
                 (OPENSSL_NAME, Runtime::Plain),
@@ -289,6 +295,8 @@ mod tests {
                 assert_eq!(by_content(bytes.as_slice()).expect("read"), runtime, "{position}");
             }
         }
+        let both = [at(0, RUSTLS), at(0, BORINGSSL), at(0, OPENSSL_NAME)].concat();
+        assert_eq!(by_content(both.as_slice()).expect("read"), Runtime::Static);
         let named = [at(0, TLS_LABEL), at(0, OPENSSL_NAME)].concat();
         assert_eq!(by_content(named.as_slice()).expect("read"), Runtime::Plain);
     }
