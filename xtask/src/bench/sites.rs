@@ -5,7 +5,7 @@
 //! `SSL_read` is measured by the processor time of its thread. All programs return at once, so that what
 //! remains is the price of the probes.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use mop_tests::{Certificates, c_program};
@@ -30,7 +30,7 @@ pub(super) fn run(folder: &Path, cores: Cores, rounds: u32, is_quick: bool) -> R
     for _ in 0..rounds {
         for (subject, costs) in subjects.iter().zip(&mut costs) {
             let running = subject.start(cores)?;
-            let mut command: Command = on_core(&program, cores.load);
+            let mut command = on_core(&program.to_string_lossy(), cores.load);
             command.arg(certificates.server()).arg(certificates.key());
             command.args([pairs.to_string(), MESSAGE_BYTES.to_string()]);
             let said = shell::run_quietly(&mut command)?;
