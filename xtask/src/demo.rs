@@ -3,6 +3,7 @@
 mod data;
 mod forwarding;
 mod security;
+mod stacks;
 
 use std::{
     fmt,
@@ -114,7 +115,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!();
     data::show()?;
     println!();
-    security::show()
+    security::show()?;
+    println!();
+    stacks::show()
 }
 
 /// Where a call can be seen on its way.

@@ -175,8 +175,8 @@ impl Module {
                 let network = Network {
                     client: caller.address,
                     server_port: caller.server_port,
-                    ja3: None,
-                    ja4: None,
+                    ja3: caller.ja3,
+                    ja4: caller.ja4.as_deref(),
                     certificate: caller.certificate,
                     user_agent: Some(agent).filter(|agent| !agent.is_empty()),
                     pseudonyms: pseudonyms.as_deref().unwrap_or_default(),

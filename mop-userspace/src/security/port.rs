@@ -115,7 +115,7 @@ impl Port {
         let facts = profile.and_then(|it| it.read(exchange, observed, Some(call), connection));
         let (parties, _gaps) = self.shared.addresses.parties(call);
         let template = inspection.endpoint.as_deref();
-        let caller = (user_agent(exchange), is_client_direct);
+        let caller = (user_agent(exchange), is_client_direct, handshake);
         let told = SeenCall::new(call, observed, parties, template, caller, &self.shared.key);
         let pseudonymiser = self.shared.pseudonymiser.as_deref();
         let about = pseudonymiser.map(|it| About::of(it, call, exchange)).unwrap_or_default();

@@ -24,6 +24,7 @@ use mop_wire::{Exchange, Role};
 use self::{clients::Clients, fold::Folds, points::Points, tell::Told};
 use super::{
     finding::{Finding, Severity},
+    handshake::Handshake,
     inspector::{Hit, Inspection},
     misp::marking::Marking,
     profile::{self, Breach, Checks, Facts, Profile, ProfileCounts, ProfileSnapshotError},
@@ -100,6 +101,10 @@ pub struct Caller {
     pub server_port: Option<u16>,
     /// SHA-256 of its certificate.
     pub certificate: Option<[u8; 32]>,
+    /// JA3 of its offer, unless it is a proxy's.
+    pub ja3: Option<[u8; 16]>,
+    /// JA4 of the same.
+    pub ja4: Option<Box<str>>,
     /// What it says that it is.
     pub user_agent: Unprinted,
 }
@@ -181,14 +186,15 @@ pub struct WatchSnapshot {
 
 impl SeenCall {
     /// What findings tell of a call. `template` is that of the contract, where there is one;
-    /// `is_client_direct` where the other end of the connection is the client itself.
+    /// `is_client_direct` where the other end of the connection is the client itself, which then is whose
+    /// handshake that was.
     #[must_use]
     pub fn new(
         call: &Call,
         observed: &Observed<'_>,
         parties: Parties,
         template: Option<&str>,
-        (user_agent, is_client_direct): (Unprinted, bool),
+        (user_agent, is_client_direct, handshake): (Unprinted, bool, Handshake<'_>),
         key: &Key,
     ) -> Self {
         let (client, server, certificate) = match call.role {
@@ -199,6 +205,8 @@ impl SeenCall {
             address: client.map(|client| client.ip()).filter(|_| is_client_direct),
             server_port: server.map(|server| server.port()),
             certificate: certificate.and_then(|certificate| certificate.fingerprint),
+            ja3: handshake.ja3.filter(|_| is_client_direct),
+            ja4: handshake.ja4.filter(|_| is_client_direct).map(Box::from),
             user_agent,
         };
         let address = caller.address.map(|address| address.to_string());

@@ -88,9 +88,13 @@ impl Session {
     }
 
     /// What HTTP/2 takes over, when it follows.
-    pub(crate) fn take_upgrade(&mut self, cx: &Context<'_>) -> Option<Upgrade> {
+    pub(crate) fn take_upgrade(&mut self, cx: &mut Context<'_>) -> Option<Upgrade> {
         if !std::mem::take(&mut self.upgrades) {
             return None;
+        }
+        // A head that had begun is neither a request nor a frame.
+        for direction in Direction::ALL {
+            cx.stats.skip(self.readers.of_mut(direction).stop() as u64);
         }
         let (exchange, reported) = self.pairing.take_upgraded(cx)?;
         Some(Upgrade { requests: self.requests?, exchange, reported })

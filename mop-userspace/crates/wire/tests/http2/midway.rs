@@ -127,13 +127,17 @@ fn after_a_turnover_every_field_is_known_and_a_wrong_index_is_an_error() {
 }
 
 #[test]
-fn a_table_is_known_to_be_whole_by_what_was_offered() {
+fn a_table_is_known_to_be_whole_by_its_size_and_not_by_what_was_offered() {
     let mut decoder = Decoder::joined_midway();
     decoder.offer_table_size(99);
-    for _ in 0..2 {
-        assert!(!decoder.is_whole());
+    // A sender that has not obeyed still has what it had before.
+    for _ in 0..3 {
         decode(&mut decoder, b"\x40\x01n\x01v").unwrap();
+        assert!(!decoder.is_whole());
     }
+    assert_eq!(decode(&mut decoder, b"\xc4"), Ok(vec![Decoded::Unknown]));
+    // Size 99.
+    decode(&mut decoder, b"\x3f\x44").unwrap();
     assert!(decoder.is_whole());
     assert_eq!(decode(&mut decoder, b"\x3f\x46"), Err(HpackError::TableSizeNotOffered));
 }

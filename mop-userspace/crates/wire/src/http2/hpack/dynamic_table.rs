@@ -149,7 +149,7 @@ impl Table {
             self.look_for_gap();
         } else {
             // It is larger than the table, and leaves it empty; unless the sender's is larger.
-            self.is_whole = bytes > self.largest();
+            self.is_whole = self.size.is_some() && bytes > self.largest();
         }
     }
 
@@ -213,9 +213,10 @@ impl Table {
     }
 
     /// When there is no room for one more entry in the sender's table, then there is none in it
-    /// that is older than those that are here.
+    /// that is older than those that are here. Before the sender has said its size, it may be larger than
+    /// what it was offered: one that did not obey, and is understood by a receiver that lets it.
     fn look_for_gap(&mut self) {
-        self.is_whole |= self.held_bytes + ENTRY_OVERHEAD > self.largest();
+        self.is_whole |= self.size.is_some() && self.held_bytes + ENTRY_OVERHEAD > self.largest();
     }
 
     fn name(&self, index: usize) -> Option<&[u8]> {
