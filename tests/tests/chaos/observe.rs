@@ -137,6 +137,8 @@ fn history(
 /// A running `mop observe`.
 struct Observing {
     process: Process,
+    /// Its core, which ends in good order when the rest of it is killed.
+    core: Vec<u32>,
     /// Its programs in the kernel.
     programs: BTreeSet<u64>,
     log: PathBuf,
@@ -157,7 +159,8 @@ impl Observing {
             bail!("mop observe ended: {}", said(&log));
         }
         let programs = programs()?.of(process.pid());
-        Ok(Self { process, programs, log })
+        let core = process.children();
+        Ok(Self { process, core, programs, log })
     }
 
     /// Ends it and checks that nothing of it stays in the kernel.
@@ -171,6 +174,8 @@ impl Observing {
             begin.elapsed(),
             said(&self.log)
         );
+        let is_there = |pid: &u32| Path::new("/proc").join(pid.to_string()).exists();
+        until("the end of the core", END_LIMIT, || !self.core.iter().any(is_there))?;
         // The kernel frees programs a moment after the last reference is gone.
         until("the end of all probes", END_LIMIT, || {
             programs().is_ok_and(|loaded| loaded.all.is_disjoint(&self.programs))

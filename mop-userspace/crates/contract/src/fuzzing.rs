@@ -10,7 +10,7 @@ use crate::{
     contract::ContractBuilder,
     document::Document,
     format::Format,
-    json::{Json, Reader},
+    json::{Json, Kind, Reader},
     lint, pack,
     pattern::{
         Engine, Pattern,
@@ -31,8 +31,11 @@ pub fn fuzz_json(data: &[u8]) {
     let written = tree.to_string();
     let read = again.read(written.as_bytes());
     check(read.is_ok(), "what another library writes is not read");
-    let same_kind = read.as_ref().ok().map(Json::root).map(|root| root.kind());
-    check(same_kind == Some(json.root().kind()), "a value of another kind");
+    let other_kind = read.as_ref().ok().map(Json::root).map(|root| root.kind());
+    let kind = json.root().kind();
+    // It writes an integer that is too large for it as a number with an exponent.
+    let is_beyond = kind == Kind::Integer && tree.is_f64();
+    check(is_beyond || other_kind == Some(kind), "a value of another kind");
 }
 
 /// Reads the bytes as an OpenAPI document, compiles it, looks for its defects and packs it.
