@@ -96,12 +96,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let judged = &observation.summary["quality"];
     let count = |verdict: &str| judged[verdict].as_u64().unwrap_or(0);
-    let (conforming, violating) = (count("conforming"), count("violating"));
+    let (conforming, violating, hops) = (count("conforming"), count("violating"), count("hops"));
     println!(
-        "demo     judged against the contracts: {conforming} conforming, {violating} violating"
+        "demo     judged against the contracts: {conforming} conforming, {violating} violating; {hops} \
+         further sightings of the same calls"
     );
-    if conforming + violating != expected as u64 {
-        wrong.push(format!("expected {expected} calls judged as a whole, found {judged}"));
+    // Each call has two sides here, and each side reports it once; the rest are its hops.
+    let sides = 2 * statuses.len();
+    if conforming + violating != sides as u64 || hops != (expected - sides) as u64 {
+        wrong.push(format!(
+            "expected {sides} reports and {} hops, found {judged}",
+            expected - sides
+        ));
     }
     if !wrong.is_empty() {
         bail!("the report is not what was driven:\n  {}", wrong.join("\n  "));

@@ -15,7 +15,7 @@ pub(super) fn show(folder: &Path) -> Result<()> {
         .lines()
         .map(serde_json::from_str)
         .filter(|record: &serde_json::Result<Value>| {
-            record.as_ref().map_or(true, |record| record["kind"] != "exchange")
+            record.as_ref().map_or(true, |record| !LOCAL.iter().any(|kind| record["kind"] == *kind))
         })
         .collect::<serde_json::Result<_>>()?;
     println!("demo     {} records lie in the outbox to be forwarded", forwarded.len());
@@ -71,6 +71,9 @@ fn print_lines(text: &str) {
         println!("demo       {line}");
     }
 }
+
+/// Records that stay on the node.
+const LOCAL: [&str; 2] = ["exchange", "exchange.hop"];
 
 /// Variable with the broker's password.
 const PASSWORD: &str = "DEMO_BROKER_PASSWORD";
