@@ -46,6 +46,7 @@ mod sinks;
 mod spool;
 mod stdout;
 mod summary;
+mod tidying;
 mod validate;
 mod vitals;
 mod worker;

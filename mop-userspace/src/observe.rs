@@ -40,6 +40,7 @@ use crate::{
     spool::{spooling, unix_ms},
     stdout::print_line,
     summary::{ExchangeCounts, Summary, Totals, add_flows},
+    tidying::Tidying,
     vitals::Vitals,
     worker,
     workloads::Keeper,
@@ -290,7 +291,9 @@ fn observe(
         }
         eprintln!("Observing {} TLS libraries and all TCP sockets.", known.libraries.len());
 
+        let mut tidying = Tidying::new();
         stop.wait(left(), || {
+            tidying.look(known.counters.received_bytes.load(Ordering::Relaxed));
             session.is_over()
                 || output.is_finished()
                 || workers.iter().any(JoinHandle::is_finished)

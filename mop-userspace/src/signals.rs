@@ -37,7 +37,7 @@ impl StopRequest {
     }
 
     /// Waits for a request, or until `duration` has passed, or until `done` says so.
-    pub(crate) fn wait(&self, duration: Option<Duration>, done: impl Fn() -> bool) {
+    pub(crate) fn wait(&self, duration: Option<Duration>, mut done: impl FnMut() -> bool) {
         let end = duration.and_then(|duration| Instant::now().checked_add(duration));
         while !self.is_requested() && !done() {
             match end.map(|end| end.saturating_duration_since(Instant::now())) {

@@ -133,7 +133,7 @@ pub fn may_administer() -> bool {
 
 /// Gives memory that was freed back to the system. The type information of a kernel fills some 20
 /// MiB while it is read, once, and the allocator would keep them for the life of the process.
-pub(crate) fn return_freed_memory() {
+pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the function has no preconditions.
     unsafe {
