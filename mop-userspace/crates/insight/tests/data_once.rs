@@ -328,11 +328,34 @@ fn a_hop_leads_to_the_edge_through_every_proxy() {
 }
 
 #[test]
+fn a_hop_of_a_hop_that_was_given_out_comes_with_its_call() {
+    let sightings = [by_server(0, 43, 54, 1), by_server(1, 0, 92, 0), by_server(2, 43, 0, 0)];
+    let given = given(&sightings.map(|sighting| (0, sighting)));
+    let expected = [("0", hop("1")), ("2", hop("1")), ("1", edge(1))];
+    assert_eq!(given, expected.map(|(id, place)| (id.to_owned(), place)));
+}
+
+#[test]
 fn what_comes_too_late_says_so() {
     let late = given(&[(0, by_server(1, 0, 100, 1)), (2500, by_server(2, 10, 80, 2))]);
     assert_eq!(late[1], ("2".to_owned(), Place::Hop { of: "1".to_owned(), is_late: true }));
     let apart = given(&[(0, by_server(2, 10, 80, 2)), (2500, by_server(1, 0, 100, 1))]);
     assert_eq!(apart[1].1, Place::Edge { hops: 1, apart: vec!["2".to_owned()] });
+}
+
+#[test]
+fn without_interactions_calls_side_by_side_in_one_process_are_two() {
+    let seen = |number, start, length, process| {
+        let mut sighting = by_server(number, start, length, 1);
+        (sighting.interaction, sighting.process) = (None, Some(process));
+        sighting.ends.remote = "127.0.0.1:40112".parse().ok();
+        sighting
+    };
+    let outer = seen(1, 0, 100, 7);
+    assert!(!seen(2, 10, 80, 7).is_hop_of(&outer));
+    assert!(seen(2, 10, 80, 8).is_hop_of(&outer));
+    let unknown = Sighting { process: None, ..seen(2, 10, 80, 7) };
+    assert!(unknown.is_hop_of(&outer));
 }
 
 #[test]

@@ -254,7 +254,8 @@ impl<T> OnceWindow<T> {
                     continue;
                 }
                 let Some(held) = self.held.get(*number) else { continue };
-                let is_new = held.item.is_some() && found.iter().all(|(known, ..)| known != number);
+                // Those that were given out lead to others that were not.
+                let is_new = found.iter().all(|(known, ..)| known != number);
                 let is_hop_of = |outer: &Sighting| held.sighting.is_hop_of(outer);
                 if is_new && (is_hop_of(sighting) || found.iter().any(|(.., hop)| is_hop_of(hop))) {
                     found.push((*number, *outline, &held.sighting));
@@ -265,7 +266,8 @@ impl<T> OnceWindow<T> {
             }
         }
         found.sort_unstable_by_key(|(number, ..)| *number);
-        found.into_iter().map(|(number, ..)| number).collect()
+        let waits = |number: &u64| self.held.get(*number).is_some_and(|held| held.item.is_some());
+        found.into_iter().map(|(number, ..)| number).filter(waits).collect()
     }
 
     /// Those that may be of the same call, itself among them, the newest first.
