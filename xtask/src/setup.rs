@@ -522,6 +522,8 @@ const PARTS: &[Part] = &[
     required("ruby", &["ruby"]),
     // BoringSSL as a shared library, which a program in C is linked with.
     optional(BORINGSSL, &["android-libboringssl-dev"], UsedBy::Tests, "test of BoringSSL"),
+    // What the program in C is linked with whose probes are priced.
+    optional("/usr/include/openssl/ssl.h", &["libssl-dev"], UsedBy::Bench, "price of a probe"),
     // One that runs a source file.
     optional("java", &["default-jdk-headless"], UsedBy::Tests, "coverage of a Java program"),
     optional("faketime", &["faketime"], UsedBy::Tests, "clock jumps in the chaos suite"),
