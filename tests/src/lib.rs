@@ -67,5 +67,5 @@ pub use process::{Process, bound, curl, curl_options, run, status_field, tool};
 pub use proxy::{Direction, Proxy, Toxic};
 pub use script::{Script, python};
 pub use skip::{observing, skip};
-pub use verify::{carried, complete, seen_at};
+pub use verify::{accounted, carried, complete, seen_at};
 pub use wait::{listening, until};

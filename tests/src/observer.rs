@@ -127,6 +127,30 @@ impl Observer {
         }
     }
 
+    /// Waits until this many exchanges satisfy the condition, or no further one comes: at full speed on
+    /// a busy machine some may be lost, which [`crate::accounted`] looks at.
+    pub fn wait_for_most(&self, count: usize, condition: impl Fn(&Exchange) -> bool) {
+        let (mut seen, mut found) = (0, 0);
+        let mut last = Instant::now();
+        let mut state = self.shared.lock();
+        while found < count && last.elapsed() < QUIET && state.outputs_ended == 0 {
+            let new = state.records.iter().skip(seen).filter_map(Exchange::from_record);
+            let new = new.filter(|exchange| condition(exchange)).count();
+            seen = state.records.len();
+            if new > 0 {
+                found += new;
+                last = Instant::now();
+                continue;
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, QUIET)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
     /// Waits until a record satisfies the condition, and returns the first that does.
     pub fn wait_for_record(
         &self,
@@ -285,6 +309,12 @@ impl Observation {
         self.summary.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// What MOP says to have lost between the kernel and the decoders. With 0, nothing may be missing.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        LOSSES.into_iter().map(|counter| self.number(counter)).sum()
+    }
+
     /// A counter of the kernel programs.
     #[must_use]
     pub fn kernel(&self, counter: &str) -> u64 {
@@ -342,7 +372,19 @@ fn read_lines(
     })
 }
 
+/// Numbers of the summary that explain why something is missing.
+const LOSSES: [&str; 6] = [
+    "/kernel/ring_full_segments",
+    "/kernel/fault_bytes",
+    "/kernel/control_lost",
+    "/kernel/connections_full",
+    "/kernel/skipped_runs",
+    "/queue_dropped_segments",
+];
+
 const NOBODY: &str = "65534";
+/// Much longer than a starved observer takes between two reports.
+const QUIET: Duration = Duration::from_secs(10);
 /// Attaching to every library of a busy machine takes about a second.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Long enough to drain full lanes.

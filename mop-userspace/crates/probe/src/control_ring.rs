@@ -37,6 +37,15 @@ pub(crate) struct ControlRing {
     gave_room: bool,
 }
 
+/// What a drain of the ring gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DrainedControl {
+    /// Records handed out.
+    pub(crate) records: usize,
+    /// Nothing is left. Otherwise a record is being written, and whole ones may stand behind it.
+    pub(crate) is_clear: bool,
+}
+
 impl ControlRing {
     /// Maps a ring of `bytes` bytes.
     ///
@@ -63,15 +72,16 @@ impl ControlRing {
         self.descriptor.as_fd()
     }
 
-    /// Hands every record that is whole to `take`. Gives how many records there were.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8])) -> usize {
-        let mut records = 0;
+    /// Hands every record that is whole to `take`, up to the first that is being written.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8])) -> DrainedControl {
+        let mut drained = DrainedControl { records: 0, is_clear: true };
         while let Some(offset) = self.next_record() {
             // Pairs with the exchange in `bpf_ringbuf_commit`: the bytes are whole once it is seen.
             let header = self.produced.number(offset).load(Ordering::Acquire);
             // Its lower half, on this little-endian machine, holds length and flags.
             let header = u32::try_from(header & u64::from(u32::MAX)).unwrap_or(BUSY);
             if header & BUSY != 0 {
+                drained.is_clear = false;
                 break;
             }
             let length = header & !(BUSY | DISCARDED);
@@ -93,9 +103,9 @@ impl ControlRing {
             // is used again.
             self.consumer.number(0).store(self.position, Ordering::Release);
             self.gave_room = true;
-            records += 1;
+            drained.records += 1;
         }
-        records
+        drained
     }
 
     /// Where in the mapping the next record begins; `None` when there is none.
@@ -116,38 +126,39 @@ impl ControlRing {
     }
 }
 
-const BUSY: u32 = 1 << 31;
+/// The record is being written.
+pub(crate) const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 const HEADER_BYTES: usize = 8;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "what a test set up itself is there")]
-mod tests {
+pub(crate) mod tests {
     use std::{fs::File, os::unix::fs::FileExt as _};
 
     use super::*;
 
     /// A file that is laid out like a ring; without the second mapping of its data, which the test
     /// imitates by a second copy.
-    struct Imitation {
+    pub(crate) struct Imitation {
         file: File,
         page: u64,
         produced: u64,
     }
 
     impl Imitation {
-        fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let file = tempfile::tempfile().unwrap();
             let page = rustix::param::page_size() as u64;
             file.set_len(2 * page + 2 * u64::from(BYTES)).unwrap();
             Self { file, page, produced: 0 }
         }
 
-        fn ring(&self) -> ControlRing {
+        pub(crate) fn ring(&self) -> ControlRing {
             ControlRing::map(self.file.try_clone().unwrap().into(), BYTES).unwrap()
         }
 
-        fn write(&self, at: u64, bytes: &[u8]) {
+        pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
             for copy in [0, u64::from(BYTES)] {
                 let at = 2 * self.page + at + copy;
                 if at + bytes.len() as u64 <= 2 * self.page + 2 * u64::from(BYTES) {
@@ -156,7 +167,7 @@ mod tests {
             }
         }
 
-        fn record(&mut self, flags: u32, bytes: &[u8]) {
+        pub(crate) fn record(&mut self, flags: u32, bytes: &[u8]) {
             let at = self.produced % u64::from(BYTES);
             self.write(at + 8, bytes);
             self.write(at, &(flags | bytes.len() as u32).to_ne_bytes());
@@ -197,9 +208,10 @@ mod tests {
         imitation.record(BUSY, b"half");
         imitation.record(0, b"behind it");
         assert_eq!(drained(&mut ring), [b"whole"]);
-        assert_eq!(drained(&mut ring), Vec::<Vec<u8>>::new());
+        assert_eq!(ring.drain(|_| ()), DrainedControl { records: 0, is_clear: false });
         imitation.write(began, &4u32.to_ne_bytes());
         assert_eq!(drained(&mut ring), [b"half".to_vec(), b"behind it".to_vec()]);
+        assert_eq!(ring.drain(|_| ()), DrainedControl { records: 0, is_clear: true });
     }
 
     #[test]

@@ -82,6 +82,14 @@ impl Lanes {
         self.lanes.get(lane).map_or(u64::MAX, |lane| lane.last_ktime_ns)
     }
 
+    /// Whether the next record of a lane is there, whole.
+    pub(crate) fn has_next(&self, lane: usize) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| {
+            let commit = self.elements.number(lane.offset(self.elements_per_lane));
+            commit.load(Ordering::Acquire) == lane.tail.wrapping_add(1)
+        })
+    }
+
     /// The next record of a lane.
     pub(crate) fn next(&mut self, lane: usize) -> Next<'_> {
         let Self { states, elements, elements_per_lane, lanes } = self;

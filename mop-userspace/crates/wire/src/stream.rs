@@ -139,8 +139,11 @@ impl Stream {
     pub(crate) fn take_ready(&mut self, watermark_ns: u64, force: bool) -> Ready {
         let Some(next) = self.next else {
             return match self.end {
-                Some(_) => Ready::End,
                 None => Ready::Nothing,
+                Some(end) if end.position == 0 => Ready::End,
+                // Nobody said where it begins, and nothing of it came, or came yet: at most all of it
+                // is missing.
+                Some(end) => self.take_gap(0, end.position, end.at_ns < watermark_ns, force),
             };
         };
         if let Some(first) = self.pieces.first_entry() {
@@ -182,8 +185,7 @@ impl Stream {
 
     /// True when pieces wait, or an end whose bytes have not all come.
     pub(crate) fn waits(&self) -> bool {
-        !self.pieces.is_empty()
-            || self.end.is_some_and(|end| self.next.is_some_and(|next| next < end.position))
+        !self.pieces.is_empty() || self.end.is_some_and(|end| self.next.unwrap_or(0) < end.position)
     }
 
     /// Bytes that wait, without those that are missing.

@@ -293,6 +293,50 @@ fn a_lost_response_does_not_shift_the_pairing() {
 }
 
 #[test]
+fn a_last_response_that_was_lost_is_not_said_to_be_cut() {
+    let last = "HTTP/1.1 202 A\r\nContent-Length: 0\r\n\r\n";
+    for (is_lost, expected) in
+        [(true, "GET /2 '' > -: lost_in_hole"), (false, "GET /2 '' > -: response_cut")]
+    {
+        let mut script = Script::default();
+        script.read("GET /1 HTTP/1.1\r\n\r\n").write(OK).read("GET /2 HTTP/1.1\r\n\r\n");
+        if is_lost {
+            script.lose(Write, last);
+        }
+        let (exchanges, stats) = script.run();
+        assert_eq!(summaries(&exchanges), ["GET /1 '' > 200 'ok': complete", expected]);
+        let missing = if is_lost { last.len() as u64 } else { 0 };
+        assert_eq!(stats.hole_bytes.iter().sum::<u64>(), missing);
+    }
+}
+
+#[test]
+fn a_connection_whose_opening_was_lost_may_end_before_its_bytes_come() {
+    for is_lost in [false, true] {
+        let mut table = FlowTable::new(Options::default());
+        let mut exchanges = Vec::new();
+        let out = &mut |exchange| exchanges.push(exchange);
+        let mut script = Script::default();
+        script.read(GET).write(OK);
+        let [request, response] = script.segments.as_slice() else { unreachable!("two calls") };
+        table.segment(&request.head, &request.bytes, out);
+        table.close(CONNECTION, script.positions, script.clock_ns, out);
+        if !is_lost {
+            table.segment(&response.head, &response.bytes, out);
+        }
+        table.watermark(script.clock_ns + TICK_NS, out);
+        assert_eq!(table.stats().connections, 0);
+        let (expected, missing) = if is_lost {
+            ("GET /a '' > -: lost_in_hole", OK.len() as u64)
+        } else {
+            ("GET /a '' > 200 'ok': complete", 0)
+        };
+        assert_eq!(table.stats().hole_bytes.iter().sum::<u64>(), missing);
+        assert_eq!(summaries(&exchanges), [expected]);
+    }
+}
+
+#[test]
 fn requests_before_a_hole_keep_their_responses() {
     let mut script = Script::default();
     script

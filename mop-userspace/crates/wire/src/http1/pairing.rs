@@ -116,12 +116,19 @@ impl Pairing {
                 End::Stopped => self.report_as(held.exchange, Ending::ObserverStopped, cx),
             }
         }
+        let mut certain = match self.trust {
+            Trust::Order => usize::MAX,
+            Trust::Lost { certain, .. } => certain,
+        };
         while let Some(request) = self.queue.pop_front() {
             let ending = match how {
                 End::Stopped => Ending::ObserverStopped,
-                End::Closed | End::Abandoned if request.over => Ending::ResponseCut,
-                End::Closed | End::Abandoned => Ending::RequestCut,
+                End::Closed | End::Abandoned if !request.over => Ending::RequestCut,
+                // Its response may have passed in a hole: nobody knows that there was none.
+                End::Closed | End::Abandoned if certain == 0 => Ending::LostInHole,
+                End::Closed | End::Abandoned => Ending::ResponseCut,
             };
+            certain = certain.saturating_sub(1);
             let exchange = request.into_exchange(cx.connection, self.role, ending);
             self.report(exchange, cx);
         }
