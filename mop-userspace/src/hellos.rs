@@ -10,7 +10,7 @@
 //! direction, and [`MAX_WAITING_BYTES`] of all hellos that are not whole yet.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,7 +21,7 @@ use mop_wire::tls::{CipherSuite, ClientHello, Hello, ProtocolVersion, ServerHell
 use crate::vitals::Family;
 
 /// What both sides of a TLS connection said in clear text, as far as it was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct TlsFacts {
     /// Of the connection, as the server chose.
     pub(crate) version: Option<ProtocolVersion>,
@@ -34,7 +34,7 @@ pub(crate) struct TlsFacts {
 }
 
 /// What a client offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientFacts {
     /// Name of the server that it asks for.
     pub(crate) server_name: Option<String>,
@@ -69,6 +69,8 @@ struct State {
     sockets: HashMap<u64, Socket>,
     /// The same, the oldest first.
     order: VecDeque<u64>,
+    /// What was said more than once is kept once: the connections of a client mostly say the same.
+    said: HashSet<Arc<TlsFacts>>,
     /// Bytes of hellos that are not whole yet.
     waiting_bytes: usize,
     counts: HelloCounts,
@@ -170,7 +172,7 @@ impl Hellos {
 
 impl State {
     fn take(&mut self, head: &SegmentHead, direction: Direction, bytes: &[u8]) {
-        let Self { sockets, order, waiting_bytes, counts } = self;
+        let Self { sockets, order, said, waiting_bytes, counts } = self;
         let socket = sockets.entry(head.connection).or_insert_with(|| {
             order.push_back(head.connection);
             Socket::default()
@@ -188,7 +190,9 @@ impl State {
                     Hello::Client(_) => counts.client += 1,
                     Hello::Server(_) => counts.server += 1,
                 }
-                Arc::make_mut(&mut socket.facts).take(hello);
+                let mut facts = TlsFacts::clone(&socket.facts);
+                facts.take(hello);
+                socket.facts = shared(said, facts);
             }
             Some(Err(())) => counts.unreadable += 1,
         }
@@ -208,6 +212,19 @@ impl State {
             }
         }
     }
+}
+
+/// These facts, as another socket has them where one does.
+fn shared(said: &mut HashSet<Arc<TlsFacts>>, facts: TlsFacts) -> Arc<TlsFacts> {
+    if let Some(known) = said.get(&facts) {
+        return Arc::clone(known);
+    }
+    if said.len() >= MAX_SAID {
+        said.clear();
+    }
+    let facts = Arc::new(facts);
+    said.insert(Arc::clone(&facts));
+    facts
 }
 
 impl Reading {
@@ -264,6 +281,9 @@ fn joined(pieces: &[(u64, Box<[u8]>)]) -> Vec<u8> {
 /// Connections of a node that are open and have not carried a call yet, and those of libraries that are
 /// not observed. A few hundred bytes each.
 const MAX_SOCKETS: usize = 32_768;
+
+/// Programs that talk to a node, each with the names that it asks for.
+const MAX_SAID: usize = 1024;
 
 /// The kernel side shows no more of both directions.
 const MAX_PIECES: usize = mop_common::limits::MAX_HELLO_CALLS as usize * 3;
@@ -326,6 +346,21 @@ mod tests {
         assert!(client.ja4.starts_with("t12d010100_"), "{}", client.ja4);
         assert_eq!(hellos.of_socket(6), None);
         assert_eq!(hellos.counts(), HelloCounts { client: 1, server: 1, unreadable: 0 });
+    }
+
+    #[test]
+    fn what_is_said_by_many_is_kept_once() {
+        let hellos = Hellos::default();
+        let hello = client_hello();
+        for socket in 0..3 {
+            hellos.take(&head(socket, Direction::Read, 0, hello.len()), &hello);
+        }
+        let [first, last] = [0, 2].map(|socket| hellos.of_socket(socket).expect("known"));
+        assert!(Arc::ptr_eq(&first, &last));
+        let server = server_hello();
+        hellos.take(&head(2, Direction::Write, 0, server.len()), &server);
+        assert!(!hellos.of_socket(1).expect("known").is_whole());
+        assert!(hellos.of_socket(2).expect("known").is_whole());
     }
 
     #[test]

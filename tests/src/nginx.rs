@@ -168,13 +168,14 @@ impl NginxBuilder {
 worker_processes {workers};
 pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;
-events {{ worker_connections 4096; }}
+worker_rlimit_nofile 16384;
+events {{ worker_connections 12288; }}
 http {{
     access_log off;
     default_type application/octet-stream;
     sendfile off;
     if_modified_since before;
-    keepalive_timeout 60s;
+    keepalive_timeout 300s;
     keepalive_requests 1000000;
     client_max_body_size 0;
     client_body_temp_path {folder}/temp/body;

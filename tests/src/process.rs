@@ -93,9 +93,10 @@ impl Process {
         self.family().map(cpu_time_of).sum()
     }
 
-    /// Memory that it and its children hold now, in bytes.
-    pub fn resident_bytes(&self) -> Result<u64> {
-        self.family().map(|pid| status_kib(pid, "VmRSS:")).sum::<Result<u64>>().map(|kib| kib << 10)
+    /// Memory that it and its children hold now, in bytes. What they share, such as the pages of their
+    /// program, counts once.
+    pub fn memory_bytes(&self) -> Result<u64> {
+        self.family().map(proportional_kib).sum::<Result<u64>>().map(|kib| kib << 10)
     }
 
     /// The most memory that it and its children have held, in bytes.
@@ -110,16 +111,25 @@ impl Process {
 
 /// A field of `/proc/PID/status`.
 pub fn status_field(pid: u32, field: &str) -> Result<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field))
-        .with_context(|| format!("no {field} in /proc/{pid}/status"))?;
-    Ok(value.trim().to_owned())
+    field_of(&format!("/proc/{pid}/status"), field)
+}
+
+fn field_of(file: &str, field: &str) -> Result<String> {
+    let text = fs::read_to_string(file)?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    Ok(value.with_context(|| format!("no {field} in {file}"))?.trim().to_owned())
 }
 
 fn status_kib(pid: u32, field: &str) -> Result<u64> {
-    Ok(status_field(pid, field)?.trim_end_matches(" kB").trim().parse()?)
+    kib(&status_field(pid, field)?)
+}
+
+fn proportional_kib(pid: u32) -> Result<u64> {
+    kib(&field_of(&format!("/proc/{pid}/smaps_rollup"), "Pss:")?)
+}
+
+fn kib(text: &str) -> Result<u64> {
+    Ok(text.trim_end_matches(" kB").trim().parse()?)
 }
 
 fn cpu_time_of(pid: u32) -> Result<Duration> {

@@ -184,7 +184,7 @@ impl Stage<'_> {
             "figure": "capture_cost", "arrangement": self.arrangement.name(),
             "subject": subject.name(), "cpu_s": rounded(cpu), "served": served,
             "cpu_us_per_request": rounded(cpu * 1e6 / served.max(1) as f64),
-            "resident_mib": after.resident_bytes >> 20,
+            "memory_mib": after.memory_bytes >> 20,
         }));
         if let Some(observed) = observed {
             Report.completeness("capture_completeness", &observed, served);

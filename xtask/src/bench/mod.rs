@@ -13,6 +13,7 @@ mod report;
 mod security;
 mod share;
 mod sites;
+mod steady;
 mod subject;
 
 use std::{env, thread, time::Duration};
@@ -60,6 +61,8 @@ enum Figures {
     /// What the security module finds in ordinary texts, regulated calls and attacks, and what
     /// looking at a call costs.
     Security,
+    /// Processor time and memory without calls, and with ten thousand connections open.
+    Steady,
     /// The parser, without kernel programs and servers.
     Wire,
 }
@@ -71,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(Figures::Outbox) => return outbox::run(options.quick),
         Some(Figures::Security) => return security::run(options.quick),
         Some(Figures::Wire) => return wire_rate(options.quick),
-        Some(Figures::Capture | Figures::Data) | None => {}
+        Some(Figures::Capture | Figures::Data | Figures::Steady) | None => {}
     }
     setup::ensure_parts(UsedBy::Bench)?;
     // Another build can be measured, such as that of an earlier release.
@@ -81,6 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match options.figures {
         Some(Figures::Capture) => return capture::run(options.quick, options.rounds),
         Some(Figures::Data) => return modules::cost(&Bench::new(options)?),
+        Some(Figures::Steady) => return steady::run(Cores::split(), options.quick),
         _ => Bench::new(options)?.run()?,
     }
     wire_rate(options.quick)?;
@@ -92,9 +96,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Bench {
     nginx: Nginx,
     cores: Cores,
+    is_quick: bool,
     round: Duration,
     rounds: u32,
-    idle: Duration,
     paced: Duration,
     report: Report,
     folder: tempfile::TempDir,
@@ -134,9 +138,9 @@ impl Bench {
         Ok(Self {
             nginx: nginx.start()?,
             cores,
+            is_quick: options.quick,
             round: seconds(5, 2),
             rounds: if options.quick { 1 } else { options.rounds },
-            idle: seconds(10, 3),
             paced: seconds(30, 5),
             report: Report,
             folder,
@@ -156,7 +160,7 @@ impl Bench {
             "kernel": shell::output("uname", &["-r"]).unwrap_or_default().trim(),
         }));
         self.throughput_and_completeness()?;
-        self.idle()?;
+        steady::run(self.cores, self.is_quick)?;
         self.fixed_rate()?;
         modules::cost(self)
     }
@@ -223,22 +227,8 @@ impl Bench {
             "exchanges": exchanges,
         }));
         self.report.line(&json!({
-            "figure": "memory_at_full_load", "resident_mib": after.resident_bytes >> 20,
+            "figure": "memory_at_full_load", "memory_mib": after.memory_bytes >> 20,
         }));
-    }
-
-    fn idle(&self) -> Result<()> {
-        let running = Subject::Mop.start(self.cores)?;
-        let before = running.watch()?;
-        thread::sleep(self.idle);
-        let after = running.watch()?;
-        running.stop()?;
-        let share = after.cpu.saturating_sub(before.cpu).as_secs_f64() / self.idle.as_secs_f64();
-        self.report.line(&json!({
-            "figure": "idle", "cpu_percent_of_one_core": rounded(share * 100.0),
-            "resident_mib": after.resident_bytes >> 20, "seconds": self.idle.as_secs(),
-        }));
-        Ok(())
     }
 
     fn fixed_rate(&self) -> Result<()> {

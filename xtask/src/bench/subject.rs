@@ -60,7 +60,7 @@ pub(super) struct Running {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watched {
     pub(super) cpu: Duration,
-    pub(super) resident_bytes: u64,
+    pub(super) memory_bytes: u64,
 }
 
 /// What MOP said at its end.
@@ -190,7 +190,7 @@ impl Running {
     pub(super) fn watch(&self) -> Result<Watched> {
         match &self.process {
             Some(process) => {
-                Ok(Watched { cpu: process.cpu_time()?, resident_bytes: process.resident_bytes()? })
+                Ok(Watched { cpu: process.cpu_time()?, memory_bytes: process.memory_bytes()? })
             }
             None => Ok(Watched::default()),
         }

@@ -26,7 +26,7 @@ pub(crate) struct Outstanding {
     pub(crate) interim: Vec<u16>,
     /// Stream bytes of the interim responses.
     pub(crate) interim_bytes: u64,
-    pub(crate) response: Option<Answer>,
+    pub(crate) response: Option<Box<Answer>>,
 }
 
 /// A response from its first byte on.
@@ -71,7 +71,7 @@ impl Outstanding {
         let head = self.head.as_ref().map_or(0, |head| {
             head.method.capacity() + head.target.capacity() + head.headers.bytes()
         });
-        let response = self.response.as_ref().map_or(0, Answer::buffered);
+        let response = self.response.as_ref().map_or(0, |answer| answer.buffered());
         size_of::<Self>() + head + self.message.buffered() + response
     }
 

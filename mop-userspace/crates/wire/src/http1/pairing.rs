@@ -43,7 +43,7 @@ pub(crate) struct Pairing {
     pub(crate) role: Role,
     queue: VecDeque<Outstanding>,
     /// The response that is being read. It answers the first unsettled request, or is an orphan.
-    answer: Option<Answer>,
+    answer: Option<Box<Answer>>,
     trust: Trust,
     /// The streams are known to be at the same call: from their start, or by a pair that fits.
     anchored: bool,
@@ -120,7 +120,7 @@ impl Pairing {
             Trust::Order => usize::MAX,
             Trust::Lost { certain, .. } => certain,
         };
-        while let Some(request) = self.queue.pop_front() {
+        while let Some(request) = self.take_first() {
             let ending = match how {
                 End::Stopped => Ending::ObserverStopped,
                 End::Closed | End::Abandoned if !request.over => Ending::RequestCut,
@@ -155,7 +155,7 @@ impl Pairing {
     /// Memory held.
     pub(crate) fn buffered(&self) -> usize {
         let queue: usize = self.queue.iter().map(Outstanding::buffered).sum();
-        let answer = self.answer.as_ref().map_or(0, Answer::buffered);
+        let answer = self.answer.as_ref().map_or(0, |answer| answer.buffered());
         let held = self.held.as_ref().map_or(0, |held| {
             let Exchange { request, response, .. } = &held.exchange;
             let request = request.as_ref().map_or(0, |r| r.body.bytes.capacity());
@@ -178,7 +178,7 @@ impl Pairing {
             request.settled = true;
             request.fail(ending);
             if request.over
-                && let Some(request) = self.queue.pop_front()
+                && let Some(request) = self.take_first()
             {
                 let exchange = request.into_exchange(cx.connection, self.role, ending);
                 self.report(exchange, cx);
@@ -186,8 +186,22 @@ impl Pairing {
         }
     }
 
+    fn take_first(&mut self) -> Option<Outstanding> {
+        let request = self.queue.pop_front();
+        self.give_room_back();
+        request
+    }
+
+    /// Most of the connections of a node are open and idle.
+    fn give_room_back(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
     fn report_last(&mut self, ending: Ending, cx: &mut Context<'_>) {
         let Some(request) = self.queue.pop_back() else { return };
+        self.give_room_back();
         let upgraded = request.response.as_ref().is_some_and(|answer| answer.upgraded);
         let ending = if upgraded { Ending::Upgraded } else { ending };
         let exchange = request.into_exchange(cx.connection, self.role, ending);

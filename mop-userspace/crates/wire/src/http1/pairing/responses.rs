@@ -35,7 +35,7 @@ impl Pairing {
                 // before; it then began before the first request that was seen.
                 Some(request) if self.anchored || request.message.start_ns <= start_ns => {
                     self.anchored = true;
-                    self.answer = Some(Answer::new(start_ns, false));
+                    self.answer = Some(Box::new(Answer::new(start_ns, false)));
                 }
                 None | Some(_) => self.begin_orphan(start_ns, cx),
             }
@@ -49,7 +49,7 @@ impl Pairing {
             && let Some(request) = self.queue.iter_mut().find(|request| !request.settled)
         {
             request.tentative = true;
-            self.answer = Some(Answer::new(start_ns, false));
+            self.answer = Some(Box::new(Answer::new(start_ns, false)));
         } else {
             let before = self.began_before(settled_ns);
             self.give_up(before, Ending::LostInHole, cx);
@@ -60,7 +60,7 @@ impl Pairing {
 
     /// The response that is being read.
     pub(crate) fn answer(&mut self) -> Option<&mut Answer> {
-        self.answer.as_mut()
+        self.answer.as_deref_mut()
     }
 
     /// What the request of the response being read decides about it.
@@ -100,6 +100,7 @@ impl Pairing {
     pub(crate) fn take_upgraded(&mut self, cx: &Context<'_>) -> Option<(Exchange, u64)> {
         let place = self.queue.iter().position(|request| !request.settled)?;
         let request = self.queue.remove(place)?;
+        self.give_room_back();
         let exchange = request.into_exchange(cx.connection, self.role, Ending::ResponseCut);
         Some((exchange, self.reported))
     }
@@ -129,7 +130,7 @@ impl Pairing {
         if !is_over {
             return;
         }
-        let Some(request) = self.queue.pop_front() else { return };
+        let Some(request) = self.take_first() else { return };
         let exchange = request.into_exchange(cx.connection, self.role, ending);
         if tentative {
             self.prove(exchange, next, cx);
@@ -213,6 +214,6 @@ impl Pairing {
     fn begin_orphan(&mut self, start_ns: u64, cx: &mut Context<'_>) {
         self.response_lost(cx);
         self.unsure(start_ns);
-        self.answer = Some(Answer::new(start_ns, true));
+        self.answer = Some(Box::new(Answer::new(start_ns, true)));
     }
 }
