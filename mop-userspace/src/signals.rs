@@ -1,4 +1,4 @@
-//! Orderly stop at Ctrl-C and SIGTERM.
+//! Orderly stop at Ctrl-C and SIGTERM, and of a core whose prober has ended.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR2};
 
 use crate::failure::Failure;
 
@@ -22,11 +22,14 @@ impl StopRequest {
     /// Listens from now on.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let flag = Arc::new(AtomicBool::new(false));
+        let failed = |error| Failure::runtime(format!("cannot listen for signals: {error}"));
+        // However often it comes: see where the core is bound to its prober.
+        signal_hook::flag::register(SIGUSR2, Arc::clone(&flag)).map_err(failed)?;
         for signal in [SIGINT, SIGTERM] {
             // The order matters: the first signal finds the flag unset and does nothing here.
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
-                .map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")))?;
+                .map_err(failed)?;
         }
         Ok(Self { flag })
     }

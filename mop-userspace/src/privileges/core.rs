@@ -49,8 +49,9 @@ impl Core {
         };
         rustix::thread::set_name(c"mop-core").map_err(refused("name the core"))?;
         // From here on the end of the prober ends the core. One that ended before is seen by the
-        // closed channel.
-        rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        // closed channel. The kernel sends it once for each thread of the prober that was still there
+        // when another one ended, so it must not be one whose repetition means haste.
+        rustix::process::set_parent_process_death_signal(Some(Signal::USR2))
             .map_err(refused("bind the core to the prober"))?;
         if rustix::process::getppid() != Some(prober) {
             return Err(misplaced(&"its process is not the parent"));
