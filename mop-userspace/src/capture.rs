@@ -187,8 +187,20 @@ impl Router {
     /// Hands over what is there, without waiting.
     fn flush(&mut self) {
         for worker in 0..self.pending.len() {
-            self.hand_over(worker);
+            if !self.may_gather(worker) {
+                self.hand_over(worker);
+            }
         }
+    }
+
+    /// True when a worker is behind and more fits into its batch: many small ones would fill its queue.
+    fn may_gather(&self, worker: usize) -> bool {
+        let is_behind = self
+            .destinations
+            .workers
+            .get(worker)
+            .is_some_and(|queue| queue.len() >= BEHIND_BATCHES);
+        is_behind && self.pending.get(worker).is_some_and(|batch| !batch.is_full())
     }
 
     /// Hands over what is there, however long it takes: the last of a run.
@@ -294,6 +306,9 @@ impl RecordSink for Router {
 /// Batches that wait for one worker: 128 of 512 KiB, 64 MiB. Beyond it the worker is so far behind
 /// that bytes are dropped, and counted, rather than memory filled.
 pub(crate) const QUEUE_BATCHES: usize = 128;
+
+/// A worker that has so many before it would not come to another one soon.
+const BEHIND_BATCHES: usize = 8;
 
 /// Records of one drain, after which full batches are handed over and the stop flag is looked at.
 const DRAIN_LIMIT: usize = 16_384;

@@ -93,6 +93,10 @@ pub(crate) struct ObserveArguments {
     /// Stop after this time, e.g. 500ms, 30s, 5m, 2h. Without it: at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
+    /// Follow the observer that runs with the same outbox, without missing a call: it ends once those
+    /// that are under way are over.
+    #[arg(long)]
+    pub(crate) take_over: bool,
     #[command(flatten)]
     pub(crate) forwarding: ForwardingArguments,
     /// Serve metrics and health there, e.g. 127.0.0.1:9464. Without it: as the configuration says,

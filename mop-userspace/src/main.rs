@@ -19,6 +19,7 @@ mod failure;
 mod forward;
 mod forwarding;
 mod gathering;
+mod handover;
 mod handshakes;
 mod hellos;
 mod hub;

@@ -24,6 +24,7 @@ use crate::{
     data::{self, DataConfiguration, Deadline, HookSocket, Module, NodeSamples, State},
     failure::Failure,
     forwarding::Forwarding,
+    handover::{Arrival, Begun, Means, Post, Then},
     hellos::Hellos,
     official::{self, door::Door},
     output::{Dropped, Format, Outlet, Output},
@@ -85,6 +86,19 @@ fn observe(
     let run = run_id(&configuration.node.name());
     let stop = StopRequest::listen()?;
     let mut rules = Rules::load(&arguments.quality, &configuration.security)?;
+    let known = Known::default();
+    let hellos = Arc::<Hellos>::default();
+    let workers = usize::from(arguments.workers);
+    let takes_over = arguments.take_over || configuration.handover.take_over;
+    let means = Means { probing, workers, hellos: &hellos, known: &known };
+    let outbox = configuration.outbox.folder.as_deref();
+    let Arrival { post, tenure, begun } = Arrival::of(outbox, takes_over, means, &stop)?;
+    let tenure = Arc::new(tenure);
+    let (mut probing, mut early) = match begun {
+        Begun::Not(probing) => (Some(probing), None),
+        Begun::Early(start) => (None, Some(start)),
+        Begun::Over => return Ok(ExitCode::SUCCESS),
+    };
     let dropped = Arc::new(Dropped::default());
     let (spool, forwarding) =
         Forwarding::start(configuration, Arc::clone(&dropped), &vitals)?.unzip();
@@ -159,6 +173,7 @@ fn observe(
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let guard = Guard::new(&configuration.protection, processors);
     let reporter = |rules: &Rules, run: &str, worker: &str, outlet: Outlet| Reporter {
+        tenure: Arc::clone(&tenure),
         scope: scope.clone(),
         guard: Some(Arc::clone(&guard)),
         selection: Selection::of(&arguments.report),
@@ -205,7 +220,6 @@ fn observe(
     if let Some(keeper) = &keeper {
         keeper.wait_for_names();
     }
-    let known = Known::default();
     let guard_running = protection::Running::start(&guard, &known.counters, &vitals)?;
     let coverage_vitals = CoverageVitals::told_by(&vitals);
     vitals.set_capture(Arc::clone(&known.counters), Arc::clone(&known.libraries));
@@ -217,11 +231,11 @@ fn observe(
     let is_at_end =
         || stop.is_requested() || output.is_finished() || left().is_some_and(|left| left.is_zero());
     let mut totals = Totals::default();
-    let mut probing = probing;
+    let is_awaited = || post.as_ref().is_some_and(Post::is_awaited);
+    let mut is_handed_over = false;
     let mut rest = None;
     let mut is_switched_off = false;
     let mut sessions = 0_u64;
-    let hellos = Arc::<Hellos>::default();
     let told = Arc::clone(&hellos);
     vitals.add_families(move || told.families());
     let is_prober_lost = loop {
@@ -231,22 +245,35 @@ fn observe(
             let is_resting = || resting.is_some_and(|end| Instant::now() < end);
             let outlook = Cell::new(Outlook::Wait);
             stop.wait(left(), || {
-                outlook.set(probing.outlook(is_switched_off));
+                let now = probing.as_ref().map(|probing| probing.outlook(is_switched_off));
+                outlook.set(now.unwrap_or(Outlook::Over));
                 output.is_finished()
+                    || is_awaited()
                     || outlook.get() == Outlook::Over
                     || outlook.get() == Outlook::Attach && !is_resting()
             });
             if is_at_end() || outlook.get() == Outlook::Over {
                 break false;
             }
+            // Nothing is attached, and nothing is under way.
+            if let Some(post) = post.as_ref().filter(|post| post.is_awaited()) {
+                post.hand_over(&tenure).map_err(Failure::runtime)?;
+                is_handed_over = true;
+                break false;
+            }
         }
-        hellos.forget_all();
-        let workers = usize::from(arguments.workers);
-        let mut session = match Session::start(probing, workers, Some(Arc::clone(&hellos)), &known)?
-        {
+        let start = match (early.take(), probing.take()) {
+            (Some(start), _) => start,
+            (None, Some(probing)) => {
+                hellos.forget_all();
+                Session::start(probing, workers, Some(Arc::clone(&hellos)), &known)?
+            }
+            (None, None) => break true,
+        };
+        let mut session = match start {
             Start::Session(session) => session,
             Start::SwitchedOff(again) => {
-                (probing, is_switched_off) = (again, true);
+                (probing, is_switched_off) = (Some(again), true);
                 continue;
             }
         };
@@ -292,13 +319,30 @@ fn observe(
         eprintln!("Observing {} TLS libraries and all TCP sockets.", known.libraries.len());
 
         let mut tidying = Tidying::new();
-        stop.wait(left(), || {
+        let mut is_interrupted = || {
             tidying.look(known.counters.received_bytes.load(Ordering::Relaxed));
             session.is_over()
                 || output.is_finished()
                 || workers.iter().any(JoinHandle::is_finished)
                 || guard.wants_rest()
-        });
+        };
+        loop {
+            stop.wait(left(), || is_interrupted() || is_awaited());
+            let Some(post) = post.as_ref().filter(|post| post.is_awaited()) else { break };
+            if is_interrupted() || is_at_end() {
+                break;
+            }
+            post.hand_over(&tenure).map_err(Failure::runtime)?;
+            eprintln!("Handing over: requests from now on are of the observer that waits.");
+            let grace = configuration.handover.grace;
+            stop.wait(Some(grace), || is_interrupted() || !post.is_awaited());
+            is_handed_over = post.is_awaited();
+            if is_handed_over {
+                break;
+            }
+            post.go_on(&tenure).map_err(Failure::runtime)?;
+            eprintln!("The observer that waited is gone: this one goes on.");
+        }
 
         vitals.wants(PROBES, "the observer is stopping");
         if let Some(coverage) = coverage {
@@ -314,11 +358,11 @@ fn observe(
                 totals.inspected.get_or_insert_default().absorb(inspected);
             }
         }
-        probing = stopped.probing;
+        probing = Some(stopped.probing);
         rest = guard.take_rest();
         is_switched_off = stopped.is_switched_off;
         let is_paused = rest.is_some() || is_switched_off;
-        if stopped.is_prober_lost || is_at_end() || !is_paused {
+        if stopped.is_prober_lost || is_at_end() || is_handed_over || !is_paused {
             break stopped.is_prober_lost;
         }
     };
@@ -372,6 +416,12 @@ fn observe(
     let code = finish(arguments.report.output, &Summary::new(totals))?;
     if is_prober_lost {
         return Err(Failure::runtime("the prober is gone: nothing is observed any more"));
+    }
+    drop(post);
+    if is_handed_over && configuration.handover.then == Then::Wait {
+        eprintln!("Handed over; waiting to be told to end.");
+        let outlook = || probing.as_ref().map(|probing| probing.outlook(true));
+        stop.wait(None, || outlook().is_none_or(|outlook| outlook == Outlook::Over));
     }
     Ok(code)
 }

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     connections::{Connections, Facts, ProcessSource},
     data::{Circumstances, Port},
+    handover::Tenure,
     handshakes::Handshakes,
     hellos::TlsFacts,
     official::{door::Judged, message::Source},
@@ -22,7 +23,7 @@ use crate::{
     protection::Guard,
     quality::{Inspector, InspectorCounts},
     record::{ExchangeRecord, Payload, started},
-    scope::Scope,
+    scope::{Scope, Withheld},
     security,
     selection::Selection,
     summary::ExchangeCounts,
@@ -53,6 +54,8 @@ pub(crate) struct PipelineTotals {
 
 /// How exchanges become reports.
 pub(crate) struct Reporter {
+    /// From when to when calls are this observer's.
+    pub(crate) tenure: Arc<Tenure>,
     pub(crate) scope: Scope,
     /// Leaves out calls that there is no time for; `None`: nobody does.
     pub(crate) guard: Option<Arc<Guard>>,
@@ -284,6 +287,10 @@ impl Reporter {
         connection_end_ns: Option<u64>,
     ) {
         self.counts.count(exchange);
+        if !self.tenure.covers(exchange) {
+            self.counts.withhold(Withheld::OfAnother);
+            return;
+        }
         let admitted = match &self.guard {
             Some(guard) => guard.admits(exchange),
             None => Ok(()),

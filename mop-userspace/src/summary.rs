@@ -225,6 +225,7 @@ impl Summary {
                     "denied" => "denied by the rules of [scope]",
                     "not_allowed" => "not among those that the rules of [scope] allow",
                     "undecided" => "what the rules of [scope] ask for was not known",
+                    "of_another" => "of the observer before or after this one",
                     "over_budget_other" =>
                         "of no regulated interface, and the CPU budget was used up",
                     _ => "of open data, and the CPU budget was used up",

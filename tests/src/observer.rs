@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
@@ -231,6 +231,12 @@ impl ObserverBuilder {
         }
         self.command = command;
         self
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn spawn(mut self) -> Result<Child> {
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        self.command.spawn().context("cannot start mop")
     }
 
     /// Starts it and waits until every probe is attached.

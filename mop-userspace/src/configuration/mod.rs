@@ -60,6 +60,8 @@ pub(crate) struct Configuration {
     pub(crate) sinks: SinksConfiguration,
     pub(crate) hub: crate::hub::HubConfiguration,
     pub(crate) privileges: crate::privileges::PrivilegesConfiguration,
+    /// How an observer follows another.
+    pub(crate) handover: crate::handover::HandoverConfiguration,
     /// What keeps this observer from being a burden.
     pub(crate) protection: crate::protection::ProtectionConfiguration,
     /// True when a file or a variable was read: somebody wants what needs a configuration.
@@ -104,6 +106,7 @@ impl Configuration {
         self.security.check(&mut problems);
         self.hub.check(&mut problems);
         self.sinks.check(&mut problems);
+        self.handover.check(&mut problems);
         self.protection.check(&mut problems);
         if let Some(data) = &self.data {
             data.check(&mut problems);

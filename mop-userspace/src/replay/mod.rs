@@ -103,6 +103,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let (quality, name) = (&arguments.quality, run.clone());
     let inspector = observe::inspector(&rules, quality, EACH_CLEAN, name, forwarding.as_ref());
     let reporter = Reporter {
+        tenure: Arc::default(),
         // A file was made of what was in scope, and does not tell whose calls they are.
         scope: Scope::default(),
         guard: None,

@@ -45,6 +45,8 @@ pub(crate) enum Withheld {
     OverBudgetOther,
     /// The CPU budget: it is of open data.
     OverBudgetOpenData,
+    /// Another observer reports it: that which this one follows, or which follows it.
+    OfAnother,
 }
 
 impl Scope {
@@ -105,12 +107,13 @@ fn subject<'a>(exchange: &'a Exchange, facts: Option<&'a Facts>) -> Subject<'a> 
 
 impl Withheld {
     /// All, in order.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Denied,
         Self::NotAllowed,
         Self::Undecided,
         Self::OverBudgetOther,
         Self::OverBudgetOpenData,
+        Self::OfAnother,
     ];
 
     /// Its name in the summary and in metrics.
@@ -121,6 +124,7 @@ impl Withheld {
             Self::Undecided => "undecided",
             Self::OverBudgetOther => "over_budget_other",
             Self::OverBudgetOpenData => "over_budget_open_data",
+            Self::OfAnother => "of_another",
         }
     }
 }

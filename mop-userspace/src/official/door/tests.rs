@@ -71,6 +71,7 @@ impl Opened {
         let official = OfficialMessages::new(Arc::clone(&source));
         let inspector = inspector.map(|inspector| inspector.with_official(Some(official)));
         let reporter = Reporter {
+            tenure: Arc::default(),
             scope: Scope::default(),
             guard: None,
             selection: Selection::of(&arguments.report),
