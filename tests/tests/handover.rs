@@ -14,6 +14,7 @@ use mop_tests::{
     Body, Certificates, Marker, Nginx, Observer, ObserverBuilder, carried, complete, curl,
     observing, run, shared_folder, until,
 };
+use rustix::process::Signal;
 
 #[test]
 fn an_observer_that_takes_over_misses_no_call_and_tells_none_twice() -> Result<()> {
@@ -105,6 +106,35 @@ fn one_that_waits_in_vain_leaves_everything_to_the_other() -> Result<()> {
     let observation = observer.stop()?;
     ensure!(observation.exchanges(&target).len() == 2, "{}", observation.summary);
     Ok(())
+}
+
+#[test]
+fn one_whose_predecessor_is_killed_reports_what_it_saw() -> Result<()> {
+    if !observing("one_whose_predecessor_is_killed_reports_what_it_saw") {
+        return Ok(());
+    }
+    let stage = Stage::new()?;
+    let outbox = shared_folder()?;
+    let folder = outbox.path().join("outbox");
+    let builder = || Observer::builder().arg("--outbox").arg(&folder);
+    let before = builder().start()?;
+    // As long as the one that goes may wait.
+    let target = stage.marker.path("plain/meanwhile");
+    let after = thread::scope(|scope| -> Result<Observer> {
+        let killed = scope.spawn(|| -> Result<()> {
+            before.wait_for_message("Handing over", 1, LIMIT)?;
+            call(&mut stage.connect()?, &target)?;
+            before.process().signal(Signal::KILL);
+            Ok(())
+        });
+        let after = builder().arg("--take-over").start()?;
+        killed.join().ok().context("it panicked")??;
+        Ok(after)
+    })?;
+    after.wait_for(2, LIMIT, |one| one.target() == target)?;
+    let exchanges = after.stop()?.exchanges(&target);
+    ensure!(exchanges.len() == 2, "{exchanges:?}");
+    exchanges.iter().try_for_each(complete)
 }
 
 /// Starts an observer that waits for another one, and gives it once it waits.
