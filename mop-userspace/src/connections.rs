@@ -14,6 +14,7 @@ use mop_probe::process::Placement;
 use crate::{
     data::peers::{Peers, Place},
     hellos::{Hellos, TlsFacts},
+    kept_once::KeptOnce,
     workloads::{Directory, Whereabouts},
 };
 
@@ -106,6 +107,10 @@ pub(crate) struct Connections<S> {
     certificates: HashMap<u64, (u64, Arc<CertificateFacts>)>,
     /// Placements that were found; emptied when it grows too large.
     placements: HashMap<Home, Arc<Placement>>,
+    /// Names of threads.
+    commands: KeptOnce<str>,
+    /// What peers showed.
+    shown: KeptOnce<CertificateFacts>,
     libraries: Arc<LibraryNames>,
     /// Who was at the other end in an earlier run; `None` where nobody wants to know.
     peers: Option<Arc<Peers>>,
@@ -127,7 +132,7 @@ enum Home {
 }
 
 struct Known {
-    facts: Arc<Facts>,
+    facts: Facts,
     /// Number of the TLS library.
     library: u64,
     /// Its first bytes; 0 when nothing that came before them is of use.
@@ -159,6 +164,8 @@ impl<S: ProcessSource> Connections<S> {
             known: HashMap::new(),
             certificates: HashMap::new(),
             placements: HashMap::new(),
+            commands: KeptOnce::up_to(MAX_PROCESSES),
+            shown: KeptOnce::up_to(MAX_SHOWN),
             libraries,
             peers: None,
             hellos: Arc::default(),
@@ -205,7 +212,7 @@ impl<S: ProcessSource> Connections<S> {
                     library: event.library,
                     opened_ns: if wants_certificate { event.ktime_ns } else { 0 },
                     hello: Awaited::of(event),
-                    facts: Arc::new(facts),
+                    facts,
                     place: None,
                     closed_at_ns: None,
                     named_at: None,
@@ -216,7 +223,7 @@ impl<S: ProcessSource> Connections<S> {
             }
             Some(ControlKind::Bind) => {
                 if let Some(known) = self.known.get_mut(&event.connection) {
-                    let facts = Arc::make_mut(&mut known.facts);
+                    let facts = &mut known.facts;
                     (facts.ends, facts.tls) = (ends(event), None);
                     known.hello = Awaited::of(event);
                     known.settle(event, self.peers.as_deref());
@@ -238,13 +245,13 @@ impl<S: ProcessSource> Connections<S> {
     /// Takes in the certificate that the peer of a connection showed. What cannot be read is none.
     pub(crate) fn certify(&mut self, head: &SegmentHead, bytes: &[u8]) {
         let Ok(certificate) = CertificateFacts::from_der(bytes) else { return };
-        let certificate = Arc::new(certificate);
+        let certificate = self.shown.get(certificate);
         if let Some(known) = self.known.get_mut(&head.connection) {
             // A later handshake on the same connection, or its first bytes came by sooner.
             if let (Some(peers), Some(place)) = (&self.peers, known.place) {
                 peers.note(place, &certificate);
             }
-            Arc::make_mut(&mut known.facts).peer_certificate = Some(certificate);
+            known.facts.peer_certificate = Some(certificate);
             known.opened_ns = 0;
         } else if self.certificates.len() < MAX_CERTIFICATES {
             self.certificates.insert(head.connection, (head.ktime_ns, certificate));
@@ -259,7 +266,7 @@ impl<S: ProcessSource> Connections<S> {
     }
 
     /// The facts of a connection; `None` when its opening was not seen.
-    pub(crate) fn facts_of(&self, connection: u64) -> Option<&Arc<Facts>> {
+    pub(crate) fn facts_of(&self, connection: u64) -> Option<&Facts> {
         self.known.get(&connection).map(|known| &known.facts)
     }
 
@@ -271,7 +278,7 @@ impl<S: ProcessSource> Connections<S> {
             && known.facts.library.is_none()
             && let Some(name) = self.libraries.name(known.library)
         {
-            Arc::make_mut(&mut known.facts).library = Some(name);
+            known.facts.library = Some(name);
         }
     }
 
@@ -287,7 +294,7 @@ impl<S: ProcessSource> Connections<S> {
         let Whereabouts { placement, workload } = &known.facts.process.whereabouts;
         let found = placement.as_ref().and_then(|placement| directory.find(placement));
         if found.is_some() && found != *workload {
-            Arc::make_mut(&mut known.facts).process.whereabouts.workload = found;
+            known.facts.process.whereabouts.workload = found;
         }
     }
 
@@ -360,7 +367,7 @@ impl<S: ProcessSource> Connections<S> {
         Facts {
             process: ProcessFacts {
                 tgid: event.tgid,
-                command: Arc::from(String::from_utf8_lossy(name)),
+                command: self.commands.get(&*String::from_utf8_lossy(name)),
                 whereabouts: Whereabouts::at(self.placement(event)),
             },
             layer,
@@ -414,7 +421,7 @@ impl Known {
         let heard = hellos.of_socket(awaited.socket);
         let is_whole = heard.as_ref().is_some_and(|facts| facts.is_whole());
         if heard != self.facts.tls {
-            Arc::make_mut(&mut self.facts).tls = heard;
+            self.facts.tls = heard;
         }
         if is_whole || is_last {
             self.hello = None;
@@ -434,7 +441,7 @@ impl Known {
             Some(certificate) => peers.note(place, certificate),
             None if event.from_start == 0 => {
                 let earlier = peers.take_up(place);
-                Arc::make_mut(&mut self.facts).peer_certificate = earlier;
+                self.facts.peer_certificate = earlier;
             }
             None => peers.supersede(place),
         }
@@ -463,13 +470,16 @@ const MAX_CONNECTIONS: usize = 131_072;
 /// The first calls of a connection ask for its hello. It was read by then, or never will be.
 const HELLO_QUESTIONS: u8 = 16;
 
+/// Peers that show a certificate, each with those of its predecessors.
+const MAX_SHOWN: usize = 1024;
+
 /// Handshakes of a minute, at some hundred a second; half a kilobyte each.
 const MAX_CERTIFICATES: usize = 16_384;
 
 /// The root of the cgroup hierarchy, in which every process is where version 2 is not used.
 const ROOT_CGROUP: u64 = 1;
 
-/// Processes and cgroups whose placement is remembered.
+/// Processes and cgroups whose placement is remembered, and names of threads.
 const MAX_PROCESSES: usize = 8192;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! direction, and [`MAX_WAITING_BYTES`] of all hellos that are not whole yet.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +18,7 @@ use mop_common::{Direction, SegmentHead, limits::MAX_HELLO_BYTES};
 use mop_insight::security::handshake::Handshake;
 use mop_wire::tls::{CipherSuite, ClientHello, Hello, ProtocolVersion, ServerHello, read_hello};
 
-use crate::vitals::Family;
+use crate::{kept_once::KeptOnce, vitals::Family};
 
 /// What both sides of a TLS connection said in clear text, as far as it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,13 +64,13 @@ pub(crate) struct Hellos {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     sockets: HashMap<u64, Socket>,
     /// The same, the oldest first.
     order: VecDeque<u64>,
     /// What was said more than once is kept once: the connections of a client mostly say the same.
-    said: HashSet<Arc<TlsFacts>>,
+    said: KeptOnce<TlsFacts>,
     /// Bytes of hellos that are not whole yet.
     waiting_bytes: usize,
     counts: HelloCounts,
@@ -170,6 +170,18 @@ impl Hellos {
     }
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            sockets: HashMap::new(),
+            order: VecDeque::new(),
+            said: KeptOnce::up_to(MAX_SAID),
+            waiting_bytes: 0,
+            counts: HelloCounts::default(),
+        }
+    }
+}
+
 impl State {
     fn take(&mut self, head: &SegmentHead, direction: Direction, bytes: &[u8]) {
         let Self { sockets, order, said, waiting_bytes, counts } = self;
@@ -192,7 +204,7 @@ impl State {
                 }
                 let mut facts = TlsFacts::clone(&socket.facts);
                 facts.take(hello);
-                socket.facts = shared(said, facts);
+                socket.facts = said.get(facts);
             }
             Some(Err(())) => counts.unreadable += 1,
         }
@@ -212,19 +224,6 @@ impl State {
             }
         }
     }
-}
-
-/// These facts, as another socket has them where one does.
-fn shared(said: &mut HashSet<Arc<TlsFacts>>, facts: TlsFacts) -> Arc<TlsFacts> {
-    if let Some(known) = said.get(&facts) {
-        return Arc::clone(known);
-    }
-    if said.len() >= MAX_SAID {
-        said.clear();
-    }
-    let facts = Arc::new(facts);
-    said.insert(Arc::clone(&facts));
-    facts
 }
 
 impl Reading {

@@ -274,7 +274,7 @@ fn report<S: ProcessSource>(
     connections.name_library(exchange.connection);
     connections.name_workload(exchange.connection);
     connections.hear(exchange.connection);
-    let facts = connections.facts_of(exchange.connection).map(|facts| &**facts);
+    let facts = connections.facts_of(exchange.connection);
     reporter.report(exchange, facts, connections.closed_at_ns(exchange.connection));
 }
 

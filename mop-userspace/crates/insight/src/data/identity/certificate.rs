@@ -23,7 +23,7 @@ use super::{
 };
 
 /// What a certificate says of its holder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateFacts {
     /// What its subject says.
     pub subject: Subject,
@@ -34,7 +34,7 @@ pub struct CertificateFacts {
 }
 
 /// Attributes of a subject.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// Organisation of the directory, from `organizationIdentifier`.
     pub organisation: Option<String>,
