@@ -2,6 +2,7 @@
 
 mod data;
 mod forwarding;
+mod handover;
 mod security;
 mod stacks;
 
@@ -123,7 +124,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!();
     security::show()?;
     println!();
-    stacks::show()
+    stacks::show()?;
+    println!();
+    handover::show()
 }
 
 /// Where a call can be seen on its way.
