@@ -118,12 +118,7 @@ impl Observer {
                     state.messages.join(" | ")
                 );
             }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.shared.wait(state, left);
         }
     }
 
@@ -142,12 +137,7 @@ impl Observer {
                 last = Instant::now();
                 continue;
             }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, QUIET)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.shared.wait(state, QUIET);
         }
     }
 
@@ -288,12 +278,7 @@ impl Observer {
                 let said = state.messages.join(" | ");
                 bail!("no {what} within {limit:?}; MOP said: {said}");
             }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.shared.wait(state, left);
         }
     }
 }
@@ -329,6 +314,12 @@ impl Observation {
 }
 
 impl Shared {
+    /// Waits until something changed, at most this long.
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A reader that panicked leaves whole lines behind: they are still worth reading.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

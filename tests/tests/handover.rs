@@ -22,10 +22,7 @@ fn an_observer_that_takes_over_misses_no_call_and_tells_none_twice() -> Result<(
         return Ok(());
     }
     let stage = Stage::new()?;
-    let outbox = shared_folder()?;
-    let folder = outbox.path().join("outbox");
-    let builder = || Observer::builder().arg("--outbox").arg(&folder);
-    let mut before = builder().start()?;
+    let mut before = stage.observer().start()?;
     let is_over = AtomicBool::new(false);
     let (made, after) = thread::scope(|scope| -> Result<_> {
         let stop = StopOnDrop(&is_over);
@@ -37,7 +34,7 @@ fn an_observer_that_takes_over_misses_no_call_and_tells_none_twice() -> Result<(
         let paced = scope.spawn(|| stage.paced());
         thread::sleep(Duration::from_millis(500));
         let slow = scope.spawn(|| stage.slow_download());
-        let after = builder().arg("--take-over").start()?;
+        let after = stage.observer().arg("--take-over").start()?;
         thread::sleep(Duration::from_secs(1));
         drop(stop);
         let mut made = Vec::new();
@@ -87,11 +84,8 @@ fn one_that_waits_in_vain_leaves_everything_to_the_other() -> Result<()> {
         return Ok(());
     }
     let stage = Stage::new()?;
-    let outbox = shared_folder()?;
-    let folder = outbox.path().join("outbox");
-    let builder = || Observer::builder().arg("--outbox").arg(&folder);
-    let observer = builder().start()?;
-    let mut waiting = waiting(builder().arg("--take-over"))?;
+    let observer = stage.observer().start()?;
+    let mut waiting = waiting(stage.observer().arg("--take-over"))?;
     observer.wait_for_message("Handing over", 1, LIMIT)?;
     waiting.kill()?;
     observer.wait_for_message("this one goes on", 1, LIMIT)?;
@@ -99,7 +93,7 @@ fn one_that_waits_in_vain_leaves_everything_to_the_other() -> Result<()> {
     call(&mut stage.connect()?, &target)?;
     observer.wait_for(2, LIMIT, |one| one.target() == target)?;
     // Without being asked to, none takes anything over.
-    let mut refused = builder();
+    let mut refused = stage.observer();
     refused = refused.args(&["--for", "10s"]);
     let refusal = refused.start().err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(refusal.contains("outbox"), "{refusal}");
@@ -114,10 +108,7 @@ fn one_whose_predecessor_is_killed_reports_what_it_saw() -> Result<()> {
         return Ok(());
     }
     let stage = Stage::new()?;
-    let outbox = shared_folder()?;
-    let folder = outbox.path().join("outbox");
-    let builder = || Observer::builder().arg("--outbox").arg(&folder);
-    let before = builder().start()?;
+    let before = stage.observer().start()?;
     // As long as the one that goes may wait.
     let target = stage.marker.path("plain/meanwhile");
     let after = thread::scope(|scope| -> Result<Observer> {
@@ -127,7 +118,7 @@ fn one_whose_predecessor_is_killed_reports_what_it_saw() -> Result<()> {
             before.process().signal(Signal::KILL);
             Ok(())
         });
-        let after = builder().arg("--take-over").start()?;
+        let after = stage.observer().arg("--take-over").start()?;
         killed.join().ok().context("it panicked")??;
         Ok(after)
     })?;
@@ -181,6 +172,7 @@ struct Stage {
     certificates: Certificates,
     body: Body,
     marker: Marker,
+    outbox: tempfile::TempDir,
     _folder: tempfile::TempDir,
 }
 
@@ -197,7 +189,13 @@ impl Stage {
             .location("~ /(slow.bin)$", &file)
             .start()?;
         let marker = Marker::new("handover");
-        Ok(Self { plain, tls, certificates, body, marker, _folder: folder })
+        let outbox = shared_folder()?;
+        Ok(Self { plain, tls, certificates, body, marker, outbox, _folder: folder })
+    }
+
+    /// All have the same outbox.
+    fn observer(&self) -> ObserverBuilder {
+        Observer::builder().arg("--outbox").arg(self.outbox.path().join("outbox"))
     }
 
     fn connect(&self) -> Result<TcpStream> {
