@@ -92,7 +92,7 @@ fn observe(
     let takes_over = arguments.take_over || configuration.handover.take_over;
     let means = Means { probing, workers, hellos: &hellos, known: &known };
     let outbox = configuration.outbox.folder.as_deref();
-    let Arrival { post, tenure, begun } = Arrival::of(outbox, takes_over, means, &stop)?;
+    let Arrival { post: own, tenure, begun } = Arrival::of(outbox, takes_over, means, &stop)?;
     let tenure = Arc::new(tenure);
     let (mut probing, mut early) = match begun {
         Begun::Not(probing) => (Some(probing), None),
@@ -202,6 +202,8 @@ fn observe(
     let mut door = None;
     if admin.enabled && admin.door {
         let reporter = reporter(&rules, &run, "door", output.outlet_that_waits());
+        // Nobody else has what comes by it.
+        let reporter = Reporter { tenure: Arc::default(), ..reporter };
         let official = forwarding.as_ref().and_then(Forwarding::official_source);
         let opened = Door::start(reporter, official)?;
         routes = official::door::routes(Arc::clone(&opened.0));
@@ -231,7 +233,17 @@ fn observe(
     let is_at_end =
         || stop.is_requested() || output.is_finished() || left().is_some_and(|left| left.is_zero());
     let mut totals = Totals::default();
-    let is_awaited = || post.as_ref().is_some_and(Post::is_awaited);
+    // None any more once handing over has failed: a disk that is full ends nothing.
+    let post = Cell::new(own.as_ref());
+    let is_awaited = || post.get().is_some_and(Post::is_awaited);
+    let hand_over = || {
+        let handed_over = post.get().map_or(Ok(()), |post| post.hand_over(&tenure));
+        if let Err(error) = &handed_over {
+            eprintln!("mop: cannot hand over: {error}; this observer goes on");
+            post.set(None);
+        }
+        handed_over.is_ok()
+    };
     let mut is_handed_over = false;
     let mut rest = None;
     let mut is_switched_off = false;
@@ -256,8 +268,7 @@ fn observe(
                 break false;
             }
             // Nothing is attached, and nothing is under way.
-            if let Some(post) = post.as_ref().filter(|post| post.is_awaited()) {
-                post.hand_over(&tenure).map_err(Failure::runtime)?;
+            if is_awaited() && hand_over() {
                 is_handed_over = true;
                 break false;
             }
@@ -328,19 +339,22 @@ fn observe(
         };
         loop {
             stop.wait(left(), || is_interrupted() || is_awaited());
-            let Some(post) = post.as_ref().filter(|post| post.is_awaited()) else { break };
-            if is_interrupted() || is_at_end() {
+            if is_interrupted() || is_at_end() || !is_awaited() {
                 break;
             }
-            post.hand_over(&tenure).map_err(Failure::runtime)?;
+            if !hand_over() {
+                continue;
+            }
             eprintln!("Handing over: requests from now on are of the observer that waits.");
             let grace = configuration.handover.grace;
-            stop.wait(Some(grace), || is_interrupted() || !post.is_awaited());
-            is_handed_over = post.is_awaited();
+            stop.wait(Some(grace), || is_interrupted() || !is_awaited());
+            is_handed_over = is_awaited();
             if is_handed_over {
                 break;
             }
-            post.go_on(&tenure).map_err(Failure::runtime)?;
+            if let Some(post) = post.get() {
+                post.go_on(&tenure);
+            }
             eprintln!("The observer that waited is gone: this one goes on.");
         }
 
@@ -417,7 +431,7 @@ fn observe(
     if is_prober_lost {
         return Err(Failure::runtime("the prober is gone: nothing is observed any more"));
     }
-    drop(post);
+    drop(own);
     if is_handed_over && configuration.handover.then == Then::Wait {
         eprintln!("Handed over; waiting to be told to end.");
         let outlook = || probing.as_ref().map(|probing| probing.outlook(true));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
@@ -126,6 +127,26 @@ fn one_whose_predecessor_is_killed_reports_what_it_saw() -> Result<()> {
     let exchanges = after.stop()?.exchanges(&target);
     ensure!(exchanges.len() == 2, "{exchanges:?}");
     exchanges.iter().try_for_each(complete)
+}
+
+#[test]
+fn one_that_handed_over_waits_where_it_would_be_started_again() -> Result<()> {
+    if !observing("one_that_handed_over_waits_where_it_would_be_started_again") {
+        return Ok(());
+    }
+    let stage = Stage::new()?;
+    let file = stage.outbox.path().join("mop.toml");
+    let settings = "[admin]\nenabled = false\n[handover]\ntake_over = true\nthen = \"wait\"\n";
+    fs::write(&file, settings.to_owned() + "grace = \"100ms\"\n")?;
+    let before = stage.observer().arg("--config").arg(&file).start()?;
+    let after = stage.observer().arg("--config").arg(&file).start()?;
+    before.wait_for_message("waiting to be told to end", 1, LIMIT)?;
+    let target = stage.marker.path("plain/later");
+    call(&mut stage.connect()?, &target)?;
+    after.wait_for(2, LIMIT, |one| one.target() == target)?;
+    let before = before.stop()?;
+    ensure!(before.exchanges(&target).is_empty(), "it observes still");
+    after.stop().map(drop)
 }
 
 /// Starts an observer that waits for another one, and gives it once it waits.

@@ -49,6 +49,12 @@ impl Arrival {
         means: Means<'_>,
         stop: &StopRequest,
     ) -> Result<Self, Failure> {
+        if takes_over && outbox.is_none() {
+            return Err(Failure::configuration(
+                "taking over needs the outbox of the observer before: name it with --outbox or in \
+                 outbox.folder",
+            ));
+        }
         let claim = outbox.map(Claim::of).transpose()?;
         let Means { probing, workers, hellos, known } = means;
         let alone =
@@ -59,7 +65,7 @@ impl Arrival {
             // The outbox itself refuses a second one.
             None | Some(Claim::Second(_)) => return Ok(alone(None, probing)),
         };
-        let mut start = Session::start(probing, workers, Some(Arc::clone(hellos)), known)?;
+        let start = Session::start(probing, workers, Some(Arc::clone(hellos)), known)?;
         eprintln!("Taking over: everything is attached; waiting for the observer before to end.");
         let is_over = || match &start {
             Start::Session(session) => session.is_over(),
@@ -69,12 +75,15 @@ impl Arrival {
         Ok(match turn {
             Some((post, tenure)) => Self { post: Some(post), tenure, begun: Begun::Early(start) },
             None => {
-                if let Start::Session(session) = &mut start {
+                if let Start::Session(mut session) = start {
                     // Nobody works on them.
                     session.batches.clear();
-                }
-                if let Start::Session(session) = start {
                     session.stop()?;
+                }
+                if !stop.is_requested() {
+                    return Err(Failure::runtime(
+                        "nothing is attached any more: the prober is gone, or the switch is off",
+                    ));
                 }
                 Self { post: None, tenure: Tenure::default(), begun: Begun::Over }
             }

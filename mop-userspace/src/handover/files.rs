@@ -91,13 +91,10 @@ impl Post {
     }
 
     /// Nobody waits any more.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be written: a later one would take over calls that are reported here.
-    pub(crate) fn go_on(&self, tenure: &Tenure) -> io::Result<()> {
+    pub(crate) fn go_on(&self, tenure: &Tenure) {
         tenure.go_on();
-        remove(&self.folder.join(HANDED_OVER))
+        // Where it stays, it names a time before the next one was there, which changes nothing.
+        let _ = remove(&self.folder.join(HANDED_OVER));
     }
 }
 
@@ -219,7 +216,7 @@ mod tests {
         post.hand_over(&tenure).expect("written");
         assert!(waiting.wait(|| post.is_awaited()).expect("usable").is_none());
         assert!(!post.is_awaited());
-        post.go_on(&tenure).expect("removed");
+        post.go_on(&tenure);
         assert!(!folder.path().join(FOLDER).join(HANDED_OVER).exists());
     }
 }
