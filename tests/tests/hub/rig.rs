@@ -108,6 +108,11 @@ impl Rig {
 }
 
 impl Place<'_> {
+    /// Puts records into its queue.
+    pub(crate) fn send(&self, records: &[Record]) -> Result<()> {
+        self.publisher.send(&self.queue, &records.iter().collect::<Vec<_>>())
+    }
+
     /// Writes the configuration, with more lines of the section `hub`.
     pub(crate) fn configure(&self, more: &str) -> Result<()> {
         let password = |name: &str, text: &str| {
