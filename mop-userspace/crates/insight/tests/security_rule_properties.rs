@@ -146,9 +146,19 @@ proptest! {
                 let empty = Event::default();
                 set.evaluate(&empty, &mut Scratch::default(), &mut |_| {});
             }
-            Err(error) => prop_assert!(!error.to_string().contains('\n')),
+            Err(error) => {
+                let text = error.to_string();
+                prop_assert!(!text.contains('\n'), "{text:?}");
+            }
         }
     }
+}
+
+#[test]
+fn an_error_is_one_line_whatever_it_quotes() {
+    let text = WHOLE.replace("sc-status|gte", r#""sc-status|\ngte\e[2J""#);
+    let error = parse_documents("f.yml", &text).unwrap_err().to_string();
+    assert!(error.contains(r"`\ngte\u{1b}[2J` is refused"), "{error:?}");
 }
 
 const WHOLE: &str = r#"title: a

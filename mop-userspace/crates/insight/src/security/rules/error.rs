@@ -1,6 +1,6 @@
 //! Why a file of rules is refused, where, and what to do.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use thiserror::Error;
 
@@ -135,18 +135,34 @@ impl fmt::Display for RuleFileError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, document, title, fault } = self;
         let Fault { place, problem } = fault.as_ref();
-        write!(formatter, "{file}: ")?;
+        let mut line = OneLine(formatter);
+        write!(line, "{file}: ")?;
         if let Some(document) = document {
-            write!(formatter, "document {document}")?;
+            write!(line, "document {document}")?;
             if let Some(title) = title {
-                write!(formatter, " ({title})")?;
+                write!(line, " ({title})")?;
             }
-            formatter.write_str(": ")?;
+            line.write_str(": ")?;
         }
         if !place.is_empty() {
-            write!(formatter, "{place}: ")?;
+            write!(line, "{place}: ")?;
         }
-        write!(formatter, "{problem}")
+        write!(line, "{problem}")
+    }
+}
+
+/// Escapes what would break a line or move a terminal: errors quote names of the file.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(self.0, "{}", character.escape_default())
+            } else {
+                self.0.write_char(character)
+            }
+        })
     }
 }
 
