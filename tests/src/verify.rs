@@ -14,8 +14,8 @@ pub fn complete(exchange: &Exchange) -> Result<()> {
     Ok(())
 }
 
-/// There are so many exchanges, and each is complete; where MOP lost something, and counted it, some
-/// may be missing or say that they are not complete.
+/// There are so many exchanges, and each is complete; where MOP lost something, and counted it, as many
+/// may be missing or say that they are not complete as that explains.
 pub fn accounted(exchanges: &[Exchange], count: usize, observation: &Observation) -> Result<()> {
     let lost = observation.lost();
     ensure!(
@@ -24,6 +24,9 @@ pub fn accounted(exchanges: &[Exchange], count: usize, observation: &Observation
         exchanges.len(),
         observation.summary
     );
+    let whole = exchanges.iter().filter(|exchange| exchange.complete()).count() as u64;
+    let unexplained = (count as u64).saturating_sub(whole + lost.saturating_mul(MOST_OF_A_LOSS));
+    ensure!(unexplained == 0, "{lost} losses do not explain {whole} of {count} whole exchanges");
     for exchange in exchanges {
         if lost == 0 {
             complete(exchange)?;
@@ -39,6 +42,10 @@ pub fn accounted(exchanges: &[Exchange], count: usize, observation: &Observation
     }
     Ok(())
 }
+
+/// The exchange that a segment is of, and those that cannot be paired before the connection was quiet
+/// once and the proof of that has come.
+const MOST_OF_A_LOSS: u64 = 4;
 
 /// The message carried exactly this body, and MOP saw every byte of it.
 pub fn carried(exchange: &Exchange, message: Message<'_>, body: &Body) -> Result<()> {

@@ -66,7 +66,11 @@ impl Arrival {
             None | Some(Claim::Second(_)) => return Ok(alone(None, probing)),
         };
         let start = Session::start(probing, workers, Some(Arc::clone(hellos)), known)?;
-        eprintln!("Taking over: everything is attached; waiting for the observer before to end.");
+        let state = match &start {
+            Start::Session(_) => "everything is attached",
+            Start::SwitchedOff(_) => "nothing is to be attached",
+        };
+        eprintln!("Taking over: {state}; waiting for the observer before to end.");
         let is_over = || match &start {
             Start::Session(session) => session.is_over(),
             Start::SwitchedOff(_) => false,

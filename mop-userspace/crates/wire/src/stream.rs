@@ -141,9 +141,14 @@ impl Stream {
             return match self.end {
                 None => Ready::Nothing,
                 Some(end) if end.position == 0 => Ready::End,
-                // Nobody said where it begins, and nothing of it came, or came yet: at most all of it
-                // is missing.
-                Some(end) => self.take_gap(0, end.position, end.at_ns < watermark_ns, force),
+                // Nobody said where it begins, and nothing of it came: at most all of it is missing.
+                // That may be what was moved before a join, and is no loss to raise an alarm for.
+                Some(end) if end.at_ns < watermark_ns || force => {
+                    self.next = Some(end.position);
+                    let (bytes, cause) = (end.position, HoleCause::BeforeStart);
+                    Ready::Hole(Hole { position: 0, bytes, cause })
+                }
+                Some(_) => Ready::Nothing,
             };
         };
         if let Some(first) = self.pieces.first_entry() {
