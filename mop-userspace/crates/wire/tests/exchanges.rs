@@ -390,6 +390,47 @@ fn a_connection_joined_midway() {
     }
 }
 
+/// The next request shows that no other came before it; no watermark has to.
+#[test]
+fn a_busy_connection_joined_midway_is_followed_at_once() {
+    for direction in [Read, Write] {
+        let mut script = Script::default();
+        let calls = 3 * limits::MAX_OUTSTANDING_REQUESTS;
+        for _ in 0..calls {
+            script.say(direction, GET).say(direction.opposite(), OK);
+        }
+        let mut table = FlowTable::new(Options::default());
+        let mut exchanges = Vec::new();
+        for segment in &script.segments[1..] {
+            table.segment(&segment.head, &segment.bytes, &mut |exchange| exchanges.push(exchange));
+        }
+        let complete = exchanges.iter().filter(|exchange| exchange.completeness.is_complete());
+        // The response to the request that was not seen is the other one.
+        assert_eq!((exchanges.len(), complete.count()), (calls, calls - 1));
+        assert_eq!(table.stats().limit_reached, 0);
+    }
+}
+
+/// A lane whose next record is being written holds up all that stands behind it.
+#[test]
+fn requests_whose_responses_come_late_wait_for_them() {
+    let mut script = Script::default();
+    let calls = 3 * limits::MAX_OUTSTANDING_REQUESTS;
+    for _ in 0..calls {
+        script.read(GET).write(OK);
+    }
+    script.segments.sort_by_key(|segment| segment.head.direction);
+    let mut table = FlowTable::new(Options::default());
+    let mut exchanges = Vec::new();
+    let out = &mut |exchange| exchanges.push(exchange);
+    table.open(CONNECTION, [0; 2], true, out);
+    for segment in &script.segments {
+        table.segment(&segment.head, &segment.bytes, out);
+    }
+    assert_eq!(exchanges.len(), calls);
+    assert!(exchanges.iter().all(|exchange| exchange.completeness.is_complete()));
+}
+
 #[test]
 fn what_is_under_way_when_the_observer_stops() {
     let mut script = Script::default();

@@ -12,6 +12,8 @@
 //! 3. Such a pair is *tentative*: it is held until the next request begins, right behind this one
 //!    and after the end of its response, and the next response after that. A hole in between, or
 //!    another order, shows that the count was off, and the pair is reported as lost.
+//!    What rule 2 asks for is known as soon as the request stream was read beyond the time in
+//!    question, which the next request does, or when the watermark has passed that time.
 //! 4. A client that was ever seen to pipeline is not attributed by rule 2 at all.
 //!
 //! Times are those when calls returned. A server's read returns before it can write the response;
@@ -50,6 +52,8 @@ pub(crate) struct Pairing {
     /// A request was seen to begin before the response to the one before it had ended.
     pipelines: bool,
     held: Option<Box<Held>>,
+    /// The request stream was read up to bytes of this time: it shows nothing more from before.
+    requests_until_ns: u64,
     reported: u64,
 }
 
@@ -89,6 +93,7 @@ impl Pairing {
             anchored: from_start,
             pipelines: false,
             held: None,
+            requests_until_ns: 0,
             reported: 0,
         }
     }

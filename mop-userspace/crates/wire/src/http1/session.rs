@@ -2,7 +2,8 @@
 //!
 //! The session takes each stream in order, as runs of bytes and holes. It may refuse to take bytes
 //! ([`Session::feed`] returns less than it was given): a response is not read before it is known
-//! which request it answers, since that decides about its body. What is refused waits outside.
+//! which request it answers, since that decides about its body, and a request not before it has room
+//! among those that wait for their responses. What is refused waits outside.
 
 mod endings;
 mod heads;
@@ -84,7 +85,11 @@ impl Session {
                 Step::Stalled => break,
             }
         }
-        chunk.bytes.len() - rest.bytes.len()
+        let taken = chunk.bytes.len() - rest.bytes.len();
+        if taken > 0 && self.side(direction) == Some(Side::Request) {
+            self.pairing.requests_read_until(chunk.ktime_ns);
+        }
+        taken
     }
 
     /// What HTTP/2 takes over, when it follows.
@@ -257,6 +262,9 @@ impl Session {
                 match side {
                     None => self.choose_sides(direction, chunk),
                     Some(Side::Request) => {
+                        if !self.pairing.has_room_for_request(start_ns, cx) {
+                            return Step::Stalled;
+                        }
                         self.request_head(direction, chunk, start_ns, after_search, cx)
                     }
                     Some(Side::Response) => {

@@ -10,6 +10,19 @@ use crate::{
 };
 
 impl Pairing {
+    /// Takes note that the request stream was read up to bytes of this time.
+    pub(crate) fn requests_read_until(&mut self, ktime_ns: u64) {
+        self.requests_until_ns = self.requests_until_ns.max(ktime_ns);
+    }
+
+    /// False when so many requests wait that this one, of this time, had better wait too: responses to
+    /// them may still be on their way from another lane.
+    pub(crate) fn has_room_for_request(&self, start_ns: u64, cx: &Context<'_>) -> bool {
+        self.queue.len() < limits::MAX_OUTSTANDING_REQUESTS
+            || cx.force
+            || cx.watermark_ns > start_ns
+    }
+
     /// Takes note that the next request begins right where the one before it ended.
     pub(crate) fn request_began(&mut self, start_ns: u64, cx: &mut Context<'_>) {
         let Some(held) = self.held.as_mut().filter(|held| held.next_ns.is_none()) else { return };

@@ -41,7 +41,7 @@ impl Pairing {
             }
             return true;
         }
-        if !passed {
+        if !passed && self.requests_until_ns <= settled_ns {
             return false;
         }
         self.note_overlap(start_ns);
