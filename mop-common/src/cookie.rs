@@ -19,5 +19,13 @@ pub const HANDSHAKE: u64 = 8;
 /// The function is a method of Go: its first argument is the second one in registers.
 pub const METHOD: u64 = 16;
 
+/// The function is `EVP_AEAD_CTX_seal_scatter`, whose arguments stand further up than those of
+/// `EVP_AEAD_CTX_seal`.
+pub const SCATTER: u64 = 32;
+
+/// The function is `EVP_AEAD_CTX_init_with_direction`, to which `EVP_AEAD_CTX_init` passes its call on
+/// for some kinds of keys.
+pub const PASSED_ON: u64 = 64;
+
 /// The rest of the number names the library.
 pub const LIBRARY_SHIFT: u32 = 8;

@@ -83,7 +83,11 @@ pub const MAX_HELLO_CALLS: u16 = 32;
 /// Bytes that are shown behind a hello that does not fit its first record: heads of further ones.
 pub const HELLO_SLACK_BYTES: u64 = 64;
 
+/// Keys of rustls whose sockets are remembered: two for each of 8,192 connections, and as many again of
+/// handshakes that are over. The least recently used makes room.
+pub const MAX_AEAD_KEYS: u32 = 1 << 15;
+
 /// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
 /// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
 /// [`crate::Counter::TlsExits`].
-pub const THREAD_STATE_BYTES: usize = 480;
+pub const THREAD_STATE_BYTES: usize = 560;

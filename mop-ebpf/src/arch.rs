@@ -76,6 +76,18 @@ pub fn stack_pointer(registers: *const pt_regs) -> u64 {
     unsafe { (*registers).rsp }
 }
 
+/// Argument `N`, from 0, of a function, in the registers of a uprobe on its first instruction.
+#[inline(always)]
+pub fn argument<const N: usize>(registers: *const pt_regs) -> u64 {
+    // SAFETY: as in `function_result`; volatile for the reason that `go_argument` has.
+    unsafe {
+        match N {
+            0 => read_volatile(&raw const (*registers).rdi),
+            _ => read_volatile(&raw const (*registers).rsi),
+        }
+    }
+}
+
 /// Argument `N`, from 0, of a function of Go (`ABIInternal`): what is passed in registers.
 ///
 /// Volatile, because the compiler would make one load at a computed offset of two, which the verifier

@@ -48,6 +48,9 @@ pub struct Connection {
     in_progress: u64,
     /// Go: 1 when the object was closed while a call was in progress.
     is_closing: u64,
+    /// rustls: which keys are known; see [`crate::aead`].
+    pub keys: u32,
+    reserved: u32,
     /// Sockets: where the hello of TLS ends per direction; 0 while that is not known.
     hello_ends: [u64; 2],
 }
@@ -69,6 +72,8 @@ pub static EMPTY: Connection = Connection {
     candidate: 0,
     in_progress: 0,
     is_closing: 0,
+    keys: 0,
+    reserved: 0,
     hello_ends: [0; 2],
 };
 
@@ -86,6 +91,7 @@ impl Connection {
         self.candidate = 0;
         self.in_progress = 0;
         self.is_closing = 0;
+        self.keys = 0;
         self.hello_ends = [0; 2];
     }
 
@@ -143,7 +149,21 @@ impl Connection {
     /// TLS: the socket underneath is known, and bytes were moved: the handshake is over.
     #[inline(always)]
     pub fn is_settled(&self) -> bool {
-        self.socket != 0 && self.positions[0] | self.positions[1] != 0
+        self.socket != 0 && self.has_moved()
+    }
+
+    /// Bytes were moved.
+    #[inline(always)]
+    pub fn has_moved(&self) -> bool {
+        self.positions[0] | self.positions[1] != 0
+    }
+
+    /// A socket that was seen from its first byte, which began a TLS handshake.
+    #[inline(always)]
+    pub fn has_begun_with_hello(&self) -> bool {
+        let [read, write] = self.hello_ends;
+        let is_hello = |end: u64| end != 0 && end != NO_HELLO;
+        self.from_start != 0 && (is_hello(read) || is_hello(write))
     }
 
     /// A call moved bytes that nobody can show: a hole of known length.

@@ -4,6 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use mop_common::{ControlKind, Direction};
 
 use crate::{
+    aead,
     control::{self, NO_WAKEUP, WAKEUP},
     go,
     kernel::{self, argument},
@@ -39,8 +40,12 @@ pub fn tcp_destroy_sock(context: BtfTracePointContext) -> i32 {
     let socket = argument(&context, 0);
     if let Some(connection) = SOCKETS.get_ptr(&socket) {
         // SAFETY: the pointer comes from the map.
-        unsafe { (*connection).close() };
+        let connection = unsafe { &*connection };
+        connection.close();
+        // A number, which may be computed with, unlike the address that the verifier knows as one.
+        let number = connection.socket;
         let _ = SOCKETS.remove(&socket);
+        aead::forget(number);
     }
     0
 }

@@ -1,8 +1,8 @@
 //! Kernel programs of MOP.
 //!
 //! They turn what processes send and receive in plain text into *segments* with exact stream
-//! positions. [`tls`] and [`go`] see it at the border of a TLS library, [`syscalls`] at the socket. Both keep
-//! a [`connection::Connection`] per stream pair and hand the bytes to [`emit`]; [`lifecycle`] says
+//! positions. [`tls`], [`go`] and [`aead`] see it at the border of a TLS library, [`syscalls`] at the socket. All
+//! keep a [`connection::Connection`] per stream pair and hand the bytes to [`emit`]; [`lifecycle`] says
 //! when connections and processes begin and end.
 //!
 //! Rules that hold here: nothing in an observed process is ever changed; every early return that
@@ -14,6 +14,7 @@
 #![feature(core_intrinsics)]
 #![expect(internal_features, reason = "the target offers no other way to an atomic addition")]
 
+mod aead;
 mod arch;
 mod certificate;
 mod cipher_text;

@@ -129,6 +129,15 @@ pub static TLS: Array<TlsSlot> = Array::with_max_entries(limits::TLS_SLOTS, 0);
 pub static OVERFLOW_TLS: LruHashMap<TlsKey, Connection> =
     LruHashMap::with_max_entries(limits::MAX_OVERFLOW_TLS_CONNECTIONS, 0);
 
+/// Keys of records by program and address: the socket of the connection that each is of, or 0.
+#[map]
+pub static AEAD_KEYS: LruHashMap<TlsKey, u64> =
+    LruHashMap::with_max_entries(limits::MAX_AEAD_KEYS, 0);
+
+/// 1 once a program is observed by its keys. User space sets it.
+#[map]
+pub static AEAD_PROGRAMS: Array<u32> = Array::with_max_entries(1, 0);
+
 /// TCP sockets by address of the kernel's `struct sock`, removed when it is destroyed. The key
 /// is the socket, not the descriptor, so that `dup`, `fork` and reuse of descriptors do not matter.
 #[map]

@@ -13,6 +13,7 @@ use aya_ebpf::{
 use mop_common::{Counter, Direction, HoleCause, Layer};
 
 use crate::{
+    aead,
     arch::{SyscallRegisters, number},
     cipher_text,
     connection::{Connection, EMPTY},
@@ -98,14 +99,25 @@ fn beside_tls_calls(thread: u64, result: i64) -> bool {
         Some(Transfer::Vectors(direction)) => (direction, true),
         _ => return true,
     };
-    if state.expectation.watches != 0
-        && result > 0
-        && let Some(socket) = kernel::tcp_socket_of(registers.argument::<0>())
-    {
+    if state.expectation.watches == 0 || result <= 0 {
+        return true;
+    }
+    let socket = socket_of_call();
+    if socket != 0 {
         let buffer = cipher_text::buffer_of(registers, has_vectors);
-        state.expectation.cipher_text(thread, socket, direction, buffer);
+        if direction == Direction::Read {
+            state.records.brought(result as u64);
+        }
+        state.cipher_text(thread, socket, direction, buffer);
     }
     true
+}
+
+/// The TCP socket that the system call in progress is about; 0 for none. A function for itself, for the sake
+/// of the stack.
+#[inline(never)]
+fn socket_of_call() -> u64 {
+    kernel::tcp_socket_of(SyscallRegisters::current().argument::<0>()).unwrap_or(0)
 }
 
 /// Cipher text of the TLS object in progress: it tells which socket that object uses, and, at its
@@ -170,7 +182,7 @@ fn outside_tls_calls(thread: u64, result: i64, registers: SyscallRegisters) {
     let is_observed =
         result >= 0 && kernel::process_of(thread) != config!(own_tgid) && registers.is_native();
     if is_observed && let Some(transfer) = Transfer::of(registers.number()) {
-        moved(transfer, registers, result as u64);
+        moved(transfer, registers, result as u64, thread);
     }
 }
 
@@ -233,7 +245,7 @@ impl Transfer {
 }
 
 #[inline(always)]
-fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64) {
+fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64, thread: u64) {
     match transfer {
         Transfer::Splice => {
             // From the socket, or to it: the other end is a pipe.
@@ -266,6 +278,9 @@ fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64) {
             received_or_sent(connection, direction, flags, result, asked, |cursor| {
                 cursor.at_buffer(registers.argument::<1>(), result);
             });
+            if direction == Direction::Read && connection.has_begun_with_hello() {
+                aead::has_read(thread, connection.socket, registers.argument::<1>(), result);
+            }
         }
         Transfer::Vectors(direction) => {
             let Some(connection) = connection_of(registers.argument::<0>()) else { return };

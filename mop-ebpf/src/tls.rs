@@ -20,6 +20,7 @@ use aya_ebpf::{
 use mop_common::{Counter, Direction, HoleCause, Layer, limits};
 
 use crate::{
+    aead::{self, Records},
     arch,
     cipher_text::{self, Expectation},
     connection::Connection,
@@ -50,6 +51,8 @@ pub struct Thread {
     goroutines: u64,
     /// What it moves between TLS objects and sockets by itself.
     pub expectation: Expectation,
+    /// What it does with records of rustls.
+    pub records: Records,
     outer: Call,
     inner: Call,
 }
@@ -88,6 +91,7 @@ static NEW_THREAD: Thread = Thread {
     overflowed: 0,
     goroutines: 0,
     expectation: cipher_text::NOTHING,
+    records: aead::NO_RECORDS,
     outer: NO_CALL,
     inner: NO_CALL,
 };
@@ -188,14 +192,9 @@ pub fn call_in_progress(thread: u64) -> Option<&'static mut Call> {
 /// unknown for longer.
 #[inline(always)]
 pub fn runs_goroutines(thread: u64) {
-    let state = match state_of(thread) {
-        Some(state) => state,
-        None => match settle(thread) {
-            Some(state) => state,
-            None => return,
-        },
-    };
-    state.goroutines = 1;
+    if let Some(state) = state_or_settle(thread) {
+        state.goroutines = 1;
+    }
 }
 
 /// Forgets a thread that ended; its counts stay.
@@ -208,6 +207,7 @@ pub fn forget_thread(thread: u64) {
     state.exits = 0;
     state.goroutines = 0;
     state.expectation = cipher_text::NOTHING;
+    state.records = aead::NO_RECORDS;
     state.outer.active = 0;
     state.inner.active = 0;
     if state.owner == thread {
@@ -235,6 +235,15 @@ pub fn state_of(thread: u64) -> Option<&'static mut Thread> {
         return None;
     }
     overflow_of(thread)
+}
+
+/// What is remembered of a thread, from now on if nothing was. `None` when there is no room.
+#[inline(always)]
+pub fn state_or_settle(thread: u64) -> Option<&'static mut Thread> {
+    match state_of(thread) {
+        Some(state) => Some(state),
+        None => settle(thread),
+    }
 }
 
 #[inline(never)]
@@ -268,6 +277,20 @@ impl Thread {
     #[inline(always)]
     pub fn is_of_use_beside_calls(&self) -> bool {
         self.goroutines | self.expectation.watches != 0
+    }
+
+    /// It moved bytes between a socket and this buffer, beside its TLS calls.
+    #[inline(never)]
+    pub fn cipher_text(&mut self, thread: u64, socket: u64, direction: Direction, buffer: u64) {
+        self.expectation.cipher_text(thread, socket, direction, buffer);
+        self.records.moved(thread, socket, direction, buffer);
+    }
+
+    /// A cursor to emit with outside of any call of its own: one is in use only while something is
+    /// emitted.
+    #[inline(always)]
+    pub fn spare_cursor(&mut self) -> &mut Cursor {
+        &mut self.inner.cursor
     }
 
     /// The innermost call that it is in.

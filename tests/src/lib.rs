@@ -22,11 +22,13 @@ mod ecosystem;
 mod exchange;
 mod folder;
 mod go;
+mod known_calls;
 mod marker;
 mod misp;
 mod nginx;
 mod observer;
 mod outbox;
+mod peer;
 mod port;
 mod process;
 #[cfg(feature = "proxy")]
@@ -56,11 +58,13 @@ pub use ecosystem::{
 pub use exchange::{Exchange, Message};
 pub use folder::{cache_folder, shared_folder};
 pub use go::{GoBuild, go_program};
+pub use known_calls::{KnownCalls, known_body};
 pub use marker::Marker;
 pub use misp::{misp_feed_problems, misp_server, misp_table_problems};
 pub use nginx::{Nginx, NginxBuilder};
 pub use observer::{Observation, Observer, ObserverBuilder, mop_binary, mop_command};
 pub use outbox::exported;
+pub use peer::Peer;
 pub use port::free_port;
 pub use process::{Process, bound, curl, curl_options, run, status_field, tool};
 #[cfg(feature = "proxy")]

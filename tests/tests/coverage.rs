@@ -3,17 +3,16 @@
 use std::{
     cell::{Cell, RefCell},
     fs,
-    io::{BufRead as _, BufReader, Write as _},
     path::Path,
-    process::{ChildStdin, ChildStdout, Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use mop_tests::{
-    Certificates, Marker, Nginx, Observer, Process, bound, curl, mop_command, observing, python,
-    run, skip, tool,
+    Certificates, Marker, Nginx, Observer, Peer, bound, curl, mop_command, observing, python, run,
+    skip, tool,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,12 +26,12 @@ fn bytes_of_another_protocol_are_named_with_their_process() -> Result<()> {
     for split in [&[][..], &["--no-privilege-split"]] {
         let folder = tempfile::tempdir()?;
         let certificates = Certificates::create(folder.path())?;
-        let mut plain = Peer::start(&[], &["plain", "keep", "2", "2097152"])?;
+        let mut plain = python_peer(&[], &["plain", "keep", "2", "2097152"])?;
         let (server, key) = (certificates.server(), certificates.key());
         let tls = ["memory_bio", "keep", "1", "4194304", text(&server)?, text(&key)?];
-        let mut tls = Peer::start(&[], &tls)?;
+        let mut tls = python_peer(&[], &tls)?;
         // These begin and end between two looks.
-        let mut short = Peer::start(&[], &["plain", "close", "64", "65536"])?;
+        let mut short = python_peer(&[], &["plain", "close", "64", "65536"])?;
         let observer = observer(&folder, split)?;
         first_window(&observer)?;
         for peer in [&mut plain, &mut tls, &mut short] {
@@ -122,13 +121,13 @@ fn java_programs_are_named_by_their_class_and_ports() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut command = bound(java);
     command.arg("-Dsecret=hunter2").arg(fixture("CoveragePeer.java")).arg(MIB.to_string());
-    let mut peer = Peer::of(command)?;
+    let mut peer = Peer::start(command)?;
     let observer = observer(&folder, &[])?;
     first_window(&observer)?;
     peer.transfer()?;
     let told = observed(&observer, &peer.pid().into(), (MIB, MIB))?;
     ensure!(told.reason == "jvm" && told.program == "CoveragePeer.java", "{told:?}");
-    ensure!(told.listeners == [peer.port], "{told:?}");
+    ensure!(told.listeners == [peer.port()], "{told:?}");
     for bytes in [told.received_bytes, told.sent_bytes] {
         ensure!((MIB..MIB + MIB / 50).contains(&bytes), "{told:?}");
     }
@@ -139,16 +138,23 @@ fn java_programs_are_named_by_their_class_and_ports() -> Result<()> {
 }
 
 #[test]
-fn programs_with_rustls_inside_are_named() -> Result<()> {
-    if !observing("programs_with_rustls_inside_are_named") {
+fn programs_with_rustls_inside_and_without_names_are_named() -> Result<()> {
+    if !observing("programs_with_rustls_inside_and_without_names_are_named") {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
     let certificates = Certificates::create(folder.path())?;
-    let mut command = bound(env!("CARGO_BIN_EXE_rustls_peer"));
-    command.arg(certificates.server()).arg(certificates.key()).arg(certificates.authority());
+    let program = folder.path().join("rustls_peer");
+    fs::copy(env!("CARGO_BIN_EXE_rustls_peer"), &program)?;
+    run(Command::new("strip").arg(&program), LIMIT)?;
+    let mut command = bound(&program);
+    command
+        .arg("both")
+        .arg(certificates.server())
+        .arg(certificates.key())
+        .arg(certificates.authority());
     command.arg(MIB.to_string());
-    let mut peer = Peer::of(command)?;
+    let mut peer = Peer::start(command)?;
     let observer = observer(&folder, &[])?;
     first_window(&observer)?;
     for _time in 0..2 {
@@ -157,11 +163,11 @@ fn programs_with_rustls_inside_are_named() -> Result<()> {
     // Both ends are in it, and each has sent and received as much.
     let told = observed(&observer, &peer.pid().into(), (4 * MIB, 4 * MIB))?;
     ensure!(told.reason == "rustls" && told.command == "rustls_peer", "{told:?}");
-    ensure!(told.listeners == [peer.port], "{told:?}");
+    ensure!(told.listeners == [peer.port()], "{told:?}");
     for bytes in [told.received_bytes, told.sent_bytes] {
         ensure!((4 * MIB..4 * MIB + 4 * MIB / 50).contains(&bytes), "{told:?}");
     }
-    let exchanges = observer.stop()?.exchanges("/rustls");
+    let exchanges = observer.stop()?.exchanges("/open-insurance/rustls");
     ensure!(exchanges.is_empty(), "decoded after all: {exchanges:#?}");
     Ok(())
 }
@@ -177,10 +183,10 @@ fn other_network_namespaces_are_looked_into_and_end_in_time() -> Result<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    let mut before = Peer::start(&["unshare", "--net"], &["plain", "keep", "1", "1048576"])?;
+    let mut before = python_peer(&["unshare", "--net"], &["plain", "keep", "1", "1048576"])?;
     let observer = observer(&folder, &[])?;
     first_window(&observer)?;
-    let mut after = Peer::start(&["unshare", "--net"], &["plain", "keep", "1", "1048576"])?;
+    let mut after = python_peer(&["unshare", "--net"], &["plain", "keep", "1", "1048576"])?;
     for peer in [&mut before, &mut after] {
         peer.transfer()?;
         let told = observed(&observer, &peer.pid().into(), (MIB, MIB))?;
@@ -222,47 +228,13 @@ fn the_doctor_tells_what_sockets_moved() -> Result<()> {
     Ok(())
 }
 
-/// A process that speaks to itself.
-struct Peer {
-    process: Process,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    /// That it listens on.
-    port: u64,
-}
-
-impl Peer {
-    fn start(before: &[&str], arguments: &[&str]) -> Result<Self> {
-        let python = python();
-        let mut words = before.iter().map(std::ffi::OsStr::new).chain([python.as_os_str()]);
-        let mut command = bound(words.next().context("a program")?);
-        command.args(words).arg(fixture("coverage_peer.py")).args(arguments);
-        Self::of(command)
-    }
-
-    fn of(mut command: Command) -> Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = Process::start("peer", &mut command)?;
-        let stdin = process.stdin().context("standard input")?;
-        let mut stdout = BufReader::new(process.stdout().context("standard output")?);
-        let mut port = String::new();
-        stdout.read_line(&mut port)?;
-        let port = port.trim().parse().context("a port")?;
-        Ok(Self { process, stdin, stdout, port })
-    }
-
-    fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// Has it move what it is for.
-    fn transfer(&mut self) -> Result<()> {
-        self.stdin.write_all(b"go\n")?;
-        let mut said = String::new();
-        self.stdout.read_line(&mut said)?;
-        ensure!(said == "done\n", "{said:?}");
-        Ok(())
-    }
+/// A peer in Python, behind these words of a command line.
+fn python_peer(before: &[&str], arguments: &[&str]) -> Result<Peer> {
+    let python = python();
+    let mut words = before.iter().map(std::ffi::OsStr::new).chain([python.as_os_str()]);
+    let mut command = bound(words.next().context("a program")?);
+    command.args(words).arg(fixture("coverage_peer.py")).args(arguments);
+    Peer::start(command)
 }
 
 /// What is told of a process, over all windows.

@@ -3,7 +3,6 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     ffi::OsString,
     fs,
     net::SocketAddr,
@@ -16,8 +15,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mop_tests::{
-    Body, Certificates, Exchange, Marker, Nginx, Observer, Process, bound, c_program, cache_folder,
-    carried, complete, curl, free_port, listening, observing, run, sha256_hex, skip,
+    Body, Certificates, Exchange, KnownCalls, Marker, Nginx, Observer, Peer, Process, bound,
+    c_program, cache_folder, carried, complete, curl, free_port, listening, observing, run, skip,
 };
 use serde_json::{Value, json};
 
@@ -117,7 +116,79 @@ fn boringssl_in_a_library_of_its_own_folder_is_seen() -> Result<()> {
     let peer = c_program("tls_peer", folder.path(), options)?;
     // With the socket under the library, and with memory in between.
     for between in ["SOCKET", "MEMORY"] {
-        oracle(&peer, between, &certificates).context(between)?;
+        let calls = KnownCalls::between(&peer, between, &certificates).context(between)?;
+        for exchange in &calls.exchanges {
+            ensure!(exchange.library().contains("/android/libssl.so"), "{}", exchange.record());
+        }
+        // The first call of a connection may be over before two records have shown its socket.
+        let most = if between == "MEMORY" { 2 * KnownCalls::CONNECTIONS } else { 0 };
+        ensure!(calls.without_addresses <= most, "{} are unknown", calls.without_addresses);
+    }
+    Ok(())
+}
+
+/// With the versions of TLS, kinds of cipher suites, and runtimes that differ on the way to the wire.
+#[test]
+fn rustls_is_seen_from_the_first_byte() -> Result<()> {
+    if !observing("rustls_is_seen_from_the_first_byte") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let certificates = Certificates::create(folder.path())?;
+    let peers = Path::new(env!("CARGO_BIN_EXE_rustls_peer"));
+    for runtime in ["THREADS", "TASKS"] {
+        for suite in RUSTLS_SUITES {
+            let mode = format!("{runtime}-{suite}");
+            let calls = KnownCalls::between(peers, &mode, &certificates).context(mode)?;
+            for exchange in &calls.exchanges {
+                let is_right = exchange.layer() == "tls"
+                    && exchange.library().ends_with("/rustls_peer")
+                    && exchange.client_port() != 0;
+                ensure!(is_right, "{}", exchange.record());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The keys of a connection are older than the observer: what it carries first shows whose they are.
+#[test]
+fn a_connection_of_rustls_is_joined_midway() -> Result<()> {
+    if !observing("a_connection_of_rustls_is_joined_midway") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let certificates = Certificates::create(folder.path())?;
+    let mut command = bound(env!("CARGO_BIN_EXE_rustls_peer"));
+    command.arg("both").arg(certificates.server()).arg(certificates.key());
+    let mut peer = Peer::start({
+        command.arg(certificates.authority()).arg(MIDWAY_BYTES.to_string());
+        command
+    })?;
+    peer.transfer()?;
+    let observer = Observer::start()?;
+    for _time in 0..MIDWAY_CALLS {
+        // A client's calls are told apart by the time between them.
+        thread::sleep(Duration::from_millis(20));
+        peer.transfer()?;
+    }
+    let prefix = format!("/open-insurance/rustls/{}/", peer.port());
+    let last = format!("{prefix}{MIDWAY_CALLS}");
+    let seen = observer.wait_for(2, LIMIT, |one| one.target() == last);
+    let observation = observer.stop()?;
+    seen.with_context(|| observation.summary.to_string())?;
+    for count in 0..=MIDWAY_CALLS {
+        let exchanges = observation.exchanges(&format!("{prefix}{count}"));
+        // The first call that it sees shows the keys, and the end of a call is what the next one begins at.
+        ensure!(exchanges.len() == 2 || count < 3, "{count}: {exchanges:#?}");
+        for exchange in exchanges {
+            complete(&exchange)?;
+            let is_right = [exchange.request(), exchange.response()]
+                .iter()
+                .all(|message| message.body_bytes() == MIDWAY_BYTES)
+                && exchange.server_port() == peer.port();
+            ensure!(is_right, "{}", exchange.record());
+        }
     }
     Ok(())
 }
@@ -167,78 +238,6 @@ fn all_seen(observer: Observer, count: usize, prefix: &str) -> Result<Vec<Exchan
     // It says what became of the others.
     seen.with_context(|| observation.summary.to_string())?;
     Ok(observation.exchanges(prefix))
-}
-
-/// Clients and a server check every byte that they get, and all that MOP says is held against what
-/// they then know.
-fn oracle(peer: &Path, between: &str, certificates: &Certificates) -> Result<()> {
-    let port = free_port();
-    let started = |role: &str| {
-        let mut command = bound(peer);
-        command.arg(port.to_string()).args([role, between]);
-        command
-    };
-    let mut command = started("serve");
-    command.arg(certificates.server()).arg(certificates.key()).stdin(Stdio::null());
-    let server = Process::start("tls_peer", &mut command)?;
-    listening(SocketAddr::from(([127, 0, 0, 1], port)))?;
-    let marker = Marker::new(&between.to_lowercase());
-    let observer = Observer::start()?;
-    let mut command = started("call");
-    command.arg(certificates.authority()).arg(marker.to_string());
-    command.args([CONNECTIONS.to_string(), CALLS.to_string()]);
-    let printed = String::from_utf8(run(&mut command, LIMIT)?.stdout)?;
-    let made = printed.lines().map(|line| {
-        let (port, target) = line.split_once(' ').context("no target")?;
-        Ok((target.to_owned(), port.parse::<u64>()?))
-    });
-    let made: HashMap<_, _> = made.collect::<Result<_>>()?;
-    ensure!(made.len() == CONNECTIONS * CALLS, "{} calls", made.len());
-
-    let prefix = marker.to_string();
-    let exchanges = all_seen(observer, 2 * made.len(), &prefix)?;
-    ensure!(exchanges.len() == 2 * made.len(), "{} exchanges", exchanges.len());
-    let mut unknown = 0;
-    for exchange in &exchanges {
-        complete(exchange)?;
-        let client_port = made.get(exchange.target()).context("a call that nobody made")?;
-        let mut parts = exchange.target().rsplit('/');
-        let mut part = || parts.next().context("a part of the target");
-        let (received, sent, name) = (part()?.parse()?, part()?.parse()?, part()?);
-        for (message, from, bytes) in
-            [(exchange.request(), 1, sent), (exchange.response(), 2, received)]
-        {
-            // A message without content may come without a digest.
-            let is_right = message.sha256() == sha256_hex(&body(name, from, bytes))
-                || bytes == 0 && message.body_bytes() == 0;
-            ensure!(is_right, "{}", exchange.record());
-        }
-        let is_client = exchange.pid() != u64::from(server.pid());
-        ensure!((exchange.role() == "client") == is_client, "{}", exchange.record());
-        ensure!(exchange.library().contains("/android/libssl.so"), "{}", exchange.record());
-        if between == "MEMORY" && exchange.client_port() == 0 {
-            unknown += 1;
-            continue;
-        }
-        let is_right = exchange.client_port() == *client_port
-            && exchange.server_port() == u64::from(port)
-            && [exchange.client_ip(), exchange.server_ip()] == ["127.0.0.1"; 2];
-        ensure!(is_right, "not from {client_port}: {}", exchange.record());
-    }
-    // The first call of a connection may be over before two records have shown its socket.
-    ensure!(unknown <= 2 * CONNECTIONS, "{unknown} of {} are unknown", exchanges.len());
-    Ok(())
-}
-
-/// As `tls_peer.c` makes it.
-fn body(name: &str, from: u32, bytes: usize) -> Vec<u8> {
-    let seed = name
-        .bytes()
-        .fold(from, |state, letter| state.wrapping_mul(31).wrapping_add(u32::from(letter)));
-    let states = std::iter::successors(Some(seed), |state| {
-        Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
-    });
-    states.skip(1).take(bytes).map(|state| state.to_be_bytes()[0]).collect()
 }
 
 /// An Envoy between curl and nginx, which it reaches in several ways.
@@ -500,8 +499,14 @@ const VERSIONS: [&str; 2] = ["http1.1", "http2"];
 const UPSTREAMS: [&str; 3] = ["plain", "http1", "http2"];
 /// Calls that have a connection each.
 const HASTY_CALLS: usize = 120;
-/// Of the clients in C, one after the other on all connections.
-const CONNECTIONS: usize = 20;
-/// Of each connection: twice what they have lengths for.
-const CALLS: usize = 18;
+/// Several records of TLS.
+const MIDWAY_BYTES: u64 = 100_000;
+const MIDWAY_CALLS: usize = 6;
+const RUSTLS_SUITES: [&str; 5] = [
+    "1.3-TLS13_AES_128_GCM_SHA256",
+    "1.3-TLS13_AES_256_GCM_SHA384",
+    "1.3-TLS13_CHACHA20_POLY1305_SHA256",
+    "1.2-TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "1.2-TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+];
 const LIMIT: Duration = Duration::from_secs(60);

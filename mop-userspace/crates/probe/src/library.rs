@@ -1,5 +1,6 @@
 //! TLS libraries: which functions of them are probed, and where.
 
+mod aws_lc;
 mod boringssl;
 mod crypto_tls;
 
@@ -139,6 +140,10 @@ impl Candidate {
             .map_err(|reason| ProbeError::Go { path: path(), reason })?;
         probes.tls.extend(of_go.tls);
         probes.certificates.extend(of_go.certificates);
+        // Where the library's own border is seen, records below it would tell the same again.
+        if probes.tls.is_empty() {
+            probes.tls = aws_lc::probes(data.bytes());
+        }
         Ok(probes)
     }
 
@@ -200,6 +205,12 @@ pub enum Sites {
     GoForget(u64),
     /// At the entry of a function of Go that reads a certificate.
     GoCertificate(u64),
+    /// On the first instruction of a function that makes a key of records.
+    AeadKey(u64),
+    /// On the first instruction of a function that seals records.
+    AeadSeal(u64),
+    /// On the first instruction of a function that opens records, and on the return address.
+    AeadOpen(u64),
 }
 
 impl Sites {
@@ -208,14 +219,16 @@ impl Sites {
     pub fn kind(&self) -> SiteKind {
         match self {
             Self::Emulated { .. } => SiteKind::Emulated,
-            Self::EntryAndReturn(_) => SiteKind::EntryAndReturn,
+            Self::EntryAndReturn(_) | Self::AeadOpen(_) => SiteKind::EntryAndReturn,
             Self::Go { .. } => SiteKind::Go,
             Self::Forget(_)
             | Self::Certificate(_)
             | Self::Session(_)
             | Self::GoBegin(_)
             | Self::GoForget(_)
-            | Self::GoCertificate(_) => SiteKind::Entry,
+            | Self::GoCertificate(_)
+            | Self::AeadKey(_)
+            | Self::AeadSeal(_) => SiteKind::Entry,
         }
     }
 }

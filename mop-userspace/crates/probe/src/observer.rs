@@ -26,7 +26,7 @@ use crate::{
     btf::Btf,
     environment,
     error::{causes, refused},
-    library::{self, Candidate, FileId, Probe, Probes, Sites},
+    library::{self, Candidate, FileId, Probe, Probes, SiteKind, Sites},
     prober::{self, Point, Prober, Refusal},
     process,
     program_load::ProgramAccount,
@@ -334,6 +334,17 @@ impl Observer {
         let _ = map.remove(&[inode, device]);
     }
 
+    /// Has the kernel side note on which threads handshakes begin, which is of use only where the keys that
+    /// follow from them are seen.
+    fn watch_hellos(&mut self) -> Result<(), ProbeError> {
+        let unusable = |reason| ProbeError::Map { map: "AEAD_PROGRAMS", reason };
+        let map = self.ebpf.map_mut("AEAD_PROGRAMS");
+        let map = map.ok_or_else(|| unusable("it is not there".to_owned()))?;
+        aya::maps::Array::<_, u32>::try_from(map)
+            .and_then(|mut map| map.set(0, 1, 0))
+            .map_err(|error| unusable(causes(&error)))
+    }
+
     /// Whether a process is this one, or the one that reads the rings.
     fn is_own(&self, tgid: u32) -> bool {
         tgid == std::process::id() || tgid == self.options.reader
@@ -401,11 +412,14 @@ impl Observer {
         candidate: &Candidate,
         probes: &[Probe],
     ) -> Result<TlsLibrary, ProbeError> {
-        let by_return = |probe: &Probe| matches!(probe.sites, Sites::EntryAndReturn(_));
+        let by_return = |probe: &Probe| probe.sites.kind() == SiteKind::EntryAndReturn;
         if probes.iter().any(by_return) && environment::return_probes_end_processes() {
             let reason = "this kernel ends processes under seccomp that a return probe is put into, and it \
                           has functions that cannot be observed otherwise";
             return Err(ProbeError::LeftAlone { path: PathBuf::from(&candidate.path), reason });
+        }
+        if probes.iter().any(|probe| matches!(probe.sites, Sites::AeadKey(_))) {
+            self.watch_hellos()?;
         }
         let id = LibraryId(self.libraries.len() as u64 + 1);
         // Half a library would report half a conversation.
@@ -453,6 +467,12 @@ fn points(probes: &[Probe], id: LibraryId) -> Vec<Point> {
             Sites::GoBegin(at) => first.push(point("go_begin", at)),
             Sites::GoForget(at) => first.push(point("go_forget", at)),
             Sites::GoCertificate(at) => first.push(point("go_certificate", at)),
+            Sites::AeadKey(start) => first.push(point("aead_key", start)),
+            Sites::AeadSeal(start) => first.push(point("aead_seal", start)),
+            Sites::AeadOpen(start) => {
+                first.push(point("aead_opened", start));
+                entries.push(entry("aead_open", start));
+            }
         }
     }
     first.append(&mut entries);
@@ -564,7 +584,7 @@ const TRACEPOINTS: [&str; 5] = [
 const SYS_EXIT: &str = "sys_exit";
 const SYS_EXIT_BY_PERF: &str = "sys_exit_by_perf";
 
-const UPROBES: [&str; 8] = [
+const UPROBES: [&str; 12] = [
     "tls_enter",
     "tls_exit",
     "tls_return",
@@ -573,6 +593,10 @@ const UPROBES: [&str; 8] = [
     "go_exit",
     "go_begin",
     "go_forget",
+    "aead_key",
+    "aead_seal",
+    "aead_open",
+    "aead_opened",
 ];
 
 /// Loaded only where certificates are wanted.
