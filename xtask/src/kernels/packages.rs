@@ -36,7 +36,9 @@ pub(super) fn ensure_programs() -> Result<()> {
         .args(["install", "--yes", "--no-install-recommends", "--no-remove"])
         .args(["-o", "DPkg::Lock::Timeout=300"])
         .args(absent);
-    shell::run_quietly(&mut command).map(drop)
+    shell::run_quietly(&mut command).map(drop).with_context(|| {
+        format!("cannot install {list}: nothing is removed for it, so what is in the way has to be removed first")
+    })
 }
 
 /// Debian's kernels, by their versions.
