@@ -218,7 +218,10 @@ fn note(socket: u64, library: u64) -> bool {
     if connection.has_moved() {
         return false;
     }
-    connection.keys += 1;
+    // A peer may change its key as often as it likes; whoever has done so once has too many.
+    if connection.keys & KEYS <= KEYS_TLS13 {
+        connection.keys += 1;
+    }
     true
 }
 
