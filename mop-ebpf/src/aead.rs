@@ -138,7 +138,8 @@ pub fn forget(socket: u64) {
 }
 
 impl Records {
-    /// How many bytes a read brought, of which [`Self::moved`] is to be told.
+    /// How many bytes a read brought, of which [`Self::moved`] is to be told: a function takes five
+    /// arguments.
     #[inline(always)]
     pub fn brought(&mut self, bytes: u64) {
         self.bytes = bytes;
@@ -251,7 +252,9 @@ fn seals(registers: *const pt_regs) {
     if socket == 0 {
         return;
     }
-    let Some(connection) = observed(socket, Direction::Write, version) else { return };
+    let library = Cookie(cookie).library();
+    let found = observed(socket, Direction::Write, version, library);
+    let Some(connection) = found else { return };
     let cursor = state.spare_cursor();
     cursor.at_buffer(at, length);
     connection.moved(Direction::Write, cursor);
@@ -299,10 +302,9 @@ fn opened(registers: *const pt_regs) {
         give_up(socket);
         return;
     }
-    let Some(connection) = observed(socket, Direction::Read, state.records.version) else { return };
-    if connection.library == 0 {
-        connection.library = library(registers);
-    }
+    let library = Cookie(cookie(registers)).library();
+    let found = observed(socket, Direction::Read, state.records.version, library);
+    let Some(connection) = found else { return };
     let at = state.records.opened;
     let cursor = state.spare_cursor();
     cursor.at_buffer(at, length);
@@ -362,8 +364,17 @@ fn data_bytes(records: &Records, length: u64) -> u64 {
 
 /// The connection over a socket, when what it moves is to be told.
 #[inline(never)]
-fn observed(socket: u64, direction: Direction, version: u64) -> Option<&'static mut Connection> {
-    let connection = connection_over(socket, 0, false)?;
+fn observed(
+    socket: u64,
+    direction: Direction,
+    version: u64,
+    library: u64,
+) -> Option<&'static mut Connection> {
+    let connection = connection_over(socket, library, false)?;
+    if connection.library == 0 {
+        // It was made where a write showed its socket, which says nothing of the library.
+        connection.library = library;
+    }
     if !connection.has_moved() {
         let all = if version == TLS13 { KEYS_TLS13 } else { KEYS_TLS12 };
         if connection.keys & KEYS != all {
@@ -409,16 +420,13 @@ fn connection_over(socket: u64, library: u64, from_start: bool) -> Option<&'stat
     Some(connection)
 }
 
-/// The connection over a socket, when there is one.
-#[inline(always)]
-fn find(socket: u64) -> Option<&'static mut Connection> {
-    objects::find(&over(socket))
-}
-
-/// Observes the connection over a socket no more.
+/// Observes the connection over a socket no more, if there is one.
 #[inline(never)]
 fn give_up(socket: u64) {
-    if let Some(connection) = find(socket) {
+    // A free slot has a key of zeros.
+    if socket != 0
+        && let Some(connection) = objects::find(&over(socket))
+    {
         connection.give_up();
     }
 }
@@ -454,11 +462,6 @@ const fn over(socket: u64) -> TlsKey {
 fn cookie(registers: *const pt_regs) -> u64 {
     // SAFETY: the context is the program's own.
     unsafe { bpf_get_attach_cookie(registers.cast_mut().cast()) }
-}
-
-#[inline(always)]
-fn library(registers: *const pt_regs) -> u64 {
-    Cookie(cookie(registers)).library()
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! What is attached where, as processes come and go, and what is left when MOP has ended.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -215,23 +215,27 @@ fn many_places_in_one_link_see_the_same_calls_as_an_event_for_each() -> Result<(
         losses += observation.lost();
         let exchanges = observation.exchanges(&prefix);
         accounted(&exchanges, 100, &observation)?;
-        let mut calls = Vec::new();
+        let mut calls = HashMap::new();
         for exchange in exchanges.into_iter().filter(Exchange::complete) {
             carried(&exchange, exchange.response(), &body)?;
-            calls.push((
-                exchange.target().to_owned(),
-                exchange.role().to_owned(),
+            let call = (exchange.target().to_owned(), exchange.role().to_owned());
+            let facts = (
                 exchange.layer().to_owned(),
                 exchange.pid(),
                 exchange.client_port(),
                 exchange.library().to_owned(),
-            ));
+            );
+            ensure!(calls.insert(call, facts).is_none(), "told twice: {}", exchange.record());
         }
-        calls.sort();
         seen.push(calls);
     }
-    // Two observers on a busy machine may lose something, each its own.
-    ensure!(seen[0] == seen[1] || losses > 0, "by {ways:?}: {seen:?}");
+    for (mine, other) in [(&seen[0], &seen[1]), (&seen[1], &seen[0])] {
+        for (call, facts) in mine {
+            // Two observers on a busy machine may lose something, each its own.
+            let is_same = other.get(call).map_or(losses > 0, |told| told == facts);
+            ensure!(is_same, "{call:?} by {ways:?}: {facts:?} and {:?}", other.get(call));
+        }
+    }
     Ok(())
 }
 

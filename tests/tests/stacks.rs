@@ -186,7 +186,8 @@ fn a_connection_of_rustls_is_joined_midway() -> Result<()> {
             let is_right = [exchange.request(), exchange.response()]
                 .iter()
                 .all(|message| message.body_bytes() == MIDWAY_BYTES)
-                && exchange.server_port() == peer.port();
+                && exchange.server_port() == peer.port()
+                && exchange.library().ends_with("/rustls_peer");
             ensure!(is_right, "{}", exchange.record());
         }
     }

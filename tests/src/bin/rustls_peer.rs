@@ -12,7 +12,6 @@
 
 use std::{
     env,
-    ffi::OsString,
     io::{self, BufRead as _, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
@@ -31,14 +30,17 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf,
+use tokio::{
+    io::{
+        AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf,
+    },
+    runtime::{Builder, Runtime},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 fn main() -> Result<()> {
-    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["both", certificate, key, authority, bytes] => {
             both(certificate.as_ref(), key.as_ref(), authority.as_ref(), bytes.parse()?)
@@ -175,13 +177,11 @@ impl Mode {
         Ok(begin(Arc::new(provider)).with_protocol_versions(&[self.version])?)
     }
 
-    fn runtime(self) -> Result<tokio::runtime::Runtime> {
-        let mut builder = if self.has_tasks {
-            tokio::runtime::Builder::new_multi_thread()
-        } else {
-            tokio::runtime::Builder::new_current_thread()
-        };
-        Ok(builder.worker_threads(TASK_THREADS).enable_io().build()?)
+    /// What runs tasks; `None` where threads do their work.
+    fn runtime(self) -> Result<Option<Runtime>> {
+        let mut builder = Builder::new_multi_thread();
+        let builder = builder.worker_threads(TASK_THREADS).enable_io();
+        Ok(self.has_tasks.then(|| builder.build()).transpose()?)
     }
 
     fn serve(self, port: u16, configuration: &Arc<ServerConfig>) -> Result<()> {
@@ -192,7 +192,7 @@ impl Mode {
             socket.set_nodelay(true)?;
             let configuration = Arc::clone(configuration);
             // A client that goes away, or only looked whether somebody listens, ends its connection.
-            if self.has_tasks {
+            if let Some(runtime) = &runtime {
                 runtime.spawn(async move {
                     let stream = TlsAcceptor::from(configuration).accept(tasks(socket)?).await?;
                     answer(stream).await
@@ -215,7 +215,7 @@ impl Mode {
             ports.push(socket.local_addr()?);
             sockets.push(socket);
         }
-        if !self.has_tasks {
+        let Some(runtime) = self.runtime()? else {
             let open = |socket| {
                 let connection = ClientConnection::new(Arc::clone(configuration), name()?)?;
                 Ok(tokio::io::BufReader::new(Blocking(StreamOwned::new(connection, socket))))
@@ -227,8 +227,7 @@ impl Mode {
                 }
             }
             return Ok(());
-        }
-        let runtime = self.runtime()?;
+        };
         let tasks: Vec<_> = sockets
             .into_iter()
             .zip(ports)
