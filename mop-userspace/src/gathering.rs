@@ -4,11 +4,18 @@ use std::{thread, time::Duration};
 
 use crossbeam_channel::Receiver;
 
+use crate::protection::Pace;
+
 /// Lets messages gather once all that were there are worked on. Who sends to a thread that waits has to
 /// wake it, which costs both more than most messages do; to one that sleeps, it only leaves the message.
-pub(crate) fn gather<T>(incoming: &Receiver<T>) {
+/// While there are more, it goes on at the pace of its thread.
+pub(crate) fn gather<T>(incoming: &Receiver<T>, pace: &mut Pace) {
     if incoming.is_empty() {
         thread::sleep(GATHER_FOR);
+        pace.rested();
+    } else {
+        let most = incoming.capacity().unwrap_or(usize::MAX);
+        pace.step(|| incoming.len() as f64 / most as f64);
     }
 }
 

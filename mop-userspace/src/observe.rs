@@ -62,10 +62,11 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;
     let needs = Needs::of(&arguments, &configuration);
+    let courtesy = protection::give_way(configuration.protection.gives_way);
     match privileges::take_role(&arguments.kernel, &settings, &needs)? {
         Role::Over(code) => Ok(code),
         Role::Observer(probing, layers, socket) => {
-            observe(&arguments, &configuration, probing, &layers, socket)
+            observe(&arguments, &configuration, probing, &layers, socket, &courtesy)
         }
     }
 }
@@ -77,6 +78,7 @@ fn observe(
     probing: Probing,
     layers: &Layers,
     socket: Option<UnixListener>,
+    courtesy: &Result<(), String>,
 ) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, spooling(configuration))?;
     let vitals = Vitals::new();
@@ -326,6 +328,10 @@ fn observe(
         if sessions == 1 {
             rules.watch(&arguments.quality.rules)?;
             eprintln!("Privileges: {layers}.");
+            match courtesy {
+                Ok(()) => eprintln!("Processors: gives way to all other work of the node."),
+                Err(why) => eprintln!("Processors: works like any other program, since {why}."),
+            }
         }
         eprintln!("Observing {} TLS libraries and all TCP sockets.", known.libraries.len());
 

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 
 use crate::{
     batch::{Batch, Entry},
+    capture::QUEUE_BATCHES,
     clock::Clock,
     connections::Node,
     coverage::Sight,
     pipeline::{Pipeline, PipelineTotals},
+    protection::Pace,
     vitals::WorkerVitals,
 };
 
@@ -23,7 +25,13 @@ pub(crate) fn run(
     vitals: &WorkerVitals,
 ) -> PipelineTotals {
     let mut clock_taken = Instant::now();
-    for mut batch in batches {
+    let mut pace = Pace::of_this_thread();
+    loop {
+        let is_waiting = batches.is_empty();
+        let Ok(mut batch) = batches.recv() else { break };
+        if is_waiting {
+            pace.rested();
+        }
         vitals.alive.beat();
         if clock_taken.elapsed() > CLOCK_EVERY {
             pipeline.set_clock(Clock::now());
@@ -37,6 +45,7 @@ pub(crate) fn run(
                         sight.segment(&head);
                     }
                     pipeline.segment(&head, bytes);
+                    pace.step(|| batches.len() as f64 / QUEUE_BATCHES as f64);
                 }
                 Entry::Control(event) => {
                     if let Some(sight) = &mut sight {

@@ -223,6 +223,18 @@ impl ObserverBuilder {
         self
     }
 
+    /// Lets it run in a session of its own, which is a CPU group of its own where sessions are groups.
+    #[must_use]
+    pub fn in_its_own_session(mut self) -> Self {
+        let mut command = bound("setsid");
+        command.args(self.command.get_args().skip_while(|it| *it != "--").skip(1));
+        for (name, _) in self.command.get_envs().filter(|(_, value)| value.is_none()) {
+            command.env_remove(name);
+        }
+        self.command = command;
+        self
+    }
+
     /// Starts it and waits for nothing.
     pub fn spawn(mut self) -> Result<Child> {
         self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

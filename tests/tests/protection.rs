@@ -4,14 +4,17 @@ use std::{
     collections::BTreeSet,
     fs,
     path::PathBuf,
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use mop_tests::{
-    Certificates, Exchange, Marker, Nginx, Observer, ObserverBuilder, curl, observing, run,
+    Certificates, Exchange, Marker, Nginx, Observer, ObserverBuilder, Process, bound, curl,
+    observing, run, skip,
 };
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 #[test]
@@ -119,6 +122,50 @@ fn over_its_budget_it_leaves_out_calls_by_class_and_then_rests() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_observer_gives_way_and_is_not_starved() -> Result<()> {
+    if !observing("an_observer_gives_way_and_is_not_starved") {
+        return Ok(());
+    }
+    let setting = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    if !setting.is_ok_and(|text| text.trim() == "1") {
+        skip("an_observer_gives_way_and_is_not_starved", "sessions are no CPU groups here");
+        return Ok(());
+    }
+    let stage = Stage::new("courtesy")?;
+    // Within one group it would get nothing beside others, and works like them.
+    let observer = stage.builder("")?.start()?;
+    observer.wait_for_message("works like any other program", 1, LIMIT)?;
+    ensure!(policies(&observer, "mop-worker")? == [NORMAL], "the worker gives way in their group");
+    observer.stop()?;
+    let observer = stage.builder("gives_way = false")?.in_its_own_session().start()?;
+    observer.wait_for_message("protection.gives_way is false", 1, LIMIT)?;
+    observer.stop()?;
+    let observer = stage.builder("")?.in_its_own_session().start()?;
+    observer.wait_for_message("gives way to all other work", 1, LIMIT)?;
+    ensure!(policies(&observer, "mop-worker")? == [IDLE], "the worker does not give way");
+    ensure!(policies(&observer, "mop-security")? == [IDLE], "the module does not give way");
+    ensure!(policies(&observer, "mop-capture")? == [NORMAL], "the capture thread comes too late");
+    // More than there are processors, and none of them ever waits.
+    let processors = thread::available_parallelism()?.get();
+    let mut busy = (0..processors * 2)
+        .map(|_| Process::start("a busy loop", bound("sh").args(["-c", BUSY]).stdin(Stdio::null())))
+        .collect::<Result<Vec<_>>>()?;
+    let targets: Vec<_> = (0..CALLS).map(|number| format!("call-{number}")).collect();
+    targets.iter().try_for_each(|target| stage.call(target))?;
+    let prefix = stage.target("call-");
+    observer.wait_for(2 * CALLS, LIMIT, |one| one.target().starts_with(&prefix))?;
+    for process in &mut busy {
+        process.signal(Signal::KILL);
+        process.wait(LIMIT)?;
+    }
+    let observation = observer.stop()?;
+    let exchanges = observation.exchanges(&prefix);
+    ensure!(exchanges.len() == 2 * CALLS, "{} were reported", exchanges.len());
+    ensure!(exchanges.iter().all(Exchange::complete), "a call is incomplete");
+    Ok(())
+}
+
 /// A server, and a switch for the observer.
 struct Stage {
     folder: TempDir,
@@ -164,6 +211,20 @@ impl Stage {
     }
 }
 
+/// The scheduling policies of threads with a name (proc_pid_stat(5), field 41).
+fn policies(observer: &Observer, name: &str) -> Result<Vec<u32>> {
+    let mut policies = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{}/task", observer.core()?))? {
+        let folder = entry?.path();
+        if fs::read_to_string(folder.join("comm"))?.trim() == name {
+            let text = fs::read_to_string(folder.join("stat"))?;
+            let behind_name = text.rsplit_once(") ").context("no name")?.1;
+            policies.push(behind_name.split(' ').nth(41 - 3).context("no policy")?.parse()?);
+        }
+    }
+    Ok(policies)
+}
+
 /// Probes that the processes of an observer hold.
 fn attached(observer: &Observer) -> Result<usize> {
     let process = observer.process();
@@ -178,6 +239,12 @@ fn attached(observer: &Observer) -> Result<usize> {
     Ok(count)
 }
 
+/// `SCHED_OTHER` and `SCHED_IDLE` (sched(7)).
+const NORMAL: u32 = 0;
+const IDLE: u32 = 5;
+const BUSY: &str = "while :; do :; done";
+/// Calls, one after the other.
+const CALLS: usize = 20;
 const OTHER: &str = "shop/cart";
 const OPEN_DATA: &str = "open-insurance/channels/v1/branches";
 const REGULATED: &str = "open-insurance/consents/v2/consents";

@@ -26,6 +26,7 @@ use crate::{
     gathering::gather,
     observe::spawn,
     output::Outlet,
+    protection::Pace,
     vitals::{Family, Vitals},
 };
 
@@ -114,6 +115,7 @@ fn work(
 ) {
     let mut saved = Instant::now();
     let mut advanced = Instant::now();
+    let mut pace = Pace::of_this_thread();
     loop {
         match incoming.recv_timeout(ADVANCE_EVERY) {
             // A panic costs the call, not all that come after it.
@@ -121,7 +123,7 @@ fn work(
                 let observed =
                     catch_unwind(AssertUnwindSafe(|| module.observe(*call, Some(outlet))));
                 failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
-                gather(incoming);
+                gather(incoming, &mut pace);
             }
             Ok(Message::Hook(step, answer)) => {
                 // Whoever asked may be gone.

@@ -60,7 +60,7 @@ pub(crate) use self::{
     needs::Needs,
     probing::{Attachment, Outlook, Probing, Running},
     rehearsal::{RehearsalArguments, Rehearsed, rehearse, run_rehearsal},
-    split::{Role, take_role},
+    split::{Role, prober_of_core, take_role},
 };
 
 /// Its section of the configuration.

@@ -28,6 +28,11 @@ pub(crate) enum Role {
     Over(ExitCode),
 }
 
+/// The prober that started this process as its core.
+pub(crate) fn prober_of_core() -> Option<u32> {
+    core::started_by()?.parse().ok()
+}
+
 /// Splits the process where that is possible. To be called while it has one thread, before it reads
 /// anything from outside.
 pub(crate) fn take_role(

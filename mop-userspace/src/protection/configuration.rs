@@ -15,6 +15,8 @@ pub(crate) struct ProtectionConfiguration {
     /// What `mop observe` and its kernel programs may take of the node's processors, from 0 to 1. 0:
     /// whatever they need.
     pub(crate) cpu_share: f64,
+    /// Gives way to all other work of the node, where it has a CPU group for itself.
+    pub(crate) gives_way: bool,
     /// Files that nothing is attached to, beside those that check their own code: whole paths, or
     /// beginnings of them before a `*`.
     pub(crate) never_attach: Vec<String>,
@@ -22,14 +24,19 @@ pub(crate) struct ProtectionConfiguration {
 
 impl Default for ProtectionConfiguration {
     fn default() -> Self {
-        Self { switch: PathBuf::from(SWITCH), cpu_share: 0.0, never_attach: Vec::new() }
+        Self {
+            switch: PathBuf::from(SWITCH),
+            cpu_share: 0.0,
+            gives_way: true,
+            never_attach: Vec::new(),
+        }
     }
 }
 
 impl ProtectionConfiguration {
     /// Says what is wrong with it.
     pub(crate) fn check(&self, problems: &mut Vec<Problem>) {
-        let Self { switch, cpu_share, never_attach } = self;
+        let Self { switch, cpu_share, gives_way: _, never_attach } = self;
         if !switch.as_os_str().is_empty() && !switch.is_absolute() {
             let text =
                 "an absolute path is wanted, such as /run/mop/off; or nothing, for no switch";
@@ -67,8 +74,12 @@ mod tests {
         let problems = |switch: &str, cpu_share| {
             let mut problems = Vec::new();
             let never_attach = vec!["/opt/vault".to_owned(), "/srv/*".to_owned()];
-            let configuration =
-                ProtectionConfiguration { switch: switch.into(), cpu_share, never_attach };
+            let configuration = ProtectionConfiguration {
+                switch: switch.into(),
+                cpu_share,
+                never_attach,
+                ..Default::default()
+            };
             configuration.check(&mut problems);
             problems.len()
         };

@@ -5,11 +5,14 @@
 //! - **CPU budget**: when this process and its kernel programs together take more than their share of the
 //!   node, whole calls are left out by class, regulated ones last ([`Class`]), and each is counted. A body
 //!   is never shortened. When that does not help, everything is taken off for a while.
+//! - **Courtesy**: where it has a CPU group for itself, the observer gives way to all other work of the node
+//!   ([`give_way`]).
 //! - **Programs**: what each kernel program costs is measured one second in thirty.
 
 mod budget;
 mod class;
 mod configuration;
+mod courtesy;
 mod guard;
 mod load;
 mod switch;
@@ -17,6 +20,7 @@ mod switch;
 pub(crate) use self::{
     class::Class,
     configuration::ProtectionConfiguration,
+    courtesy::{Pace, give_way},
     guard::{Guard, Running},
     load::{Chores, Loads, Told},
     switch::Switch,

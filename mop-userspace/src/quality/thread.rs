@@ -26,6 +26,7 @@ use crate::{
     observe::spawn,
     official::message::OfficialSource,
     output::Outlet,
+    protection::Pace,
     rulebook::RuleBooks,
     summary::ExchangeCounts,
     vitals::{Vitals, WorkerVitals},
@@ -169,6 +170,7 @@ fn work(
     let mut lost = 0;
     let counts = |module: &Module, lost| InspectorCounts { lost, ..module.counts() };
     let mut advanced = Instant::now();
+    let mut pace = Pace::of_this_thread();
     loop {
         match incoming.recv_timeout(ADVANCE_EVERY) {
             Ok(Message::Judged(judged)) => {
@@ -179,7 +181,7 @@ fn work(
                     module.take(sighting, call, end, outlet.as_deref_mut());
                 }));
                 lost += u64::from(taken.is_err());
-                gather(incoming);
+                gather(incoming, &mut pace);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

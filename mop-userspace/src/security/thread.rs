@@ -23,6 +23,7 @@ use crate::{
     gathering::gather,
     observe::spawn,
     output::Outlet,
+    protection::Pace,
     rulebook::RuleBooks,
     vitals::{Family, Vitals},
 };
@@ -91,6 +92,7 @@ fn work(
     failed: &AtomicU64,
 ) {
     let (mut advanced, mut saved) = (Instant::now(), Instant::now());
+    let mut pace = Pace::of_this_thread();
     loop {
         match incoming.recv_timeout(ADVANCE_EVERY) {
             // A panic costs the call, not all that come after it.
@@ -99,7 +101,7 @@ fn work(
                     module.observe(*seen, Some(outlet));
                 }));
                 failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
-                gather(incoming);
+                gather(incoming, &mut pace);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,

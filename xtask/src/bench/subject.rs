@@ -257,15 +257,14 @@ fn mop(cores: Cores) -> Command {
     on_core(mop_binary(), cores)
 }
 
+/// In a session of its own, which is a CPU group on most machines, as a service and a container have one.
 fn on_core(program: impl AsRef<OsStr>, cores: Cores) -> Command {
-    match cores.mop {
-        Some(core) => {
-            let mut command = bound("taskset");
-            command.arg("-c").arg(core.to_string()).arg(program);
-            command
-        }
-        None => bound(program),
+    let mut command = bound("setsid");
+    if let Some(core) = cores.mop {
+        command.args(["taskset", "-c"]).arg(core.to_string());
     }
+    command.arg(program);
+    command
 }
 
 /// Reads everything, keeps the end, and tells when the sign appears at the start.

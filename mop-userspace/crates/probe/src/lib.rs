@@ -24,6 +24,7 @@ pub mod process;
 mod program_load;
 mod ring_sources;
 mod rings;
+pub mod scheduling;
 mod shared_memory;
 pub mod site;
 pub mod sockets;

@@ -43,6 +43,10 @@ pub(crate) fn opening(bytes: &[u8]) -> Opening {
 
 /// True when the bytes begin with a whole request line (RFC 9112 section 3).
 pub(crate) fn begins_request(bytes: &[u8]) -> bool {
+    // Most calls that are asked about hold a body, and where its first line ends takes long to find.
+    if !begins_with_method(bytes) {
+        return false;
+    }
     let Some(line) = first_line(bytes) else { return false };
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -50,15 +54,14 @@ pub(crate) fn begins_request(bytes: &[u8]) -> bool {
     else {
         return false;
     };
-    !method.is_empty()
-        && method.len() <= LONGEST_METHOD
-        && method.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
-        && !target.is_empty()
-        && is_version(version)
+    is_method(method) && !target.is_empty() && is_version(version)
 }
 
 /// True when the bytes begin with a whole status line (RFC 9112 section 4).
 pub(crate) fn begins_response(bytes: &[u8]) -> bool {
+    if !bytes.get(..VERSION_BYTES).is_some_and(is_version) {
+        return false;
+    }
     let Some(line) = first_line(bytes) else { return false };
     let Some((version, rest)) = line.split_at_checked(VERSION_BYTES) else { return false };
     match rest {
@@ -198,6 +201,17 @@ fn first_line(bytes: &[u8]) -> Option<&[u8]> {
     let end = window.iter().position(|byte| *byte == b'\n')?;
     let line = window.get(..end)?;
     Some(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn begins_with_method(bytes: &[u8]) -> bool {
+    let window = bytes.get(..=LONGEST_METHOD).unwrap_or(bytes);
+    window.split(|byte| *byte == b' ').next().is_some_and(is_method)
+}
+
+fn is_method(word: &[u8]) -> bool {
+    !word.is_empty()
+        && word.len() <= LONGEST_METHOD
+        && word.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
 }
 
 fn is_version(word: &[u8]) -> bool {

@@ -281,8 +281,9 @@ impl Session {
                 let message = match side {
                     Some(Side::Request) => self.pairing.request_message(),
                     Some(Side::Response) => {
-                        let begins = chunk.call_start && head::begins_response(chunk.bytes);
-                        if begins && self.pairing.answer().is_some_and(|a| a.may_be_bodiless()) {
+                        let may_be_over = chunk.call_start
+                            && self.pairing.answer().is_some_and(|a| a.may_be_bodiless());
+                        if may_be_over && head::begins_response(chunk.bytes) {
                             self.end_message(direction, Side::Response, cx);
                             return Step::Took(0);
                         }
