@@ -129,7 +129,7 @@ impl Module {
     }
 
     /// Takes a call in.
-    pub(super) fn observe(&mut self, seen: Seen, outlet: Option<&mut Outlet>) {
+    pub(super) fn observe(&mut self, seen: Box<Seen>, outlet: Option<&mut Outlet>) {
         self.is_changed = true;
         let now = seen.call.end;
         self.watch.observe(seen, &mut self.noticed);

@@ -121,11 +121,12 @@ impl Port {
         let about = pseudonymiser.map(|it| About::of(it, call, exchange)).unwrap_or_default();
         let rules = Arc::clone(self.inspector.rules());
         let call = SeenCall { about, ..told };
-        let seen = Seen { call, inspection, rules, facts: facts.map(Box::new) };
+        let facts = facts.map(Box::new);
+        let seen = Box::new(Seen { call, inspection, rules, facts });
         match &mut self.way {
             Way::Thread(calls, dropped) => {
                 // Capture must not wait for it.
-                if calls.try_send(Message::Seen(Box::new(seen))).is_err() {
+                if calls.try_send(Message::Seen(seen)).is_err() {
                     dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }

@@ -98,7 +98,7 @@ fn work(
             // A panic costs the call, not all that come after it.
             Ok(Message::Seen(seen)) => {
                 let observed = catch_unwind(AssertUnwindSafe(|| {
-                    module.observe(*seen, Some(outlet));
+                    module.observe(seen, Some(outlet));
                 }));
                 failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
                 gather(incoming, &mut pace);

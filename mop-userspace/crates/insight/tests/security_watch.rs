@@ -108,7 +108,7 @@ impl Rig {
 
     fn call(&mut self, second: i64, client: &str, rules: &[usize]) {
         let seen = self.seen(second, client, rules);
-        self.watch.observe(seen, &mut self.noticed);
+        self.watch.observe(Box::new(seen), &mut self.noticed);
     }
 
     fn told(&mut self) -> Vec<Finding> {
@@ -159,7 +159,7 @@ fn a_finding_is_about_the_consent_and_token_that_all_of_its_calls_have() {
         let mut seen = rig.seen(second, "one", &[0]);
         let token = identifier(Class::Token, &format!("token {second}"));
         seen.call.about = About { consent, token };
-        rig.watch.observe(seen, &mut rig.noticed);
+        rig.watch.observe(Box::new(seen), &mut rig.noticed);
     }
     rig.watch.finish(&mut rig.noticed);
     let about = |rule: &str| -> Vec<_> {
@@ -251,8 +251,8 @@ fn a_call_that_is_seen_twice_is_looked_at_once() {
     let mut outer = outer;
     outer.call.sighting.ends =
         Ends { local: address("192.0.2.1:443"), remote: address("192.0.2.9:50000") };
-    rig.watch.observe(inner, &mut rig.noticed);
-    rig.watch.observe(outer, &mut rig.noticed);
+    rig.watch.observe(Box::new(inner), &mut rig.noticed);
+    rig.watch.observe(Box::new(outer), &mut rig.noticed);
     let counts_before = rig.watch.counts();
     assert_eq!((counts_before.calls, counts_before.hops), (2, 0), "nothing is settled yet");
     let findings = rig.told();

@@ -59,7 +59,7 @@ pub struct Inspection {
 pub struct Hit {
     /// Its number in the set.
     pub rule: usize,
-    /// Where in the messages.
+    /// Where in the messages; of a rule that is only counted, nothing.
     pub places: Vec<finding::Place>,
 }
 
@@ -187,7 +187,8 @@ impl Inspector {
             rules.occurrences(rule, event, at_ns, &mut digest, &mut |_, occurrence| {
                 inspection.occurrences.push(occurrence);
             });
-            let places = places(rules, rule, event, scratch);
+            let is_told = rules.rule(rule).is_some_and(|rule| !rule.is_counted_only());
+            let places = if is_told { places(rules, rule, event, scratch) } else { Vec::new() };
             inspection.hits.push(Hit { rule, places });
         }
         inspection

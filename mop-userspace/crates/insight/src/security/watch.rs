@@ -252,7 +252,7 @@ impl Watch {
     }
 
     /// Takes a call in.
-    pub fn observe(&mut self, seen: Seen, findings: &mut Vec<Noticed>) {
+    pub fn observe(&mut self, seen: Box<Seen>, findings: &mut Vec<Noticed>) {
         self.advance(seen.call.end, findings);
         self.counts.calls += 1;
         let unscanned = u64::try_from(seen.inspection.unscanned_bytes).unwrap_or(u64::MAX);
@@ -261,7 +261,7 @@ impl Watch {
             *self.counts.unread.entry(why).or_default() += 1;
         }
         let sighting = seen.call.sighting.clone();
-        let hurried = self.once.see(sighting, Box::new(seen), self.now);
+        let hurried = self.once.see(sighting, seen, self.now);
         hurried.into_iter().for_each(|settled| self.settled(settled, findings));
     }
 
@@ -324,58 +324,58 @@ impl Watch {
         let Settled { item, place } = settled;
         match place {
             Place::Hop { .. } => self.counts.hops += 1,
-            Place::Edge { .. } => self.conclude(*item, findings),
+            Place::Edge { .. } => self.conclude(&item, findings),
         }
     }
 
-    fn conclude(&mut self, seen: Seen, findings: &mut Vec<Noticed>) {
+    fn conclude(&mut self, seen: &Seen, findings: &mut Vec<Noticed>) {
         let Seen { call, inspection, rules, facts } = seen;
         // Numbers of correlations are those of one set: what another one counted is forgotten.
-        if self.rules.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &rules)) {
+        if self.rules.as_ref().is_none_or(|known| !Arc::ptr_eq(known, rules)) {
             if self.rules.is_some() {
                 self.correlator = Correlator::new(self.settings.groups);
             }
-            self.rules = Some(Arc::clone(&rules));
+            self.rules = Some(Arc::clone(rules));
         }
-        if let Some(first) = self.clients.see(&call) {
-            self.tell(&call, Told::first_seen(first), findings);
+        if let Some(first) = self.clients.see(call) {
+            self.tell(call, Told::first_seen(first), findings);
         }
         let mut points = 0;
-        for Hit { rule, places } in inspection.hits {
-            let Some(rule) = rules.rule(rule) else { continue };
+        for Hit { rule, places } in &inspection.hits {
+            let Some(rule) = rules.rule(*rule) else { continue };
             if rule.extension.paranoia() > self.settings.paranoia {
                 self.counts.beyond_paranoia += 1;
                 continue;
             }
             points += rule.extension.points(rule.head.level);
             if let Some(told) = Told::of_rule(rule, places) {
-                self.tell(&call, told, findings);
+                self.tell(call, told, findings);
             }
         }
-        for occurrence in inspection.occurrences {
+        for occurrence in &inspection.occurrences {
             let Some(counted) = rules.counted(occurrence.correlation) else { continue };
-            let Some(reached) = self.correlator.observe(counted, &occurrence) else { continue };
+            let Some(reached) = self.correlator.observe(counted, occurrence) else { continue };
             let Some(rule) = rules.correlation(reached.correlation) else { continue };
             if rule.extension.paranoia() > self.settings.paranoia {
                 self.counts.beyond_paranoia += 1;
                 continue;
             }
             points += rule.extension.points(rule.head.level);
-            self.tell(&call, Told::of_correlation(rule, reached.count), findings);
+            self.tell(call, Told::of_correlation(rule, reached.count), findings);
         }
         for bad in &inspection.known_bad {
             let told = Told::known_bad(bad, call.sighting.role);
             points += points_of(told.severity);
-            self.tell(&call, told, findings);
+            self.tell(call, told, findings);
         }
-        if let Some(facts) = &facts {
-            points += self.check(&call, facts, findings);
+        if let Some(facts) = facts {
+            points += self.check(call, facts, findings);
         }
         let client = call.client.filter(|_| points > 0);
         if let Some(client) = client
             && let Some(sum) = self.points.add(client, points, call.start)
         {
-            self.tell(&call, Told::points(sum), findings);
+            self.tell(call, Told::points(sum), findings);
         }
     }
 

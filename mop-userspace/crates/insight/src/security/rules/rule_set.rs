@@ -14,7 +14,7 @@ use super::{
     field::{Field, FieldName},
     field_set::FieldSet,
     filter::Filter,
-    head::{Head, Status},
+    head::{Head, Level, Status},
     scan::{AtomId, Matcher, Scratch},
 };
 use crate::data::digest::Digest;
@@ -38,6 +38,14 @@ pub struct Rule {
     pub head: Head,
     /// How this engine treats it.
     pub extension: Extension,
+}
+
+impl Rule {
+    /// Correlations count it, and it is not told by itself.
+    #[must_use]
+    pub fn is_counted_only(&self) -> bool {
+        self.head.level == Level::Informational
+    }
 }
 
 /// A rule that a call matches.

@@ -32,9 +32,8 @@ pub(super) struct Told {
 
 impl Told {
     /// A rule that a call matches; none for rules of the level that only counts for correlations.
-    pub(super) fn of_rule(rule: &Rule, places: Vec<Place>) -> Option<Self> {
-        let is_counted_only = rule.head.level == Level::Informational;
-        (!is_counted_only).then(|| Self { places, ..Self::of(rule) })
+    pub(super) fn of_rule(rule: &Rule, places: &[Place]) -> Option<Self> {
+        (!rule.is_counted_only()).then(|| Self { places: places.to_vec(), ..Self::of(rule) })
     }
 
     /// A correlation that this call reached.
