@@ -1,12 +1,15 @@
 //! What a run amounted to.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use mop_common::{COUNTER_NAMES, Counters, HoleCause};
 use mop_wire::{Ending, Exchange, FlowStats, Role};
 use serde::Serialize;
 
-use crate::{quality::InspectorCounts, record::role_name, scope::Withheld};
+use crate::{quality::InspectorCounts, record::role_name, scope::Withheld, session::Known};
 
 /// Counts of exchanges, whether they were reported or not.
 #[derive(Clone, Debug, Default)]
@@ -136,6 +139,20 @@ pub(crate) struct Totals {
     pub(crate) output_dropped_bytes: u64,
     pub(crate) libraries: usize,
     pub(crate) inspected: Option<InspectorCounts>,
+}
+
+impl Totals {
+    /// What the kernel side and the capture thread came to, now that both are over.
+    pub(crate) fn add_capture(&mut self, known: &Known) {
+        let Known { libraries, counters } = known;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.kernel = Some(counters.kernel().unwrap_or_default());
+        self.received_segments = count(&counters.received_segments);
+        self.received_bytes = count(&counters.received_bytes);
+        self.queue_dropped_segments = count(&counters.queue_dropped_segments);
+        self.dropped_finds = count(&counters.dropped_finds);
+        self.libraries = libraries.len();
+    }
 }
 
 impl Summary {

@@ -225,8 +225,20 @@ impl ObserverBuilder {
 
     /// Lets it run in a session of its own, which is a CPU group of its own where sessions are groups.
     #[must_use]
-    pub fn in_its_own_session(mut self) -> Self {
-        let mut command = bound("setsid");
+    pub fn in_its_own_session(self) -> Self {
+        self.started_by(bound("setsid"))
+    }
+
+    /// Lets it run in a group of processes, by the folder of that.
+    #[must_use]
+    pub fn in_cgroup(self, folder: &Path) -> Self {
+        let mut command = bound("sh");
+        let script = format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", folder.display());
+        command.args(["-c", &script, "sh"]);
+        self.started_by(command)
+    }
+
+    fn started_by(mut self, mut command: Command) -> Self {
         command.args(self.command.get_args().skip_while(|it| *it != "--").skip(1));
         for (name, _) in self.command.get_envs().filter(|(_, value)| value.is_none()) {
             command.env_remove(name);

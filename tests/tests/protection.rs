@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use mop_tests::{
     Certificates, Exchange, Marker, Nginx, Observer, ObserverBuilder, Process, bound, curl,
-    observing, run, skip,
+    observing, run, skip, until,
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -136,16 +136,16 @@ fn an_observer_gives_way_and_is_not_starved() -> Result<()> {
     // Within one group it would get nothing beside others, and works like them.
     let observer = stage.builder("")?.start()?;
     observer.wait_for_message("works like any other program", 1, LIMIT)?;
-    ensure!(policies(&observer, "mop-worker")? == [NORMAL], "the worker gives way in their group");
+    wait_for_policy(&observer, "mop-worker", NORMAL)?;
     observer.stop()?;
     let observer = stage.builder("gives_way = false")?.in_its_own_session().start()?;
     observer.wait_for_message("protection.gives_way is false", 1, LIMIT)?;
     observer.stop()?;
     let observer = stage.builder("")?.in_its_own_session().start()?;
     observer.wait_for_message("gives way to all other work", 1, LIMIT)?;
-    ensure!(policies(&observer, "mop-worker")? == [IDLE], "the worker does not give way");
-    ensure!(policies(&observer, "mop-security")? == [IDLE], "the module does not give way");
-    ensure!(policies(&observer, "mop-capture")? == [NORMAL], "the capture thread comes too late");
+    wait_for_policy(&observer, "mop-worker", IDLE)?;
+    wait_for_policy(&observer, "mop-security", IDLE)?;
+    wait_for_policy(&observer, "mop-capture", NORMAL)?;
     // More than there are processors, and none of them ever waits.
     let processors = thread::available_parallelism()?.get();
     let mut busy = (0..processors * 2)
@@ -164,6 +164,62 @@ fn an_observer_gives_way_and_is_not_starved() -> Result<()> {
     ensure!(exchanges.len() == 2 * CALLS, "{} were reported", exchanges.len());
     ensure!(exchanges.iter().all(Exchange::complete), "a call is incomplete");
     Ok(())
+}
+
+#[test]
+fn an_observer_that_shares_its_cpu_group_works_like_any_other_program() -> Result<()> {
+    const NAME: &str = "an_observer_that_shares_its_cpu_group_works_like_any_other_program";
+    if !observing(NAME) {
+        return Ok(());
+    }
+    let Some(group) = CpuGroup::create() else {
+        skip(NAME, "no group with a weight of CPU can be made here");
+        return Ok(());
+    };
+    let stage = Stage::new("group")?;
+    let observer = stage.builder("")?.in_cgroup(&group.folder).start()?;
+    observer.wait_for_message("gives way to all other work", 1, LIMIT)?;
+    wait_for_policy(&observer, "mop-worker", IDLE)?;
+    observer.stop()?;
+    let mut other =
+        Process::start("another process", bound("sleep").arg("600").stdin(Stdio::null()))?;
+    fs::write(group.folder.join("cgroup.procs"), other.pid().to_string())?;
+    let observer = stage.builder("")?.in_cgroup(&group.folder).start()?;
+    let said = observer.wait_for_message("works like any other program", 1, LIMIT)?;
+    ensure!(said.contains(&format!("process {} is in", other.pid())), "{said}");
+    wait_for_policy(&observer, "mop-worker", NORMAL)?;
+    observer.stop()?;
+    other.signal(Signal::KILL);
+    other.wait(LIMIT)?;
+    Ok(())
+}
+
+/// A group with a weight of CPU, of either version, that is removed with its value.
+struct CpuGroup {
+    folder: PathBuf,
+}
+
+impl CpuGroup {
+    fn create() -> Option<Self> {
+        let name = format!("mop-test-{}", std::process::id());
+        let made = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].map(|root| Path::new(root).join(&name));
+        made.into_iter().find_map(|folder| {
+            fs::create_dir(&folder).ok()?;
+            let group = Self { folder };
+            let weights = ["cpu.shares", "cpu.weight"];
+            weights.iter().any(|file| group.folder.join(file).exists()).then_some(group)
+        })
+    }
+}
+
+impl Drop for CpuGroup {
+    fn drop(&mut self) {
+        // Whoever was in it may need a moment to be gone.
+        let is_gone = until("the end of the group", LIMIT, || fs::remove_dir(&self.folder).is_ok());
+        if is_gone.is_err() {
+            eprintln!("a group is left: {}", self.folder.display());
+        }
+    }
 }
 
 /// A server, and a switch for the observer.
@@ -211,10 +267,17 @@ impl Stage {
     }
 }
 
-/// The scheduling policies of threads with a name (proc_pid_stat(5), field 41).
-fn policies(observer: &Observer, name: &str) -> Result<Vec<u32>> {
+/// Waits until the thread with a name has a scheduling policy (proc_pid_stat(5), field 41), which it gives
+/// itself when it begins.
+fn wait_for_policy(observer: &Observer, name: &str, policy: u32) -> Result<()> {
+    let tasks = format!("/proc/{}/task", observer.core()?);
+    let what = format!("{name} with the policy {policy}");
+    until(&what, LIMIT, || policies(&tasks, name).is_ok_and(|policies| policies == [policy]))
+}
+
+fn policies(tasks: &str, name: &str) -> Result<Vec<u32>> {
     let mut policies = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{}/task", observer.core()?))? {
+    for entry in fs::read_dir(tasks)? {
         let folder = entry?.path();
         if fs::read_to_string(folder.join("comm"))?.trim() == name {
             let text = fs::read_to_string(folder.join("stat"))?;
