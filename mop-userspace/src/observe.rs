@@ -63,11 +63,11 @@ pub(crate) fn run(mut arguments: ObserveArguments) -> Result<ExitCode, Failure> 
     let mut settings = configuration.privileges.clone();
     settings.split &= !arguments.no_privilege_split;
     let needs = Needs::of(&arguments, &configuration);
-    let courtesy = protection::give_way(configuration.protection.gives_way);
+    let courtesy = configuration.protection.gives_way.then(protection::give_way);
     match privileges::take_role(&arguments.kernel, &settings, &needs)? {
         Role::Over(code) => Ok(code),
         Role::Observer(probing, layers, socket) => {
-            observe(&arguments, &configuration, probing, &layers, socket, &courtesy)
+            observe(&arguments, &configuration, probing, &layers, socket, courtesy.as_ref())
         }
     }
 }
@@ -79,7 +79,7 @@ fn observe(
     probing: Probing,
     layers: &Layers,
     socket: Option<UnixListener>,
-    courtesy: &Result<(), String>,
+    courtesy: Option<&Result<(), String>>,
 ) -> Result<ExitCode, Failure> {
     let format = Format::of(&arguments.report, spooling(configuration))?;
     let vitals = Vitals::new();

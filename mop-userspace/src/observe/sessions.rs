@@ -42,7 +42,8 @@ pub(super) struct Sessions<'a> {
     pub(super) directory: Option<Arc<Directory>>,
     pub(super) coverage: &'a Arc<CoverageVitals>,
     pub(super) layers: &'a Layers,
-    pub(super) courtesy: &'a Result<(), String>,
+    /// Whether giving way is possible, where it is wanted.
+    pub(super) courtesy: Option<&'a Result<(), String>>,
     /// What another observer may wait for. None any more once handing over has failed: a disk that is full
     /// ends nothing.
     pub(super) post: Cell<Option<&'a Post>>,
@@ -178,8 +179,11 @@ impl Sessions<'_> {
             rules.watch(&arguments.quality.rules)?;
             eprintln!("Privileges: {}.", self.layers);
             match self.courtesy {
-                Ok(()) => eprintln!("Processors: gives way to all other work of the node."),
-                Err(why) => eprintln!("Processors: works like any other program, since {why}."),
+                None => {}
+                Some(Ok(())) => eprintln!("Processors: gives way to all other work of the node."),
+                Some(Err(why)) => {
+                    eprintln!("Processors: works like any other program, since {why}.");
+                }
             }
         }
         let libraries = self.known.libraries.len();

@@ -27,7 +27,7 @@ impl Default for ProtectionConfiguration {
         Self {
             switch: PathBuf::from(SWITCH),
             cpu_share: 0.0,
-            gives_way: true,
+            gives_way: false,
             never_attach: Vec::new(),
         }
     }

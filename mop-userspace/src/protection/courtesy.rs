@@ -11,6 +11,9 @@
 //! Between CPU groups the weights of the groups count, whatever the policy inside. So this is done only
 //! where the observer has a group for itself, as services and containers do: there it gets its share of a
 //! busy node. Within a group it would get nothing beside others.
+//!
+//! Whoever asks for it chooses: on a node without any processor to spare more calls are cut short, and
+//! counted, than without (docs/benchmarks.md).
 
 use std::{
     fs,
@@ -29,12 +32,9 @@ use crate::privileges;
 /// Threads of this process are to give way.
 static GIVES_WAY: AtomicBool = AtomicBool::new(false);
 
-/// Gives way from now on, where that is wanted and possible; else, in words, why not. To be called while
-/// there is one thread.
-pub(crate) fn give_way(is_wanted: bool) -> Result<(), String> {
-    if !is_wanted {
-        return Err("protection.gives_way is false".to_owned());
-    }
+/// Gives way from now on, where that is possible; else, in words, why not. To be called while there is one
+/// thread.
+pub(crate) fn give_way() -> Result<(), String> {
     find_own_group(Path::new("/proc"))?;
     // Of threads with more weight in the same group, those that run as SCHED_IDLE would get too little.
     rustix::process::setpriority_process(None, LEAST_WEIGHT)
