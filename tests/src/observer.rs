@@ -206,7 +206,7 @@ impl ObserverBuilder {
 
     /// Lets it run as `nobody`, with these capabilities and no others.
     #[must_use]
-    pub fn as_nobody_with(mut self, capabilities: &[&str]) -> Self {
+    pub fn as_nobody_with(self, capabilities: &[&str]) -> Self {
         let set = capabilities.iter().fold("-all".to_owned(), |set, one| set + ",+" + one);
         let mut command = Command::new("setpriv");
         command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
@@ -215,12 +215,7 @@ impl ObserverBuilder {
         }
         // Behind all changes of rights, which would make the kernel forget it.
         command.args(["--pdeathsig", "TERM", "--"]);
-        command.args(self.command.get_args().skip_while(|it| *it != "--").skip(1));
-        for (name, _) in self.command.get_envs().filter(|(_, value)| value.is_none()) {
-            command.env_remove(name);
-        }
-        self.command = command;
-        self
+        self.started_by(command)
     }
 
     /// Lets it run in a session of its own, which is a CPU group of its own where sessions are groups.
@@ -238,6 +233,7 @@ impl ObserverBuilder {
         self.started_by(command)
     }
 
+    /// The same program with the same arguments, as the last ones of another command.
     fn started_by(mut self, mut command: Command) -> Self {
         command.args(self.command.get_args().skip_while(|it| *it != "--").skip(1));
         for (name, _) in self.command.get_envs().filter(|(_, value)| value.is_none()) {

@@ -86,8 +86,11 @@ fn restricted() -> Result<Vec<(c_long, Vec<SeccompRule>)>, seccompiler::Error> {
         (libc::SYS_socketpair, vec![rule(vec![family(libc::AF_UNIX)?])?]),
         (libc::SYS_prctl, each(&PRCTL, 0)?),
         (libc::SYS_ioctl, each(&IOCTL, 1)?),
-        // To give way, and nothing else.
-        (libc::SYS_sched_setscheduler, vec![rule(vec![equal(1, libc::SCHED_IDLE as u64)?])?]),
+        // Its own threads may give way, each by itself, and nothing else.
+        (
+            libc::SYS_sched_setscheduler,
+            vec![rule(vec![equal(0, 0)?, equal(1, libc::SCHED_IDLE as u64)?])?],
+        ),
         // Its own limits only.
         (libc::SYS_prlimit64, vec![rule(vec![equal(0, 0)?])?]),
     ])

@@ -240,6 +240,7 @@ mod tests {
             "GET  / HTTP/1.1\r\n",
             "GET / HTTP/2.0\r\n",
             " / HTTP/1.1\r\n",
+            "METHODWITHTWENTYONEXX / HTTP/1.1\r\n",
             "{\"a\": 1}\n",
         ] {
             assert!(!begins_request(not.as_bytes()), "{not}");
