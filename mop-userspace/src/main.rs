@@ -23,6 +23,7 @@ mod handover;
 mod handshakes;
 mod hellos;
 mod hub;
+mod identifiers;
 mod kept_once;
 mod ledger;
 mod mask;

@@ -18,6 +18,7 @@ use crate::{
     handover::Tenure,
     handshakes::Handshakes,
     hellos::TlsFacts,
+    identifiers::Identifiers,
     official::{door::Judged, message::Source},
     output::Outlet,
     protection::Guard,
@@ -64,8 +65,7 @@ pub(crate) struct Reporter {
     /// `None`: exchanges are only counted.
     pub(crate) outlet: Option<Outlet>,
     pub(crate) clock: Clock,
-    /// Begins the identifier of every exchange of this run.
-    pub(crate) run: String,
+    pub(crate) identifiers: Identifiers,
     pub(crate) counts: ExchangeCounts,
     /// `None`: calls are not judged.
     pub(crate) inspector: Option<Inspector>,
@@ -303,7 +303,7 @@ impl Reporter {
         if !is_wanted && self.extractor.is_none() {
             return;
         }
-        let id = format!("{}-{:x}-{}", self.run, exchange.connection, exchange.sequence);
+        let id = self.identifiers.of(exchange);
         let ends = facts.and_then(|facts| facts.ends);
         let seen = Circumstances {
             ends: Ends {
@@ -326,7 +326,7 @@ impl Reporter {
     }
 
     /// Has the modules that look at calls take an exchange in.
-    pub(crate) fn account(&mut self, id: &str, exchange: &Exchange, seen: Circumstances<'_>) {
+    pub(crate) fn account(&mut self, id: &Arc<str>, exchange: &Exchange, seen: Circumstances<'_>) {
         let Self { extractor: Some(extractor), data, security, outlet, .. } = self else { return };
         let observed = seen.of(id, started(exchange, self.clock));
         // A panic costs what would be said of the call, not the connection.

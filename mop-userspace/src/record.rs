@@ -3,7 +3,7 @@
 //! Built from an exchange and the facts of its connection, masked as it is built: a record never
 //! holds a value that may not be shown, unless payload was asked for.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use mop_common::Layer;
@@ -30,7 +30,7 @@ pub(crate) enum Payload {
 pub(crate) struct ExchangeRecord<'a> {
     pub(crate) kind: &'static str,
     /// Identifier in this run, or the one of the replayed file.
-    pub(crate) exchange: String,
+    pub(crate) exchange: Arc<str>,
     /// When the first byte was seen.
     #[serde(serialize_with = "timestamp")]
     pub(crate) ts: Timestamp,
@@ -147,7 +147,7 @@ pub(crate) struct SeenRecord<'a> {
 impl<'a> ExchangeRecord<'a> {
     /// The record of an exchange that was seen on this node.
     pub(crate) fn new(
-        id: String,
+        id: Arc<str>,
         exchange: &'a Exchange,
         facts: Option<&'a Facts>,
         clock: Clock,
@@ -440,7 +440,7 @@ mod tests {
 
     fn record(exchange: &Exchange, facts: Option<&Facts>) -> Value {
         let clock = Clock { offset_ns: 0 };
-        let record = ExchangeRecord::new("e".to_owned(), exchange, facts, clock, Payload::Masked);
+        let record = ExchangeRecord::new("e".into(), exchange, facts, clock, Payload::Masked);
         serde_json::to_value(&record).expect("serialisable")
     }
 

@@ -43,7 +43,7 @@ pub(crate) struct Circumstances<'a> {
 
 impl<'a> Circumstances<'a> {
     /// What was observed of an exchange that began at this time.
-    pub(crate) fn of(self, exchange: &'a str, start: Timestamp) -> Observed<'a> {
+    pub(crate) fn of(self, exchange: &'a Arc<str>, start: Timestamp) -> Observed<'a> {
         Observed {
             exchange,
             start,

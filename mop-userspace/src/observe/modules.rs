@@ -12,6 +12,7 @@ use crate::{
     data::{self, DataConfiguration, Deadline, HookSocket, NodeSamples, State},
     failure::Failure,
     forwarding::Forwarding,
+    identifiers::Identifiers,
     output::Outlet,
     pipeline::Reporter,
     quality::{self, InspectorCounts, Linking},
@@ -85,7 +86,7 @@ impl Modules {
             payload: format.payload(),
             outlet: (!format.is_silent()).then_some(outlet),
             clock: Clock::now(),
-            run: run.to_owned(),
+            identifiers: Identifiers::of_run(run),
             counts: ExchangeCounts::default(),
             inspector: inspector
                 .zip(self.quality.as_ref())

@@ -139,7 +139,7 @@ impl Inspector {
         mut outlet: Option<&mut Outlet>,
     ) {
         let Some(call) = Call::of(exchange) else { return };
-        let (id, ts) = (record.exchange.as_str(), record.ts);
+        let (id, ts) = (record.exchange.as_ref(), record.ts);
         let source = Source { exchange, id, ts, told: None };
         self.advance(ts, outlet.as_deref_mut());
         let Some((judged, _)) = self.judge(source, call) else { return };

@@ -8,7 +8,7 @@
 //! What waits is bounded in number by the window of sightings, and by [`MAX_HELD_BYTES`]; what there is
 //! no room for is reported at once, as if it had been seen only there, and counted.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_insight::data::once::{self, OnceWindow, Place, Settled, Sighting};
@@ -24,7 +24,7 @@ use crate::output::Outlet;
 pub(crate) struct Module {
     once: OnceWindow<Held>,
     /// Further sightings that are known, by the call that they wait for.
-    hops: HashMap<String, Vec<Held>>,
+    hops: HashMap<Arc<str>, Vec<Held>>,
     held_bytes: usize,
     most_bytes: usize,
     pub(super) reports: Reports,
@@ -111,7 +111,7 @@ impl Module {
     fn settled(&mut self, settled: Settled<Held>, mut outlet: Option<&mut Outlet>) {
         let Settled { item: held, place } = settled;
         // Those that waited for it while it was taken for the edge.
-        let mut inner = self.hops.remove(&held.call.id).unwrap_or_default();
+        let mut inner = self.hops.remove(held.call.id.as_str()).unwrap_or_default();
         match place {
             Place::Edge { hops: _, apart } => {
                 self.let_go(inner.iter().chain([&held]).map(|held| held.bytes).sum());

@@ -60,7 +60,7 @@ impl Reports {
         &mut self,
         call: &JudgedCall,
         hops: &[Box<JudgedCall>],
-        apart: &[String],
+        apart: &[Arc<str>],
         mut outlet: Option<&mut Outlet>,
     ) {
         self.turn_to(call, outlet.as_deref_mut());

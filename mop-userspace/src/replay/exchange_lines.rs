@@ -4,6 +4,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -79,7 +80,7 @@ fn read_lines(
         if reporter.selection.wants(&exchange) {
             reporter.counts.reported += 1;
             let mut record = ExchangeRecord::new(
-                read.id.clone(),
+                Arc::clone(&read.id),
                 &exchange,
                 None,
                 reporter.clock,
@@ -108,7 +109,7 @@ fn without_value(error: &serde_json::Error) -> String {
 
 #[derive(Debug, Deserialize)]
 struct ExchangeLine {
-    id: String,
+    id: Arc<str>,
     #[serde(default)]
     ts: Option<Timestamp>,
     #[serde(default)]

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     /// `None`: the profile is not checked.
     pub(super) profile: Option<Arc<ReaderSettings>>,
     pub(super) has_direct_clients: bool,
+    /// Rules above this level of suspicion tell nothing.
+    pub(super) paranoia: u8,
     /// `None`: nobody is told of pseudonyms.
     pub(super) pseudonymiser: Option<Arc<Pseudonymiser>>,
 }
@@ -76,9 +78,17 @@ impl Module {
         };
         let has_direct_clients = configuration.direct_clients;
         let pseudonymiser = configuration.pseudonymiser(&key)?.map(Arc::new);
+        let paranoia = configuration.paranoia;
         Ok(Self {
             watch: Watch::new(configuration.watch(key.clone()), profile),
-            shared: Shared { key, addresses, profile: reader, has_direct_clients, pseudonymiser },
+            shared: Shared {
+                key,
+                addresses,
+                profile: reader,
+                has_direct_clients,
+                paranoia,
+                pseudonymiser,
+            },
             noticed: Vec::new(),
             counts: FindingCounts::default(),
             feed: None,
@@ -129,9 +139,9 @@ impl Module {
     }
 
     /// Takes a call in.
-    pub(super) fn observe(&mut self, seen: Box<Seen>, outlet: Option<&mut Outlet>) {
+    pub(super) fn observe(&mut self, seen: Seen, outlet: Option<&mut Outlet>) {
         self.is_changed = true;
-        let now = seen.call.end;
+        let now = seen.end;
         self.watch.observe(seen, &mut self.noticed);
         self.give(now, outlet);
     }

@@ -8,13 +8,16 @@ use std::sync::{
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
 use mop_insight::{
-    data::call::{Call, Observed},
+    data::{
+        call::{Call, Observed},
+        once::Sighting,
+    },
     security::{
         handshake::Handshake,
         inspector::{Against, Inspector, is_forwarded},
         intelligence::store::Store,
         profile::{Connection, FactsReader},
-        watch::{About, Seen, SeenCall, user_agent},
+        watch::{About, Seen, SeenCall, Shown, user_agent},
     },
 };
 use mop_wire::{Exchange, Role};
@@ -81,7 +84,7 @@ impl Port {
     fn with(books: Arc<RuleBooks>, shared: Shared, way: Way) -> Self {
         let (generation, book) = (books.generation(), books.current());
         let (rules, key) = (Arc::clone(&book.detections), shared.key.clone());
-        let inspector = Inspector::new(rules, key, shared.has_direct_clients);
+        let inspector = Inspector::new(rules, key, shared.has_direct_clients, shared.paranoia);
         let profile = shared.profile.clone().map(FactsReader::new);
         Self { inspector, books, book, generation, shared, profile, indicators: None, way }
     }
@@ -102,7 +105,7 @@ impl Port {
             indicators: self.indicators.as_ref().map(|known| &*known.store),
             handshake,
         };
-        let inspection = self.inspector.inspect(exchange, call, observed, against);
+        let mut inspection = self.inspector.inspect(exchange, call, observed, against);
         let is_client_direct =
             call.role == Role::Server && self.shared.has_direct_clients && !is_forwarded(exchange);
         let connection = Connection {
@@ -114,15 +117,20 @@ impl Port {
         let profile = self.profile.as_mut();
         let facts = profile.and_then(|it| it.read(exchange, observed, Some(call), connection));
         let (parties, _gaps) = self.shared.addresses.parties(call);
-        let template = inspection.endpoint.as_deref();
-        let caller = (user_agent(exchange), is_client_direct, handshake);
-        let told = SeenCall::new(call, observed, parties, template, caller, &self.shared.key);
-        let pseudonymiser = self.shared.pseudonymiser.as_deref();
-        let about = pseudonymiser.map(|it| About::of(it, call, exchange)).unwrap_or_default();
-        let rules = Arc::clone(self.inspector.rules());
-        let call = SeenCall { about, ..told };
-        let facts = facts.map(Box::new);
-        let seen = Box::new(Seen { call, inspection, rules, facts });
+        let sighting = Sighting::of(call, parties.server_organisation.clone());
+        let (end, passed_over) = (call.end(), std::mem::take(&mut inspection.passed_over));
+        let is_plain = Seen::is_plain(&inspection, facts.as_ref(), &parties);
+        let shown = (!is_plain).then(|| {
+            let template = inspection.endpoint.as_deref();
+            let caller = (user_agent(exchange), is_client_direct, handshake);
+            let told = SeenCall::new(call, observed, parties, template, caller, &self.shared.key);
+            let pseudonymiser = self.shared.pseudonymiser.as_deref();
+            let about = pseudonymiser.map(|it| About::of(it, call, exchange)).unwrap_or_default();
+            let rules = Arc::clone(self.inspector.rules());
+            let call = SeenCall { about, ..told };
+            Box::new(Shown { call, inspection, rules, facts: facts.map(Box::new) })
+        });
+        let seen = Seen { sighting, end, passed_over, shown };
         match &mut self.way {
             Way::Thread(calls, dropped) => {
                 // Capture must not wait for it.

@@ -31,7 +31,7 @@ use crate::{
 /// What the thread is told.
 pub(super) enum Message {
     /// A call that was inspected.
-    Seen(Box<Seen>),
+    Seen(Seen),
     /// Nothing comes any more.
     Stop,
 }

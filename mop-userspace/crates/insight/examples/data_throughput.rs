@@ -105,7 +105,7 @@ fn measure(name: &str, exchanges: &[Exchange], settings: &Arc<ExtractorSettings>
         let before = cpu();
         for (exchange, at) in &made {
             let observed = Observed {
-                exchange: "000000000000-1",
+                exchange: &"000000000000-1".into(),
                 start: start + *at,
                 ends,
                 process: None,

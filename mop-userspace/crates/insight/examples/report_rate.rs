@@ -125,7 +125,7 @@ fn signal(consent: usize, at: i64, act: Act) -> Result<Signal, Box<dyn Error>> {
         consent: format!("urn:insurer:C{consent:08}"),
         at: time(at)?,
         role: Role::Server,
-        exchange: format!("exchange-{consent}-{at}"),
+        exchange: format!("exchange-{consent}-{at}").into(),
         parties: Parties {
             client_organisation: id("1fb79963-4bff-4204-9370-93aceb8a2f0d"),
             client_software_statement: id("2a59c2a3-529f-41c6-97e3-77395e9951ca"),

@@ -88,7 +88,8 @@ pub fn fuzz_call(data: &[u8]) {
 pub fn fuzz_inspection(data: &[u8]) {
     let mut reading = Reading::default();
     for exchange in exchanges(data) {
-        let event = reading.read(&exchange, &[]);
+        reading.begin();
+        let event = reading.read(&exchange);
         let mut bytes = 0;
         for value in event.values() {
             bytes += value.bytes.len();
@@ -165,7 +166,7 @@ fn run(exchange: &Exchange) {
         shortest_time_out_ms: 0,
     }));
     let observed = Observed {
-        exchange: "x",
+        exchange: &"x".into(),
         start: Timestamp::UNIX_EPOCH,
         ends: Ends::default(),
         process: None,

@@ -2,16 +2,18 @@
 
 /// Digits in lower case, two a byte.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or_default());
     let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0x0f));
-    }
+    text.extend(bytes.iter().flat_map(|byte| digits(*byte)).map(char::from));
     text
 }
 
-const DIGITS: [u8; 16] = *b"0123456789abcdef";
+/// Both digits of a byte, in lower case.
+pub(crate) fn digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0x0f].map(|half| match half {
+        0..=9 => b'0' + half,
+        _ => b'a' + (half - 10),
+    })
+}
 
 #[cfg(test)]
 mod tests {

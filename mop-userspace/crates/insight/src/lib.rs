@@ -14,3 +14,4 @@ pub mod data;
 pub mod fuzzing;
 mod hexadecimal;
 pub mod security;
+mod short_text;

@@ -211,7 +211,7 @@ fn open_data_needs_neither_caller_nor_consent() {
         .extract(
             &made.exchange,
             &mop_insight::data::call::Observed {
-                exchange: "x",
+                exchange: &"x".into(),
                 start: made.start,
                 ends: mop_insight::data::call::Ends::default(),
                 process: None,

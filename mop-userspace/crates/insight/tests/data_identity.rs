@@ -99,7 +99,7 @@ fn call(made: &Made, peer: Option<&CertificateFacts>, from: &[&str]) -> Call {
         from: from.iter().map(|range| range.parse().unwrap()).collect(),
     });
     let observed = Observed {
-        exchange: "x",
+        exchange: &"x".into(),
         start: made.start,
         ends: Ends { local: made.local.parse().ok(), remote: made.remote.parse().ok() },
         process: None,

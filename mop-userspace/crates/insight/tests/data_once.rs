@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use common::{Made, analyse, events};
 use jiff::{SignedDuration, Timestamp};
@@ -43,7 +43,7 @@ fn a_call_through_a_proxy_is_one() {
         assert_eq!((events[0].hops, events[0].side), (2, Role::Server));
         let edge = events[0].exchange.clone();
         let is_linked =
-            |outcome: &Outcome| !matches!(outcome, Outcome::Hop { of, .. } if *of != edge);
+            |outcome: &Outcome| !matches!(outcome, Outcome::Hop { of, .. } if **of != *edge);
         assert!(outcomes.iter().all(is_linked), "{outcomes:?}");
     }
 }
@@ -125,7 +125,7 @@ fn a_call_to_another_organisation_is_no_hop() {
         mop_insight::data::identity::directory::Directory::parse(other.to_string().as_bytes())
             .unwrap();
     let mut analyst = common::analyst();
-    analyst.replace_addresses(std::sync::Arc::new(addresses));
+    analyst.replace_addresses(Arc::new(addresses));
     let (_, counts) = common::analyse_by(&mut analyst, &[own, onward]);
     assert_eq!(counts.hops, 0);
 }
@@ -144,6 +144,26 @@ fn open_data_without_interaction_needs_a_caller_on_the_node() {
         open(10, 80, 3).ends("10.0.0.1:8080", "10.0.0.1:50000"),
     ]);
     assert_eq!((events(&outcomes).len(), counts.hops), (2, 1));
+}
+
+#[test]
+fn a_busy_path_without_interactions_shows_its_hops() {
+    let open = |number: i64, after_ms, takes_ms, connection| {
+        Made::new("GET", "/open-insurance/channels/v2/branches", 200)
+            .without("x-fapi-interaction-id")
+            .takes(takes_ms)
+            .at(number * 3 + after_ms, connection)
+    };
+    // 333 calls a second, each seen at a proxy and behind it; the inner sighting comes first.
+    let calls = (0..1000).flat_map(|number| {
+        [
+            open(number, 1, 8, 2).ends("10.0.0.1:8080", "10.0.0.1:50000"),
+            open(number, 0, 10, 1).ends("10.0.0.1:443", PUBLIC),
+        ]
+    });
+    let calls: Vec<Made> = calls.collect();
+    let (outcomes, counts) = analyse(&calls);
+    assert_eq!((events(&outcomes).len(), counts.hops), (1000, 1000));
 }
 
 #[derive(Clone, Debug)]
@@ -172,7 +192,7 @@ fn sighting(number: usize, seen: &Seen) -> Sighting {
     let digest = |byte: u8| -> Digest { key.digest(Subject::Interaction, &[byte]) };
     let start_ns = 1_000_000_000 + seen.start * 1_000_000;
     Sighting {
-        exchange: number.to_string(),
+        exchange: number.to_string().into(),
         interaction: Some(digest(seen.interaction)),
         method: Method::Get,
         path: key.digest(Subject::Path, b"/"),
@@ -189,10 +209,10 @@ fn sighting(number: usize, seen: &Seen) -> Sighting {
     }
 }
 
-fn settle(sightings: &[Sighting], limit: usize) -> BTreeMap<String, Place> {
+fn settle(sightings: &[Sighting], limit: usize) -> BTreeMap<Arc<str>, Place> {
     let mut window = OnceWindow::new(SignedDuration::from_secs(2), limit);
     let mut places = BTreeMap::new();
-    let mut put = |settled: Settled<String>| {
+    let mut put = |settled: Settled<Arc<str>>| {
         assert!(places.insert(settled.item, settled.place).is_none(), "given out twice");
     };
     let now = Timestamp::UNIX_EPOCH;
@@ -275,7 +295,7 @@ fn a_client_that_is_stamped_late_is_no_hop_of_what_its_server_does() {
 }
 
 /// What a window gives out, in its order; time goes on by these milliseconds before each sighting.
-fn given(sightings: &[(i64, Sighting)]) -> Vec<(String, Place)> {
+fn given(sightings: &[(i64, Sighting)]) -> Vec<(Arc<str>, Place)> {
     let mut window = OnceWindow::new(SignedDuration::from_secs(2), 100);
     let (mut given, mut now) = (Vec::new(), Timestamp::UNIX_EPOCH);
     for (wait_ms, sighting) in sightings {
@@ -298,7 +318,7 @@ fn by_server(number: usize, start: u64, length: u64, caller: u8) -> Sighting {
 }
 
 fn hop(of: &str) -> Place {
-    Place::Hop { of: of.to_owned(), is_late: false }
+    Place::Hop { of: of.into(), is_late: false }
 }
 
 fn edge(hops: u32) -> Place {
@@ -314,7 +334,7 @@ fn hops_are_given_out_before_their_call_though_they_came_after_it() {
     ];
     let given = given(&sightings);
     let expected = [("2", hop("1")), ("1", edge(1)), ("3", edge(0))];
-    assert_eq!(given, expected.map(|(id, place)| (id.to_owned(), place)));
+    assert_eq!(given, expected.map(|(id, place)| (id.into(), place)));
 }
 
 #[test]
@@ -324,7 +344,7 @@ fn a_hop_leads_to_the_edge_through_every_proxy() {
     assert!(!sightings[0].is_hop_of(&sightings[2]));
     let given = given(&sightings.map(|sighting| (0, sighting)));
     let expected = [("3", hop("1")), ("2", hop("1")), ("1", edge(1))];
-    assert_eq!(given, expected.map(|(id, place)| (id.to_owned(), place)));
+    assert_eq!(given, expected.map(|(id, place)| (id.into(), place)));
 }
 
 #[test]
@@ -332,15 +352,15 @@ fn a_hop_of_a_hop_that_was_given_out_comes_with_its_call() {
     let sightings = [by_server(0, 43, 54, 1), by_server(1, 0, 92, 0), by_server(2, 43, 0, 0)];
     let given = given(&sightings.map(|sighting| (0, sighting)));
     let expected = [("0", hop("1")), ("2", hop("1")), ("1", edge(1))];
-    assert_eq!(given, expected.map(|(id, place)| (id.to_owned(), place)));
+    assert_eq!(given, expected.map(|(id, place)| (id.into(), place)));
 }
 
 #[test]
 fn what_comes_too_late_says_so() {
     let late = given(&[(0, by_server(1, 0, 100, 1)), (2500, by_server(2, 10, 80, 2))]);
-    assert_eq!(late[1], ("2".to_owned(), Place::Hop { of: "1".to_owned(), is_late: true }));
+    assert_eq!(late[1], ("2".into(), Place::Hop { of: "1".into(), is_late: true }));
     let apart = given(&[(0, by_server(2, 10, 80, 2)), (2500, by_server(1, 0, 100, 1))]);
-    assert_eq!(apart[1].1, Place::Edge { hops: 1, apart: vec!["2".to_owned()] });
+    assert_eq!(apart[1].1, Place::Edge { hops: 1, apart: vec!["2".into()] });
 }
 
 #[test]
@@ -394,7 +414,7 @@ fn a_proxy_belongs_to_the_side_that_it_serves() {
     let server = server.exchange.clone();
     let hops = outcomes.iter().filter(|it| matches!(it, Outcome::Hop { .. })).count();
     let is_of_server =
-        |outcome: &Outcome| !matches!(outcome, Outcome::Hop { of, .. } if *of != server);
+        |outcome: &Outcome| !matches!(outcome, Outcome::Hop { of, .. } if **of != *server);
     assert!(hops == 2 && outcomes.iter().all(is_of_server), "{outcomes:?}");
 }
 

@@ -1,8 +1,11 @@
 //! From what calls show to what is told: once, together, by points, and of whom.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod common;
+
 use std::sync::Arc;
 
+use common::Made;
 use jiff::{SignedDuration, Timestamp};
 use mop_insight::{
     data::{
@@ -13,10 +16,10 @@ use mop_insight::{
     },
     security::{
         finding::Finding,
-        inspector::{Hit, Inspection},
+        inspector::{Against, Hit, Inspection, Inspector, PassedOver},
         pseudonym::{Class, Pseudonymiser},
         rules::{RuleSet, parse_documents},
-        watch::{About, Caller, Noticed, Seen, SeenCall, Watch, WatchSettings},
+        watch::{About, Caller, Noticed, Seen, SeenCall, Shown, Watch, WatchSettings},
     },
 };
 use mop_wire::Role;
@@ -25,21 +28,21 @@ const RULES: &str = r"
 title: A
 name: a
 logsource: {category: webserver}
-detection: {s: {url.path: /a}, condition: s}
+detection: {s: {url.path: /open-insurance/a}, condition: s}
 level: high
 mop: {paranoia: 1, owasp: API1:2023, reason: {en: why, pt: por}}
 ---
 title: B
 name: b
 logsource: {category: webserver}
-detection: {s: {url.path: /b}, condition: s}
+detection: {s: {url.path: /open-insurance/b}, condition: s}
 level: medium
 mop: {paranoia: 3}
 ---
 title: C
 name: c
 logsource: {category: webserver}
-detection: {s: {url.path: /c}, condition: s}
+detection: {s: {url.path: /open-insurance/c}, condition: s}
 level: informational
 mop: {paranoia: 1}
 ";
@@ -70,8 +73,9 @@ impl Rig {
         let key = Key::new([7; 32]);
         let start = Timestamp::from_second(1_700_000_000 + second).unwrap();
         let start_ns = u64::try_from(second).unwrap() * 1_000_000_000 + self.made;
+        let exchange = Arc::<str>::from(format!("e{}", self.made));
         let sighting = Sighting {
-            exchange: format!("e{}", self.made),
+            exchange: Arc::clone(&exchange),
             interaction: Some(key.digest(Subject::Interaction, &self.made.to_be_bytes())),
             method: Method::Get,
             path: key.digest(Subject::Path, b"/a"),
@@ -85,9 +89,10 @@ impl Rig {
         };
         let parties =
             Parties { client_organisation: Some(client.to_owned()), ..Parties::default() };
-        Seen {
+        let shown = Shown {
             call: SeenCall {
-                sighting,
+                exchange,
+                role: Role::Server,
                 start,
                 end: start,
                 method: Some("GET"),
@@ -103,12 +108,18 @@ impl Rig {
             },
             rules: Arc::clone(&self.rules),
             facts: None,
+        };
+        Seen {
+            sighting,
+            end: start,
+            passed_over: PassedOver::default(),
+            shown: Some(Box::new(shown)),
         }
     }
 
     fn call(&mut self, second: i64, client: &str, rules: &[usize]) {
         let seen = self.seen(second, client, rules);
-        self.watch.observe(Box::new(seen), &mut self.noticed);
+        self.watch.observe(seen, &mut self.noticed);
     }
 
     fn told(&mut self) -> Vec<Finding> {
@@ -158,8 +169,8 @@ fn a_finding_is_about_the_consent_and_token_that_all_of_its_calls_have() {
     for second in 0..4 {
         let mut seen = rig.seen(second, "one", &[0]);
         let token = identifier(Class::Token, &format!("token {second}"));
-        seen.call.about = About { consent, token };
-        rig.watch.observe(Box::new(seen), &mut rig.noticed);
+        seen.shown.as_mut().unwrap().call.about = About { consent, token };
+        rig.watch.observe(seen, &mut rig.noticed);
     }
     rig.watch.finish(&mut rig.noticed);
     let about = |rule: &str| -> Vec<_> {
@@ -174,15 +185,49 @@ fn a_finding_is_about_the_consent_and_token_that_all_of_its_calls_have() {
 
 #[test]
 fn what_is_too_suspicious_or_only_counted_is_not_told() {
+    let made =
+        [Made::new("GET", "/open-insurance/b", 200), Made::new("GET", "/open-insurance/c", 200)];
+    for (paranoia, told) in [(1, vec![]), (3, vec!["b"])] {
+        let mut rig = Rig::new(|settings| settings.paranoia = paranoia);
+        let key = Key::new([7; 32]);
+        let mut inspector = Inspector::new(Arc::clone(&rig.rules), key, false, paranoia);
+        for (number, made) in made.iter().enumerate() {
+            let call = made.call();
+            let observed = made.observed(&call.exchange);
+            let against = Against::default();
+            let mut inspection = inspector.inspect(&made.exchange, &call, &observed, against);
+            let mut seen = rig.seen(0, "one", &[]);
+            seen.passed_over = std::mem::take(&mut inspection.passed_over);
+            seen.shown.as_mut().unwrap().inspection = inspection;
+            seen.sighting.connection = number as u64;
+            rig.watch.observe(seen, &mut rig.noticed);
+        }
+        let findings = rig.told();
+        let rules: Vec<_> = findings.iter().map(|it| it.facts.rule.as_str()).collect();
+        assert_eq!(rules, told);
+        assert_eq!(rig.watch.counts().beyond_paranoia, u64::from(paranoia == 1));
+    }
+}
+
+#[test]
+fn a_call_that_shows_nothing_is_plain_unless_somebody_is_known_to_make_it() {
     let mut rig = Rig::new(|_| {});
-    rig.call(0, "one", &[1, 2]);
-    let mut noticed = Vec::new();
-    rig.watch.finish(&mut noticed);
-    assert!(noticed.is_empty());
-    assert_eq!(rig.watch.counts().beyond_paranoia, 1);
-    let mut rig = Rig::new(|settings| settings.paranoia = 3);
-    rig.call(0, "one", &[1, 2]);
-    assert_eq!(of(&rig.told(), "b"), [(1, Some("e1".to_owned()))]);
+    let parties = |client: Option<&str>| Parties {
+        client_organisation: client.map(str::to_owned),
+        ..Parties::default()
+    };
+    let inspection =
+        |rules: &[usize], rig: &mut Rig| rig.seen(0, "one", rules).shown.unwrap().inspection;
+    let nothing = inspection(&[], &mut rig);
+    assert!(Seen::is_plain(&nothing, None, &parties(None)));
+    assert!(!Seen::is_plain(&nothing, None, &parties(Some("one"))));
+    assert!(!Seen::is_plain(&inspection(&[2], &mut rig), None, &parties(None)));
+    // It stands for its call all the same, and begins the time of watching.
+    let plain = Seen { shown: None, ..rig.seen(0, "one", &[]) };
+    rig.watch.observe(plain, &mut rig.noticed);
+    rig.call(90_000, "one", &[]);
+    assert_eq!(of(&rig.told(), "mop_first_seen_client").len(), 1);
+    assert_eq!(rig.watch.counts().calls, 2);
 }
 
 #[test]
@@ -242,17 +287,17 @@ fn a_call_that_is_seen_twice_is_looked_at_once() {
     let outer = rig.seen(0, "one", &[0]);
     let mut inner = rig.seen(0, "one", &[0]);
     // Passed on by a proxy on this node: within the other's time, from this node.
-    inner.call.sighting.interaction = outer.call.sighting.interaction;
-    let Span { start_ns, end_ns } = outer.call.sighting.span;
-    inner.call.sighting.span = Span { start_ns: start_ns + 10, end_ns: end_ns - 10 };
+    inner.sighting.interaction = outer.sighting.interaction;
+    let Span { start_ns, end_ns } = outer.sighting.span;
+    inner.sighting.span = Span { start_ns: start_ns + 10, end_ns: end_ns - 10 };
     let address = |text: &str| Some(text.parse().unwrap());
-    inner.call.sighting.ends =
+    inner.sighting.ends =
         Ends { local: address("127.0.0.1:8080"), remote: address("127.0.0.1:40000") };
     let mut outer = outer;
-    outer.call.sighting.ends =
+    outer.sighting.ends =
         Ends { local: address("192.0.2.1:443"), remote: address("192.0.2.9:50000") };
-    rig.watch.observe(Box::new(inner), &mut rig.noticed);
-    rig.watch.observe(Box::new(outer), &mut rig.noticed);
+    rig.watch.observe(inner, &mut rig.noticed);
+    rig.watch.observe(outer, &mut rig.noticed);
     let counts_before = rig.watch.counts();
     assert_eq!((counts_before.calls, counts_before.hops), (2, 0), "nothing is settled yet");
     let findings = rig.told();

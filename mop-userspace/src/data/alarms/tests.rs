@@ -65,7 +65,7 @@ fn replayed(
     for number in 0..600_u64 {
         let is_failed = failing.contains(&(number / 10)) && number % 2 == 0;
         let exchange = exchange(number, if is_failed { 503 } else { 200 });
-        let name = format!("e{number}");
+        let name = format!("e{number}").into();
         let passed = SignedDuration::from_secs(i64::try_from(number * 6).expect("small"));
         let observed = Observed {
             exchange: &name,

@@ -34,7 +34,7 @@ pub(crate) struct Made {
     tally: Tally,
     state: MadeState,
     /// The call that was observed last, until it is known what became of it.
-    open: Option<(String, Subject)>,
+    open: Option<(Arc<str>, Subject)>,
     /// What is to be written the next time; see the module's head.
     next: Option<Vec<u8>>,
     is_changed: bool,
@@ -87,7 +87,7 @@ impl Made {
             Outcome::Edge(edge) => {
                 let subject = of_edge(edge);
                 self.add(&subject, &Fate::Observed);
-                self.open = Some((edge.exchange.clone(), subject));
+                self.open = Some((Arc::clone(&edge.exchange), subject));
             }
             Outcome::Event(event) => {
                 self.open = None;
@@ -153,7 +153,7 @@ impl Made {
     }
 
     fn not_reportable(&mut self, exchange: &str, reason: &str) {
-        if let Some((_, subject)) = self.open.take_if(|(open, _)| open == exchange) {
+        if let Some((_, subject)) = self.open.take_if(|(open, _)| **open == *exchange) {
             self.add(&subject, &Fate::NotReportable(Reason::new(reason)));
         }
     }

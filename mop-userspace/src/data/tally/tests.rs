@@ -171,7 +171,7 @@ fn a_record_is_counted_under_its_day_side_and_endpoint() {
 
 fn edge(exchange: &str) -> Outcome {
     Outcome::Edge(Box::new(Edge {
-        exchange: exchange.to_owned(),
+        exchange: exchange.into(),
         role: Role::Server,
         at: "2026-11-07T12:00:00Z".parse().expect("a time"),
         microseconds: None,
@@ -188,12 +188,10 @@ fn edge(exchange: &str) -> Outcome {
 #[test]
 fn a_call_is_observed_once_and_something_becomes_of_it() {
     let mut node = Node::new();
-    let unlisted = |exchange: &str| Outcome::Unlisted {
-        exchange: exchange.to_owned(),
-        why: NotListed::Unlisted,
-    };
+    let unlisted =
+        |exchange: &str| Outcome::Unlisted { exchange: exchange.into(), why: NotListed::Unlisted };
     let unreportable = Outcome::Unreportable {
-        exchange: "e2".to_owned(),
+        exchange: "e2".into(),
         reasons: vec![Unreportable::ConsentUnknown, Unreportable::InteractionAbsent],
         unjoined: None,
     };

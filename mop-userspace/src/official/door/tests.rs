@@ -11,6 +11,7 @@ use crate::{
     cli::{Arguments, Command},
     clock::Clock,
     configuration::Configuration,
+    identifiers::Identifiers,
     ledger::CaptureAccount,
     official::{
         field_policy::FieldPolicies,
@@ -78,7 +79,7 @@ impl Opened {
             payload: format.payload(),
             outlet: Some(output.outlet_that_waits()),
             clock: Clock::now(),
-            run: "2a".to_owned(),
+            identifiers: Identifiers::of_run("2a"),
             counts: ExchangeCounts::default(),
             inspector,
             extractor: None,

@@ -45,7 +45,7 @@ pub(super) fn run(mut reporter: Reporter, jobs: &Receiver<Job>) -> Reporter {
         };
         let Some(Job { copy, reply }) = job else { break };
         let Copy { exchange, ts, told } = copy;
-        let id = format!("{}-door-{number}", reporter.run);
+        let id = reporter.identifiers.of_copy(number);
         let source = Source { exchange: &exchange, id: &id, ts, told: Some(&told) };
         let judged = reporter.deliver_copy(source);
         // Handed over before it is answered.

@@ -62,7 +62,7 @@ impl Seen {
         let key = Key::new([0; 32]);
         let start_ns = 1_000_000_000 + self.start_ms * 1_000_000;
         Sighting {
-            exchange: number.to_string(),
+            exchange: number.to_string().into(),
             interaction: Some(key.digest(Subject::Interaction, &[self.interaction])),
             method: Method::Get,
             path: key.digest(Subject::Path, b"/"),

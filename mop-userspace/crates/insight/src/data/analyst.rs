@@ -367,7 +367,7 @@ impl Analyst {
                 }
                 let unjoined = unjoined.filter(|_| call.needs_consent());
                 outcomes.push(Outcome::Unreportable {
-                    exchange: call.exchange.clone(),
+                    exchange: Arc::clone(&call.exchange),
                     reasons,
                     unjoined,
                 });

@@ -46,7 +46,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// Identifier of the exchange.
-    pub exchange: String,
+    pub exchange: Arc<str>,
     /// Connection that carried it.
     pub connection: u64,
     /// Part of the observed process.

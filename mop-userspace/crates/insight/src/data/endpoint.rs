@@ -14,6 +14,7 @@ mod unlisted;
 
 use std::{borrow::Cow, sync::Arc};
 
+use memchr::memmem;
 use mop_contract::{
     Contract, ContractBuilder, Document,
     route::{Unrouted, path_of},
@@ -290,7 +291,10 @@ impl NotListed {
 /// own, which is no part of what is reported.
 #[must_use]
 pub fn regulated_path(path: &str) -> Option<&str> {
-    path.find(PREFIX).and_then(|at| path.get(at..))
+    if path.starts_with(PREFIX) {
+        return Some(path);
+    }
+    memmem::find(path.as_bytes(), PREFIX.as_bytes()).and_then(|at| path.get(at..))
 }
 
 /// Below it is what the ecosystem regulates.

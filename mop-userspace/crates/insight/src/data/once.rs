@@ -52,13 +52,16 @@ mod settled;
 mod shelf;
 mod sighting;
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use mop_wire::Role;
 
 use self::{
-    group::{Group, Member},
+    group::{ByDigests, Group, Member},
     outline::Outline,
     shelf::Shelf,
     sighting::GroupKey,
@@ -74,7 +77,7 @@ pub use self::{
 pub struct OnceWindow<T> {
     /// All, in the order in which they came.
     held: Shelf<Held<T>>,
-    groups: HashMap<GroupKey, Group>,
+    groups: HashMap<GroupKey, Group, ByDigests>,
     /// Those that are not given out, in the order in which they came; numbers of hops that were
     /// given out with their call are passed over.
     waiting: VecDeque<u64>,
@@ -104,7 +107,7 @@ impl<T> OnceWindow<T> {
     pub fn new(settle: SignedDuration, limit: usize) -> Self {
         Self {
             held: Shelf::default(),
-            groups: HashMap::new(),
+            groups: HashMap::default(),
             waiting: VecDeque::new(),
             undecided: 0,
             ready: VecDeque::new(),
@@ -161,14 +164,19 @@ impl<T> OnceWindow<T> {
         }
         let number = self.first_waiting()?;
         self.waiting.pop_front();
-        let sighting = &self.held.get(number)?.sighting;
-        if self.outer_of(sighting).is_none() {
-            for hop in self.waiting_hops_of(number, sighting) {
-                let settled = self.take(hop);
-                self.ready.extend(settled);
+        let place = match self.hop_of(number) {
+            Some(place) => place,
+            None => {
+                let (place, hops) = self.edge_with_hops(number)?;
+                for hop in hops {
+                    let place = self.hop_of(hop);
+                    let settled = place.and_then(|place| self.take(hop, place));
+                    self.ready.extend(settled);
+                }
+                place
             }
-        }
-        let settled = self.take(number);
+        };
+        let settled = self.take(number, place);
         self.ready.extend(settled);
         self.ready.pop_front()
     }
@@ -180,8 +188,7 @@ impl<T> OnceWindow<T> {
         settled
     }
 
-    fn take(&mut self, number: u64) -> Option<Settled<T>> {
-        let place = self.place_of(self.held.get(number)?);
+    fn take(&mut self, number: u64, place: Place) -> Option<Settled<T>> {
         let held = self.held.get_mut(number)?;
         let item = held.item.take()?;
         self.undecided = self.undecided.saturating_sub(1);
@@ -195,69 +202,55 @@ impl<T> OnceWindow<T> {
         Some(Settled { item, place })
     }
 
-    /// What a sighting is, by all of the same call that came until now.
-    fn place_of(&self, held: &Held<T>) -> Place {
-        let sighting = &held.sighting;
-        if let Some(edge) = self.edge_of(sighting) {
-            return Place::Hop { of: edge.sighting.exchange.clone(), is_late: edge.item.is_none() };
-        }
-        let (mut hops, mut apart): (u32, Vec<String>) = (0, Vec::new());
-        let outline = sighting.outline();
-        for member in self.same_as(sighting) {
-            if !member.outline.may_be_hop_of(&outline) {
-                continue;
-            }
-            let Some(other) = self.held.get(member.number) else { continue };
-            if !other.sighting.is_hop_of(sighting) {
-                continue;
-            }
-            hops = hops.saturating_add(1);
-            if other.is_call {
-                apart.push(other.sighting.exchange.clone());
-            }
-        }
-        Place::Edge { hops, apart }
-    }
-
-    /// The sighting at the edge of the call that this one is a hop of.
-    fn edge_of(&self, sighting: &Sighting) -> Option<&Held<T>> {
-        let mut edge = self.outer_of(sighting)?;
+    /// Where the call at the edge is that a sighting is a hop of, by all that came until now; `None`
+    /// where it is none.
+    fn hop_of(&self, number: u64) -> Option<Place> {
+        let mut edge = self.outer_of(number)?;
         for _ in 1..MAX_STEPS {
-            let Some(outer) = self.outer_of(&edge.sighting) else { break };
+            let Some(outer) = self.outer_of(edge) else { break };
             edge = outer;
         }
-        Some(edge)
+        let edge = self.held.get(edge)?;
+        Some(Place::Hop { of: Arc::clone(&edge.sighting.exchange), is_late: edge.item.is_none() })
     }
 
     /// The outermost that it is a hop of; whoever took the request goes before whoever sent it, since
     /// the latter is the other side where both sides are on the node.
-    fn outer_of(&self, sighting: &Sighting) -> Option<&Held<T>> {
+    fn outer_of(&self, number: u64) -> Option<u64> {
+        let sighting = &self.held.get(number)?.sighting;
         let outline = sighting.outline();
         let outer = self
-            .same_as(sighting)
+            .around(number, sighting)
             .filter(|member| outline.may_be_hop_of(&member.outline))
-            .filter_map(|member| self.held.get(member.number))
-            .filter(|other| sighting.is_hop_of(&other.sighting));
-        outer.min_by_key(|other| (other.sighting.role == Role::Client, other.sighting.extent()))
+            .filter_map(|member| Some((member.number, &self.held.get(member.number)?.sighting)))
+            .filter(|(_, other)| sighting.is_hop_of(other));
+        let outermost = outer.min_by_key(|(_, it)| (it.role == Role::Client, it.extent()));
+        outermost.map(|(number, _)| number)
     }
 
-    /// Hops of a call, direct ones and hops of those, that are not given out; the outer ones last.
-    fn waiting_hops_of(&self, edge: u64, sighting: &Sighting) -> Vec<u64> {
-        let edge_outline = sighting.outline();
-        let mut found: Vec<(u64, Outline, &Sighting)> = Vec::new();
+    /// A call, and its hops that are not given out, direct ones and hops of those; the outer ones
+    /// last.
+    fn edge_with_hops(&self, edge: u64) -> Option<(Place, Vec<u64>)> {
+        let sighting = &self.held.get(edge)?.sighting;
+        let mut found = self.direct_hops_of(edge, sighting);
+        let hops = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let calls = found.iter().filter_map(|(number, ..)| self.held.get(*number));
+        let apart = calls.filter(|hop| hop.is_call).map(|hop| Arc::clone(&hop.sighting.exchange));
+        let place = Place::Edge { hops, apart: apart.collect() };
         for _ in 0..MAX_STEPS {
             let known = found.len();
-            for Member { number, outline, .. } in self.same_as(sighting) {
-                let may_be_hop = outline.may_be_hop_of(&edge_outline)
-                    || found.iter().any(|(_, outer, _)| outline.may_be_hop_of(outer));
-                if *number == edge || !may_be_hop {
+            if known == 0 {
+                break;
+            }
+            for Member { number, outline, .. } in self.around(edge, sighting) {
+                let is_new = found.iter().all(|(known, ..)| known != number);
+                let may_be_hop = found.iter().any(|(_, outer, _)| outline.may_be_hop_of(outer));
+                if *number == edge || !is_new || !may_be_hop {
                     continue;
                 }
-                let Some(held) = self.held.get(*number) else { continue };
                 // Those that were given out lead to others that were not.
-                let is_new = found.iter().all(|(known, ..)| known != number);
-                let is_hop_of = |outer: &Sighting| held.sighting.is_hop_of(outer);
-                if is_new && (is_hop_of(sighting) || found.iter().any(|(.., hop)| is_hop_of(hop))) {
+                let Some(held) = self.held.get(*number) else { continue };
+                if found.iter().any(|(.., hop)| held.sighting.is_hop_of(hop)) {
                     found.push((*number, *outline, &held.sighting));
                 }
             }
@@ -267,13 +260,24 @@ impl<T> OnceWindow<T> {
         }
         found.sort_unstable_by_key(|(number, ..)| *number);
         let waits = |number: &u64| self.held.get(*number).is_some_and(|held| held.item.is_some());
-        found.into_iter().map(|(number, ..)| number).filter(waits).collect()
+        let waiting = found.into_iter().map(|(number, ..)| number).filter(waits);
+        Some((place, waiting.collect()))
+    }
+
+    /// Hops of a sighting itself, the newest first.
+    fn direct_hops_of(&self, number: u64, sighting: &Sighting) -> Vec<(u64, Outline, &Sighting)> {
+        let outline = sighting.outline();
+        self.around(number, sighting)
+            .filter(|member| member.outline.may_be_hop_of(&outline))
+            .filter_map(|it| Some((it.number, it.outline, &self.held.get(it.number)?.sighting)))
+            .filter(|(.., other)| other.is_hop_of(sighting))
+            .collect()
     }
 
     /// Those that may be of the same call, itself among them, the newest first.
-    fn same_as(&self, sighting: &Sighting) -> impl Iterator<Item = &Member> {
+    fn around(&self, number: u64, sighting: &Sighting) -> impl Iterator<Item = &Member> {
         let group = self.groups.get(&sighting.group()).into_iter();
-        group.flat_map(|group| group.newest(MAX_COMPARED))
+        group.flat_map(move |group| group.around(number, MAX_COMPARED))
     }
 
     /// How many are not given out yet.
@@ -350,7 +354,7 @@ pub const DEFAULT_SETTLE: SignedDuration = SignedDuration::from_secs(2);
 pub const DEFAULT_LIMIT: usize = 32_768;
 
 /// Sightings of one interaction and path, or of one path where there is no interaction, that one is
-/// compared with: the newest, since those overlap.
+/// compared with: so many that came before it, and so many that came after it, since those overlap.
 pub const MAX_COMPARED: usize = 64;
 
 /// Of a call through this node, one behind the other: a sidecar, a gateway and a proxy before the

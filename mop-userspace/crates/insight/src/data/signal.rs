@@ -1,6 +1,8 @@
 //! What a call did to a consent or a quote: the words in which the extraction of calls and the
 //! funnel's state machine talk. A signal states what was on the wire, never what it may have meant.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use mop_wire::Role;
 
@@ -15,7 +17,7 @@ pub struct Signal {
     /// authorization server), [`Role::Client`] the receiving side.
     pub role: Role,
     /// The exchange that showed it.
-    pub exchange: String,
+    pub exchange: Arc<str>,
     /// Who called whom, as far as it is known.
     pub parties: Parties,
     /// What happened.

@@ -23,7 +23,7 @@ use crate::{
         digest::{Key, Subject},
         endpoint::regulated_path,
     },
-    hexadecimal::hexadecimal,
+    short_text::ShortText,
 };
 
 /// Inspects calls one after the other; buffers are kept.
@@ -33,14 +33,16 @@ pub struct Inspector {
     wanted: FieldSet,
     key: Key,
     has_direct_clients: bool,
+    paranoia: u8,
     reading: Reading,
     scratch: Scratch,
+    matched: Vec<usize>,
 }
 
 /// What a call shows by itself.
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {
-    /// Rules that it matches.
+    /// Rules up to the level of suspicion that it matches.
     pub hits: Vec<Hit>,
     /// What it counts for.
     pub occurrences: Vec<Occurrence>,
@@ -48,10 +50,19 @@ pub struct Inspection {
     pub known_bad: Vec<KnownBad>,
     /// Template of its operation, where a contract has it.
     pub endpoint: Option<Arc<str>>,
+    /// What was not looked at, or is not told.
+    pub passed_over: PassedOver,
+}
+
+/// What of a call was not looked at, or is not told.
+#[derive(Clone, Debug, Default)]
+pub struct PassedOver {
     /// Bytes of it that were not looked at.
     pub unscanned_bytes: usize,
     /// Why something of it was not looked at at all, in a word each.
     pub unread: Vec<&'static str>,
+    /// Rules above the level of suspicion that it matches.
+    pub beyond_paranoia: u64,
 }
 
 /// A rule that a call matches.
@@ -89,17 +100,20 @@ pub struct Against<'a> {
 
 impl Inspector {
     /// With these rules. `key` is that of the digests by which calls are grouped; an address stands for
-    /// a client only where clients are direct, and no balancer stands between.
+    /// a client only where clients are direct, and no balancer stands between. Of rules above `paranoia`,
+    /// matches are counted, and what correlations count of them.
     #[must_use]
-    pub fn new(rules: Arc<RuleSet>, key: Key, has_direct_clients: bool) -> Self {
+    pub fn new(rules: Arc<RuleSet>, key: Key, has_direct_clients: bool, paranoia: u8) -> Self {
         let wanted = rules.fields();
         Self {
             wanted,
             rules,
             key,
             has_direct_clients,
+            paranoia,
             reading: Reading::of(wanted),
             scratch: Scratch::default(),
+            matched: Vec::new(),
         }
     }
 
@@ -126,7 +140,8 @@ impl Inspector {
         against: Against<'_>,
     ) -> Inspection {
         let Against { contract, indicators, handshake } = against;
-        let Self { rules, wanted, key, has_direct_clients, reading, scratch } = self;
+        let Self { rules, wanted, key, has_direct_clients, paranoia, reading, scratch, matched } =
+            self;
         let (method, target) = match &exchange.request {
             Some(request) => (request.method.as_str(), request.target.as_str()),
             None => ("", ""),
@@ -135,29 +150,34 @@ impl Inspector {
         let mut texts = Texts::of(exchange, call, observed, *wanted);
         texts.is_client_direct &= *has_direct_clients;
         let ja3 = handshake.ja3.filter(|_| wanted.has(&Field::Ja3));
-        let ja3 = ja3.map(|digest| hexadecimal(&digest)).unwrap_or_default();
-        let mut facts: Vec<(Field, &[u8])> = Vec::with_capacity(MOST_FACTS);
-        texts.each(&mut |field, text| facts.push((field, text)));
-        handshake.each(&ja3, &mut |field, text| facts.push((field, text)));
+        let ja3 = ja3.map(|digest| ShortText::hexadecimal(&digest)).unwrap_or_default();
+        reading.begin();
+        let mut note = |field: Field, text: &[u8]| {
+            if wanted.has(&field) {
+                reading.note(&field, text);
+            }
+        };
+        texts.each(&mut note);
+        handshake.each(ja3.as_str(), &mut note);
         match &route {
             Some(Ok((route, operation))) => {
-                facts.push((Field::ContractMatch, b"operation"));
-                facts.push((Field::Route, operation.template.as_bytes()));
+                note(Field::ContractMatch, b"operation");
+                note(Field::Route, operation.template.as_bytes());
                 if let Some(id) = operation.operation_id.as_deref() {
-                    facts.push((Field::Operation, id.as_bytes()));
+                    note(Field::Operation, id.as_bytes());
                 }
-                let values = route.parameters.iter();
-                facts.extend(values.map(|(_, value)| (Field::PathParameters, value.as_bytes())));
+                for (_, value) in route.parameters.iter() {
+                    note(Field::PathParameters, value.as_bytes());
+                }
             }
             Some(Err(why)) if regulated_path(path_of(target)).is_some() => {
-                facts.push((Field::ContractMatch, why.name().as_bytes()));
+                note(Field::ContractMatch, why.name().as_bytes());
             }
             Some(Err(_)) | None => {}
         }
-        facts.retain(|(field, _)| wanted.has(field));
-        reading.read(exchange, &facts);
+        reading.read(exchange);
         let (event, unread) = reading.last();
-        let mut matched = Vec::new();
+        matched.clear();
         scratch.trust(std::iter::empty());
         rules.evaluate(event, scratch, &mut |found| matched.push(found.number));
         if let (Some(contract), Some(Ok((route, operation)))) = (contract, &route)
@@ -178,16 +198,24 @@ impl Inspector {
                 .map(|store| known_bad(store, exchange, call, observed, &handshake))
                 .unwrap_or_default(),
             endpoint,
-            unscanned_bytes: event.unscanned_bytes() + scratch.unread_bytes(),
-            unread: unread.collect(),
+            passed_over: PassedOver {
+                unscanned_bytes: event.unscanned_bytes() + scratch.unread_bytes(),
+                unread: unread.collect(),
+                beyond_paranoia: 0,
+            },
             ..Inspection::default()
         };
-        for rule in matched {
+        for rule in matched.drain(..) {
             let mut digest = |value: &[u8]| key.digest(Subject::Observed, value);
             rules.occurrences(rule, event, at_ns, &mut digest, &mut |_, occurrence| {
                 inspection.occurrences.push(occurrence);
             });
-            let is_told = rules.rule(rule).is_some_and(|rule| !rule.is_counted_only());
+            let Some(known) = rules.rule(rule) else { continue };
+            if known.extension.paranoia() > *paranoia {
+                inspection.passed_over.beyond_paranoia += 1;
+                continue;
+            }
+            let is_told = !known.is_counted_only();
             let places = if is_told { places(rules, rule, event, scratch) } else { Vec::new() };
             inspection.hits.push(Hit { rule, places });
         }
@@ -253,14 +281,14 @@ fn known_bad(
 
 /// What is known of a call beside its messages, as text.
 struct Texts<'a> {
-    client_address: Option<String>,
-    client_certificate: Option<String>,
+    client_address: Option<ShortText>,
+    client_certificate: Option<ShortText>,
     client_organisation: Option<&'a str>,
     consent: Option<&'a str>,
-    duration_ms: Option<String>,
-    server_port: Option<String>,
-    request_bytes: Option<String>,
-    response_bytes: Option<String>,
+    duration_ms: Option<ShortText>,
+    server_port: Option<ShortText>,
+    request_bytes: Option<ShortText>,
+    response_bytes: Option<ShortText>,
     /// The address is that of the client, as far as the call says.
     is_client_direct: bool,
 }
@@ -280,44 +308,45 @@ impl<'a> Texts<'a> {
         Self {
             client_address: client
                 .filter(|_| wanted.has(&Field::Client) || wanted.has(&Field::ClientAddress))
-                .map(|client| client.ip().to_string()),
+                .map(|client| ShortText::of(client.ip())),
             client_certificate: fingerprint
                 .filter(|_| wanted.has(&Field::Client) || wanted.has(&Field::ClientCertificate))
-                .map(|bytes| hexadecimal(&bytes)),
+                .map(|bytes| ShortText::hexadecimal(&bytes)),
             // Who calls from here is this participant, and no caller to be told apart.
             is_client_direct: call.role == Role::Server && !is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
-            duration_ms: wanted.has(&Field::DurationMs).then(|| call.duration_ms().to_string()),
+            duration_ms: wanted.has(&Field::DurationMs).then(|| ShortText::of(call.duration_ms())),
             server_port: server
                 .filter(|_| wanted.has(&Field::ServerPort))
-                .map(|server| server.port().to_string()),
+                .map(|server| ShortText::of(server.port())),
             request_bytes: exchange
                 .request
                 .as_ref()
                 .filter(|_| wanted.has(&Field::Size(Side::Request)))
-                .map(|it| it.body.length.to_string()),
+                .map(|it| ShortText::of(it.body.length)),
             response_bytes: exchange
                 .response
                 .as_ref()
                 .filter(|_| wanted.has(&Field::Size(Side::Response)))
-                .map(|it| it.body.length.to_string()),
+                .map(|it| ShortText::of(it.body.length)),
         }
     }
 
     fn each<'t>(&'t self, give: &mut dyn FnMut(Field, &'t [u8])) {
-        let address = self.client_address.as_deref().filter(|_| self.is_client_direct);
-        let client = self.client_organisation.or(self.client_certificate.as_deref()).or(address);
+        let text = |text: &'t Option<ShortText>| text.as_ref().map(ShortText::as_str);
+        let address = text(&self.client_address).filter(|_| self.is_client_direct);
+        let client = self.client_organisation.or(text(&self.client_certificate)).or(address);
         for (field, text) in [
             (Field::Client, client),
-            (Field::ClientAddress, self.client_address.as_deref()),
-            (Field::ClientCertificate, self.client_certificate.as_deref()),
+            (Field::ClientAddress, text(&self.client_address)),
+            (Field::ClientCertificate, text(&self.client_certificate)),
             (Field::ClientOrganisation, self.client_organisation),
             (Field::Consent, self.consent),
-            (Field::DurationMs, self.duration_ms.as_deref()),
-            (Field::ServerPort, self.server_port.as_deref()),
-            (Field::Size(Side::Request), self.request_bytes.as_deref()),
-            (Field::Size(Side::Response), self.response_bytes.as_deref()),
+            (Field::DurationMs, text(&self.duration_ms)),
+            (Field::ServerPort, text(&self.server_port)),
+            (Field::Size(Side::Request), text(&self.request_bytes)),
+            (Field::Size(Side::Response), text(&self.response_bytes)),
         ] {
             if let Some(text) = text {
                 give(field, text.as_bytes());
@@ -408,6 +437,3 @@ fn place_of(value: Value<'_>) -> Option<finding::Place> {
 
 /// RFC 7239, and what is used beside it.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "true-client-ip"];
-
-/// Facts of a call: an operation has few parameters in its path.
-const MOST_FACTS: usize = 24;

@@ -25,7 +25,7 @@ use self::{clients::Clients, fold::Folds, points::Points, tell::Told};
 use super::{
     finding::{Finding, Severity},
     handshake::Handshake,
-    inspector::{Hit, Inspection},
+    inspector::{Hit, Inspection, PassedOver},
     misp::marking::Marking,
     profile::{self, Breach, Checks, Facts, Profile, ProfileCounts, ProfileSnapshotError},
     rules::{Correlator, CorrelatorCounts, RuleSet},
@@ -66,9 +66,22 @@ pub struct WatchSettings {
     pub groups: usize,
 }
 
-/// A call and what it shows.
+/// A call and what it shows. Nearly all show nothing, and are small.
 #[derive(Debug)]
 pub struct Seen {
+    /// By which sightings of one call are told from others.
+    pub sighting: Sighting,
+    /// Last byte of the answer.
+    pub end: Timestamp,
+    /// What was not looked at, or is not told.
+    pub passed_over: PassedOver,
+    /// What there is to tell or to count; none where [`Seen::is_plain`] says so.
+    pub shown: Option<Box<Shown>>,
+}
+
+/// What a call shows.
+#[derive(Debug)]
+pub struct Shown {
     /// What is told of the call.
     pub call: SeenCall,
     /// What it shows by itself.
@@ -112,8 +125,10 @@ pub struct Caller {
 /// What findings tell of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenCall {
-    /// By which sightings of one call are told from others.
-    pub sighting: Sighting,
+    /// The exchange.
+    pub exchange: Arc<str>,
+    /// Part of the observed process.
+    pub role: Role,
     /// First byte of the request.
     pub start: Timestamp,
     /// Last byte of the answer.
@@ -135,7 +150,7 @@ pub struct SeenCall {
 /// Makes findings of what calls show.
 pub struct Watch {
     settings: WatchSettings,
-    once: OnceWindow<Box<Seen>>,
+    once: OnceWindow<Waiting>,
     rules: Option<Arc<RuleSet>>,
     correlator: Correlator,
     points: Points,
@@ -147,6 +162,13 @@ pub struct Watch {
     counts: WatchCounts,
 }
 
+/// What waits for the other sightings of its call.
+#[derive(Debug)]
+struct Waiting {
+    beyond_paranoia: u64,
+    shown: Option<Box<Shown>>,
+}
+
 /// What happened, since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchCounts {
@@ -154,7 +176,7 @@ pub struct WatchCounts {
     pub calls: u64,
     /// Further sightings of calls.
     pub hops: u64,
-    /// Matches of rules that were above the level of suspicion.
+    /// Matches of rules that were above the level of suspicion, of calls that are no further sightings.
     pub beyond_paranoia: u64,
     /// Matches that could not be told, since a rule's own words make no record.
     pub unspeakable: u64,
@@ -219,7 +241,8 @@ impl SeenCall {
             .map(|client| key.digest(Subject::Observed, client));
         let listed = || call.endpoint.as_ref().ok().map(|endpoint| endpoint.template.to_string());
         Self {
-            sighting: Sighting::of(call, parties.server_organisation.clone()),
+            exchange: Arc::clone(&call.exchange),
+            role: call.role,
             start: call.start,
             end: call.end(),
             method: told_method(call.method),
@@ -229,6 +252,17 @@ impl SeenCall {
             caller,
             about: About::default(),
         }
+    }
+}
+
+impl Seen {
+    /// Whether nothing is told or counted of a call.
+    #[must_use]
+    pub fn is_plain(inspection: &Inspection, facts: Option<&Facts>, parties: &Parties) -> bool {
+        let Inspection { hits, occurrences, known_bad, .. } = inspection;
+        let is_quiet = hits.is_empty() && occurrences.is_empty() && known_bad.is_empty();
+        // Who calls for the first time is told.
+        is_quiet && facts.is_none() && parties.client_organisation.is_none()
     }
 }
 
@@ -252,16 +286,18 @@ impl Watch {
     }
 
     /// Takes a call in.
-    pub fn observe(&mut self, seen: Box<Seen>, findings: &mut Vec<Noticed>) {
-        self.advance(seen.call.end, findings);
+    pub fn observe(&mut self, seen: Seen, findings: &mut Vec<Noticed>) {
+        let Seen { sighting, end, passed_over, shown } = seen;
+        let PassedOver { unscanned_bytes, unread, beyond_paranoia } = passed_over;
+        self.advance(end, findings);
+        self.clients.begin(end);
         self.counts.calls += 1;
-        let unscanned = u64::try_from(seen.inspection.unscanned_bytes).unwrap_or(u64::MAX);
+        let unscanned = u64::try_from(unscanned_bytes).unwrap_or(u64::MAX);
         self.counts.unscanned_bytes = self.counts.unscanned_bytes.saturating_add(unscanned);
-        for why in &seen.inspection.unread {
+        for why in unread {
             *self.counts.unread.entry(why).or_default() += 1;
         }
-        let sighting = seen.call.sighting.clone();
-        let hurried = self.once.see(sighting, seen, self.now);
+        let hurried = self.once.see(sighting, Waiting { beyond_paranoia, shown }, self.now);
         hurried.into_iter().for_each(|settled| self.settled(settled, findings));
     }
 
@@ -320,16 +356,21 @@ impl Watch {
         }
     }
 
-    fn settled(&mut self, settled: Settled<Box<Seen>>, findings: &mut Vec<Noticed>) {
-        let Settled { item, place } = settled;
+    fn settled(&mut self, settled: Settled<Waiting>, findings: &mut Vec<Noticed>) {
+        let Settled { item: Waiting { beyond_paranoia, shown }, place } = settled;
         match place {
             Place::Hop { .. } => self.counts.hops += 1,
-            Place::Edge { .. } => self.conclude(&item, findings),
+            Place::Edge { .. } => {
+                self.counts.beyond_paranoia += beyond_paranoia;
+                if let Some(shown) = shown {
+                    self.conclude(&shown, findings);
+                }
+            }
         }
     }
 
-    fn conclude(&mut self, seen: &Seen, findings: &mut Vec<Noticed>) {
-        let Seen { call, inspection, rules, facts } = seen;
+    fn conclude(&mut self, shown: &Shown, findings: &mut Vec<Noticed>) {
+        let Shown { call, inspection, rules, facts } = shown;
         // Numbers of correlations are those of one set: what another one counted is forgotten.
         if self.rules.as_ref().is_none_or(|known| !Arc::ptr_eq(known, rules)) {
             if self.rules.is_some() {
@@ -343,10 +384,6 @@ impl Watch {
         let mut points = 0;
         for Hit { rule, places } in &inspection.hits {
             let Some(rule) = rules.rule(*rule) else { continue };
-            if rule.extension.paranoia() > self.settings.paranoia {
-                self.counts.beyond_paranoia += 1;
-                continue;
-            }
             points += rule.extension.points(rule.head.level);
             if let Some(told) = Told::of_rule(rule, places) {
                 self.tell(call, told, findings);
@@ -364,7 +401,7 @@ impl Watch {
             self.tell(call, Told::of_correlation(rule, reached.count), findings);
         }
         for bad in &inspection.known_bad {
-            let told = Told::known_bad(bad, call.sighting.role);
+            let told = Told::known_bad(bad, call.role);
             points += points_of(told.severity);
             self.tell(call, told, findings);
         }

@@ -49,7 +49,7 @@ pub(crate) fn endpoint(number: usize) -> Arc<Endpoint> {
 pub(crate) fn call(second: i64, route: usize, status: u16, milliseconds: u64) -> Edge {
     let end = Timestamp::from_second(second).unwrap();
     Edge {
-        exchange: "e".to_owned(),
+        exchange: "e".into(),
         role: Role::Server,
         at: end - std::time::Duration::from_millis(milliseconds),
         microseconds: Some(milliseconds * 1000),

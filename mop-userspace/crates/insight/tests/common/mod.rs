@@ -273,18 +273,21 @@ impl Made {
         let certificate = certificate();
         let is_mutual = self.exchange.role == Role::Server;
         let id = format!("x{}-{}", self.exchange.connection, self.exchange.timing.request_start_ns);
-        extractor.extract(
-            &self.exchange,
-            &Observed {
-                exchange: &id,
-                start: self.start,
-                ends: Ends { local: self.local.parse().ok(), remote: self.remote.parse().ok() },
-                process: self.process,
-                peer_certificate: is_mutual.then_some(&certificate),
-                own_certificate: None,
-                connection_end_ns: self.connection_end_ns,
-            },
-        )
+        let (id, peer_certificate) = (id.into(), is_mutual.then_some(&certificate));
+        extractor.extract(&self.exchange, &Observed { peer_certificate, ..self.observed(&id) })
+    }
+
+    /// What is known of it beside its bytes, of certificates nothing.
+    pub(crate) fn observed<'a>(&self, id: &'a Arc<str>) -> Observed<'a> {
+        Observed {
+            exchange: id,
+            start: self.start,
+            ends: Ends { local: self.local.parse().ok(), remote: self.remote.parse().ok() },
+            process: self.process,
+            peer_certificate: None,
+            own_certificate: None,
+            connection_end_ns: self.connection_end_ns,
+        }
     }
 
     pub(crate) fn call(&self) -> Call {

@@ -100,7 +100,7 @@ pub(crate) fn signal(consent: &str, role: Role, at: i64, exchange: &str, act: Ac
         consent: consent.to_owned(),
         at: time(at),
         role,
-        exchange: exchange.to_owned(),
+        exchange: exchange.into(),
         parties: Parties {
             client_organisation: Some("1fb79963-4bff-4204-9370-93aceb8a2f0d".into()),
             client_software_statement: Some("2a59c2a3-529f-41c6-97e3-77395e9951ca".into()),

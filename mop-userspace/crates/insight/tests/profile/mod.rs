@@ -90,7 +90,7 @@ impl World {
         let is_server = made.exchange.role == Role::Server;
         let certificate = certificate.as_ref();
         let observed = Observed {
-            exchange: "x1",
+            exchange: &"x1".into(),
             start: made.start,
             ends: Ends { local: made.local.parse().ok(), remote: made.remote.parse().ok() },
             process: None,

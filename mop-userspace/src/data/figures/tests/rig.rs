@@ -144,7 +144,7 @@ impl Caller {
                 resynchronised: false,
             },
         };
-        let id = format!("e{}", self.number);
+        let id = format!("e{}", self.number).into();
         let observed = Observed {
             exchange: &id,
             start: at,

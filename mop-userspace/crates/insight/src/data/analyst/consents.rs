@@ -1,5 +1,7 @@
 //! The consent of a call, and what the call did to it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use mop_wire::Role;
 
@@ -100,7 +102,7 @@ impl Analyst {
                 consent: consent.as_str().to_owned(),
                 at,
                 role,
-                exchange: call.exchange.clone(),
+                exchange: Arc::clone(&call.exchange),
                 parties: parties.clone(),
                 act,
             })));

@@ -16,7 +16,7 @@ use crate::data::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edge {
     /// The exchange.
-    pub exchange: String,
+    pub exchange: Arc<str>,
     /// Part of the observed process.
     pub role: Role,
     /// First byte of the request.
@@ -44,7 +44,7 @@ impl Edge {
     #[must_use]
     pub(super) fn of(call: &mut Call, parties: &Parties) -> Self {
         Self {
-            exchange: call.exchange.clone(),
+            exchange: Arc::clone(&call.exchange),
             role: call.role,
             at: call.start,
             microseconds: call.is_span_exact.then(|| call.span.microseconds()),

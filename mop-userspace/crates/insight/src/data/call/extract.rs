@@ -51,7 +51,7 @@ pub struct Extractor {
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
     /// Its identifier in its own record.
-    pub exchange: &'a str,
+    pub exchange: &'a Arc<str>,
     /// First byte of its request.
     pub start: Timestamp,
     /// Ends of its connection.
@@ -166,7 +166,7 @@ impl Extractor {
         let caller = if exchange.role == Role::Server { remote } else { local };
         let completeness = &exchange.completeness;
         Ok(Call {
-            exchange: observed.exchange.to_owned(),
+            exchange: Arc::clone(observed.exchange),
             connection: exchange.connection,
             role: exchange.role,
             side: flow.side,

@@ -22,7 +22,9 @@ pub(crate) fn interaction_id<'a>(
 
 /// Host of a target in absolute form, which goes before the field (RFC 9112, section 3.2.2).
 pub(crate) fn host_of(target: &str, headers: &Headers) -> Option<String> {
-    if let Some((host, _path)) = host::of_url(target) {
+    if !target.starts_with('/')
+        && let Some((host, _path)) = host::of_url(target)
+    {
         return Some(host);
     }
     host::of_authority(std::str::from_utf8(headers.first("host")?).ok()?)

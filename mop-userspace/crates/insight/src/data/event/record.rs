@@ -58,7 +58,7 @@ impl DataEvent {
             kind: "data.call",
             schema_version: SCHEMA_VERSION,
             id: format!("{}/call", call.exchange),
-            exchange: call.exchange.clone(),
+            exchange: call.exchange.as_ref().to_owned(),
             ts: call.start,
             side: call.role,
             event,

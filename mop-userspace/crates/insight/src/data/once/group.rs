@@ -2,12 +2,45 @@
 
 use std::{
     collections::VecDeque,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher},
     net::SocketAddr,
 };
 
 use super::{outline::Outline, sighting::Sighting};
 use crate::data::call::Ends;
+
+/// Groups are found by keyed digests, which nobody who sends calls can choose: they need no hash that
+/// withstands an enemy.
+pub(super) type ByDigests = BuildHasherDefault<DigestHasher>;
+
+/// Folds digests into one word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(size_of::<u64>()) {
+            let mut word = [0; size_of::<u64>()];
+            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(ODD);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// 2 to the power of 64 by the golden ratio: spreads every bit into the upper ones, which tables look at.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The sightings of one interaction and path.
 #[derive(Debug, Default)]
@@ -18,8 +51,8 @@ pub(super) struct Group(VecDeque<Member>);
 pub(super) struct Member {
     pub(super) number: u64,
     pub(super) outline: Outline,
-    /// The same for both ends of a connection; `None` where an end is not known.
-    pair: Option<u64>,
+    /// The same for both ends of a connection; 0 where an end is not known.
+    pair: u64,
 }
 
 impl Member {
@@ -30,7 +63,7 @@ impl Member {
     /// Whether both may be the two ends of one connection.
     #[inline]
     pub(super) fn may_be_other_end_of(&self, other: &Self) -> bool {
-        self.pair.is_some() && self.pair == other.pair
+        self.pair != 0 && self.pair == other.pair
     }
 }
 
@@ -39,9 +72,11 @@ impl Group {
         self.0.push_back(member);
     }
 
-    /// So many, the newest first.
-    pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Member> {
-        self.0.iter().rev().take(most)
+    /// So many before and after one, and itself, the newest first.
+    pub(super) fn around(&self, number: u64, most: usize) -> impl Iterator<Item = &Member> {
+        let at = self.0.partition_point(|member| member.number < number);
+        let (first, end) = (at.saturating_sub(most), self.0.len().min(at + most + 1));
+        self.0.range(first..end).rev()
     }
 
     /// So many, the newest first.
@@ -58,11 +93,12 @@ impl Group {
     }
 }
 
-fn pair(ends: &Ends) -> Option<u64> {
-    let digest = |end: SocketAddr| {
+fn pair(ends: &Ends) -> u64 {
+    let Ends { local: Some(local), remote: Some(remote) } = ends else { return 0 };
+    let digest = |end: &SocketAddr| {
         let mut hasher = DefaultHasher::new();
         end.hash(&mut hasher);
         hasher.finish()
     };
-    Some(digest(ends.local?).wrapping_add(digest(ends.remote?)))
+    digest(local).wrapping_add(digest(remote))
 }

@@ -1,5 +1,7 @@
 //! What becomes of sightings.
 
+use std::sync::Arc;
+
 /// What happened, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnceCounts {
@@ -31,12 +33,12 @@ pub enum Place {
         hops: u32,
         /// Of these, exchanges that were given out as calls of their own: they came so much earlier
         /// that nobody waited for this one. At most [`MAX_COMPARED`](super::MAX_COMPARED).
-        apart: Vec<String>,
+        apart: Vec<Arc<str>>,
     },
     /// A further sighting of another exchange's call.
     Hop {
         /// That exchange.
-        of: String,
+        of: Arc<str>,
         /// That exchange was given out before: this one came too late to be told with it.
         is_late: bool,
     },

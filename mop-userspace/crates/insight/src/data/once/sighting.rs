@@ -1,6 +1,9 @@
 //! One sighting of a call, and which other one it is a hop of.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use mop_contract::route::path_of;
 use mop_wire::{Exchange, Role};
@@ -20,7 +23,7 @@ use crate::data::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The exchange, by which a hop names its call.
-    pub exchange: String,
+    pub exchange: Arc<str>,
     /// Digest of the interaction.
     pub interaction: Option<Digest>,
     /// Method.
@@ -51,7 +54,7 @@ impl Sighting {
     #[must_use]
     pub fn of(call: &Call, server: Option<String>) -> Self {
         Self {
-            exchange: call.exchange.clone(),
+            exchange: Arc::clone(&call.exchange),
             interaction: call.interaction.as_ref().map(|interaction| interaction.digest),
             method: call.method,
             path: call.path_digest,
@@ -85,7 +88,7 @@ impl Sighting {
         let host = || host_of(&request.target, &request.headers);
         let (role, prefix) = (exchange.role, prefix.unwrap_or_default());
         Some(Self {
-            exchange: id.to_owned(),
+            exchange: Arc::clone(id),
             interaction: interaction.map(|id| key.digest(Subject::Interaction, id.as_bytes())),
             method: Method::parse(&request.method),
             path: key.digest(Subject::Path, regulated.unwrap_or(path).as_bytes()),

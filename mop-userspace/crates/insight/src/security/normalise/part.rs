@@ -243,8 +243,9 @@ impl Visit<'_> {
 
     fn target(&mut self, target: &str) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        // The absolute form, as proxies get it (RFC 9112, section 3.2.2).
-        let path = match path.split_once("://") {
+        // The absolute form, as proxies get it (RFC 9112, section 3.2.2), does not begin with a slash.
+        let absolute = if path.starts_with('/') { None } else { path.split_once("://") };
+        let path = match absolute {
             Some((scheme, rest)) if !scheme.contains('/') => {
                 rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
             }

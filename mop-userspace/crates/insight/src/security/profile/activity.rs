@@ -159,6 +159,11 @@ impl Activity {
     }
 }
 
+/// Whether answers of this status are counted, whatever was called.
+pub(super) fn is_counted(status: u16) -> bool {
+    matches!(status, 401 | 403 | TOO_MANY_REQUESTS)
+}
+
 /// Whether a time lies within a window; a clock that jumped back begins another one.
 fn is_within(first: Timestamp, now: Timestamp, window_s: u64) -> bool {
     let elapsed = now.duration_since(first);

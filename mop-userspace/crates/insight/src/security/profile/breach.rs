@@ -55,7 +55,7 @@ impl Breach {
             side: Some(facts.side),
             method: facts.verb.name().map(str::to_owned),
             endpoint: facts.endpoint.as_ref().map(|endpoint| endpoint.template.clone()),
-            exchange: Some(facts.exchange.clone()).filter(|_| *count == 1),
+            exchange: (*count == 1).then(|| facts.exchange.as_ref().to_owned()),
             places: places.clone(),
             count: *count,
             first_seen: *first_seen,

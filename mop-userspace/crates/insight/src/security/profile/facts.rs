@@ -19,7 +19,7 @@ use crate::data::{digest::Digest, endpoint::Endpoint, funnel::Side, tokens::Hand
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Identifier of the exchange.
-    pub exchange: String,
+    pub exchange: Arc<str>,
     /// Part of the observed process.
     pub side: Side,
     /// First byte of the request.

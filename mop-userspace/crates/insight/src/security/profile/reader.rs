@@ -6,6 +6,7 @@ use mop_contract::route::query_of;
 use mop_wire::{Exchange, Headers, Request, Response, Role};
 
 use super::{
+    activity,
     authorization::Asked,
     content,
     facts::{
@@ -14,6 +15,7 @@ use super::{
     },
     jwt::JwtReader,
     operations::{Permission, Permissions},
+    transport,
 };
 use crate::{
     data::{
@@ -98,6 +100,19 @@ impl FactsReader {
         if !is_regulated && step.is_none() && call.is_none() && !is_trace {
             return None;
         }
+        let is_address = connection.is_client_address_visible && exchange.role == Role::Server;
+        // Nothing is judged, counted or learnt of any other.
+        let is_of_any = is_regulated
+            || step.is_some()
+            || verb == Verb::Trace
+            || is_address
+            || connection.tls.is_some_and(transport::is_old)
+            || matches!(certificate, ClientCertificate::Shown(_))
+            || call.is_some_and(|call| call.lesson.is_some() || !call.acts.is_empty())
+            || response.is_some_and(|it| activity::is_counted(it.status));
+        if !is_of_any {
+            return None;
+        }
         let endpoint = call.and_then(|call| call.endpoint.as_ref().ok());
         if is_regulated && let Some(token) = bearer(&request.headers) {
             let kind = JwtKind::AccessToken;
@@ -114,10 +129,9 @@ impl FactsReader {
         let received = response.map(|it| content(&it.headers, &it.body)).unwrap_or_default();
         let timing = &exchange.timing;
         let remote = observed.ends.remote.map(|remote| remote.ip());
-        let is_address = connection.is_client_address_visible && exchange.role == Role::Server;
         let side = Side::of(exchange.role);
         Some(Facts {
-            exchange: observed.exchange.to_owned(),
+            exchange: Arc::clone(observed.exchange),
             side,
             start: observed.start,
             start_ns: timing.request_start_ns,
@@ -275,7 +289,10 @@ fn headers(
             .unwrap_or_default(),
         idempotency_key,
         retry_after: response.map(|it| RetryAfter::read(&it.headers)).unwrap_or_default(),
-        missing_security: response.map(missing_security).unwrap_or_default(),
+        missing_security: response
+            .filter(|_| template.is_some())
+            .map(missing_security)
+            .unwrap_or_default(),
     }
 }
 
@@ -309,10 +326,9 @@ impl RetryAfter {
 /// Fields that a response lacks of those that the technical controls demand of all.
 fn missing_security(response: &Response) -> Vec<&'static str> {
     let has = |name: &str, token: &[u8]| {
-        response.headers.values(name).any(|value| {
-            let value = value.to_ascii_lowercase();
-            token.is_empty() || value.windows(token.len()).any(|window| window == token)
-        })
+        let is_it = |window: &[u8]| window.eq_ignore_ascii_case(token);
+        let mut values = response.headers.values(name);
+        values.any(|value| token.is_empty() || value.windows(token.len()).any(is_it))
     };
     let demanded = SECURITY_FIELDS.into_iter().filter(|(name, token)| !has(name, token));
     demanded.map(|(name, _)| name).collect()

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     check::Check,
-    facts::{Certificate, ClientCertificate},
+    facts::{Certificate, ClientCertificate, Tls},
     memory::Memory,
     state::Judge,
 };
@@ -16,7 +16,7 @@ use crate::{
 /// Judges the connection of a call. What a certificate is told for is told once in a while.
 pub(super) fn judge(judge: &mut Judge<'_>, told: &mut Memory<(Check, Digest), i64>, key: &Key) {
     if let Some(tls) = judge.facts.tls {
-        if OLD_VERSIONS.contains(&tls.version) {
+        if is_old(tls) {
             judge.tell(Check::TlsVersionOld, [Place::field(Part::Connection, "version")]);
         }
         let is_listed = tls.cipher.is_none_or(|cipher| CIPHERS.contains(&cipher));
@@ -48,6 +48,11 @@ pub(super) fn judge(judge: &mut Judge<'_>, told: &mut Memory<(Check, Digest), i6
     }
     told.insert(subject, now_s);
     judge.tell(check, [Place::field(Part::Certificate, name)]);
+}
+
+/// Whether a protocol is none that anybody should speak.
+pub(super) fn is_old(tls: Tls) -> bool {
+    OLD_VERSIONS.contains(&tls.version)
 }
 
 /// What is wrong with a certificate; the worst.

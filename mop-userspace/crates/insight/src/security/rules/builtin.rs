@@ -188,7 +188,7 @@ fn leak(event: &Event) -> Option<Detection> {
 impl Personal {
     fn of(event: &Event) -> Self {
         let mut personal = Self::default();
-        let is_error = is_error(event);
+        let is_error = event.is_error();
         for (number, value) in event.values().enumerate() {
             let is_url =
                 matches!(value.place, Some(Place::Path | Place::PathSegment | Place::QueryValue));
@@ -219,7 +219,7 @@ impl Personal {
 }
 
 fn secret(event: &Event) -> Option<Detection> {
-    let is_error = is_error(event);
+    let is_error = event.is_error();
     // Nearly no call has what a key begins with.
     if !is_error && !event.has_run_of_hyphens() {
         return None;
@@ -239,10 +239,6 @@ fn secret(event: &Event) -> Option<Detection> {
 fn scan(value: Value<'_>, each: &mut dyn FnMut(Class)) {
     let name = std::str::from_utf8(value.name).ok().filter(|name| !name.is_empty());
     personal::scan(value.bytes, name, &mut |found| each(found.class));
-}
-
-fn is_error(event: &Event) -> bool {
-    event.values_of(&Field::Status).any(|status| matches!(status, [b'4' | b'5', ..]))
 }
 
 const RESPONSE_BODY: Field = Field::Body(Side::Response, Body::Content);

@@ -22,6 +22,8 @@ pub struct Event {
     /// The number of the last part.
     part: u32,
     unscanned_bytes: usize,
+    /// The call was answered with a status of 400 and more.
+    is_error: bool,
 }
 
 /// A value of an event. Has no `Debug`.
@@ -77,6 +79,7 @@ impl Event {
         self.values.clear();
         self.part = 0;
         self.unscanned_bytes = 0;
+        self.is_error = false;
     }
 
     /// Bytes of a value were left out before it was added.
@@ -101,6 +104,7 @@ impl Event {
             return;
         }
         let is_whole = is_whole && taken.len() == bytes.len();
+        self.is_error |= place == Some(Place::Status) && matches!(bytes, [b'4' | b'5', ..]);
         let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
         let place_of = |buffer: &mut Vec<u8>, bytes: &[u8]| {
             let start = buffer.len();
@@ -152,6 +156,11 @@ impl Event {
     #[must_use]
     pub fn unscanned_bytes(&self) -> usize {
         self.unscanned_bytes
+    }
+
+    /// Whether the call was answered with a status of 400 and more.
+    pub(super) fn is_error(&self) -> bool {
+        self.is_error
     }
 
     /// Whether five hyphens follow each other, as where a key in PEM begins. Values that end and begin

@@ -41,6 +41,7 @@ mod filter;
 mod head;
 mod item;
 mod node;
+mod numbers;
 mod pattern;
 mod quiet;
 mod reading;

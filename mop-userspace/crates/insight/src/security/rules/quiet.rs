@@ -1,5 +1,6 @@
-//! Values of header fields in which no detector found anything: user agents, hosts and the like are
-//! the same in thousands of calls, and are looked at once.
+//! Short values in which no detector found anything: user agents, hosts and paths of lists are the same
+//! in thousands of calls, and whatever a call has comes again where several processes of a node show
+//! it. Each is looked at once.
 //!
 //! Only keyed digests are kept, in a table of fixed size; the key is of the process, so nobody can
 //! make a value that is taken for another.
@@ -9,8 +10,7 @@ use std::{
     hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
 };
 
-use super::{event::Value, field::Side};
-use crate::security::normalise::part::Place;
+use super::event::Value;
 
 /// Digests of values, each at the place that it leads to; a later one takes the place of an earlier.
 #[derive(Default)]
@@ -20,18 +20,13 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
-    /// What stands for a value; none for one that is not kept.
+    /// What stands for a value and all that detectors see beside it; none for one that is not kept.
     pub(super) fn digest(&self, value: &Value<'_>) -> Option<u64> {
-        let is_kept = value.header == Some(Side::Request)
-            && value.place == Some(Place::HeaderValue)
-            && value.bytes.len() <= MAX_BYTES;
-        if !is_kept {
+        if value.bytes.len() > MAX_BYTES {
             return None;
         }
         let mut hasher = self.keys.build_hasher();
-        value.name.hash(&mut hasher);
-        value.steps.hash(&mut hasher);
-        value.bytes.hash(&mut hasher);
+        (value.place, value.name, value.steps, value.bytes).hash(&mut hasher);
         Some(hasher.finish())
     }
 
@@ -62,8 +57,9 @@ fn place(digest: u64) -> usize {
     usize::try_from(digest % PLACES as u64).unwrap_or_default()
 }
 
-/// Clients of an organisation have some ten values each that do not change; 16 KiB in all.
-const PLACES: usize = 2048;
+/// Clients of an organisation have some ten values each that do not change, and calls that are under way
+/// some ten more; 32 KiB in all.
+const PLACES: usize = 4096;
 
 /// Longer values are tokens and cookies, which change.
 const MAX_BYTES: usize = 256;
@@ -71,7 +67,10 @@ const MAX_BYTES: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::{normalise::step::Steps, rules::FieldSet};
+    use crate::security::{
+        normalise::{part::Place, step::Steps},
+        rules::{FieldSet, field::Side},
+    };
 
     #[test]
     fn a_value_is_known_by_all_that_detectors_see() {
@@ -94,8 +93,8 @@ mod tests {
         assert!(quiet.has(digest(&quiet, &value(b"host", b"a.example"))));
         assert!(!quiet.has(digest(&quiet, &value(b"x-host", b"a.example"))));
         assert!(!quiet.has(digest(&quiet, &value(b"host", b"b.example"))));
-        let of_body = Value { header: None, ..value(b"host", b"a.example") };
-        assert_eq!(quiet.digest(&of_body), None);
+        let of_body = Value { place: Some(Place::JsonString), ..value(b"host", b"a.example") };
+        assert!(!quiet.has(digest(&quiet, &of_body)));
         assert_eq!(quiet.digest(&value(b"host", &[b'a'; MAX_BYTES + 1])), None);
     }
 }

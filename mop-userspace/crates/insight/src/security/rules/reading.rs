@@ -54,15 +54,22 @@ impl Reading {
         Self { wanted: Wanted(Some(fields)), ..Self::default() }
     }
 
-    /// Takes a call in. `facts` are what is known beside its messages. What is beyond the limits of this
-    /// module is counted, see [`Event::unscanned_bytes`].
-    pub fn read(&mut self, exchange: &Exchange, facts: &[(Field, &[u8])]) -> &Event {
+    /// Begins another call. What is known beside its messages is noted before they are read.
+    pub fn begin(&mut self) {
+        self.event.clear();
+        self.chain.begin_exchange();
+        self.visited = None;
+    }
+
+    /// Notes something that is known beside the messages of the call.
+    pub fn note(&mut self, field: &Field, value: &[u8]) {
+        self.event.push(Value::fact(FieldSet::of(std::slice::from_ref(field)), value));
+    }
+
+    /// Reads the messages of the call. What is beyond the limits of this module is counted, see
+    /// [`Event::unscanned_bytes`].
+    pub fn read(&mut self, exchange: &Exchange) -> &Event {
         let Self { wanted, chain, parts, event, visited } = self;
-        event.clear();
-        chain.begin_exchange();
-        for (field, value) in facts {
-            event.push(Value::fact(FieldSet::of(std::slice::from_ref(field)), value));
-        }
         if let Some(request) = &exchange.request {
             event.push(Value::fact(URL, request.target.as_bytes()));
         }
@@ -74,10 +81,8 @@ impl Reading {
 
     /// Takes a written event in: its values are treated as they would be where their fields stand.
     pub fn read_written(&mut self, written: &EventMap) -> &Event {
-        let Self { wanted, chain, parts: _, event, visited } = self;
-        event.clear();
-        *visited = None;
-        chain.begin_exchange();
+        self.begin();
+        let Self { wanted, chain, parts: _, event, visited: _ } = self;
         for (field, value) in written.entries() {
             match WrittenAs::of(field) {
                 WrittenAs::Fact => event.push(Value::fact(

@@ -158,34 +158,36 @@ impl RuleSet {
         scratch.prepare(self.matcher.atoms.len(), self.rules.len());
         self.matcher.scan(event, scratch);
         let mut candidates = std::mem::take(&mut scratch.candidates);
-        let mut is_candidate = std::mem::take(&mut scratch.is_candidate);
         let touched = scratch.held().iter().filter_map(|(atom, _)| self.rules_of_atom.get(atom.0));
         for rule in touched.flatten().chain(&self.always) {
-            if let Some(is_candidate) = is_candidate.get_mut(*rule)
-                && !std::mem::replace(is_candidate, true)
-            {
-                candidates.push(*rule);
-            }
+            candidates.add(*rule);
         }
-        candidates.sort_unstable();
-        for number in &candidates {
-            let Some(compiled) = self.rules.get(*number) else { continue };
-            let CompiledRule { rule, expression, builtin, .. } = compiled;
-            let test = &mut |atom: &AtomId| self.matcher.test(*atom, event, scratch);
-            if !expression.holds(test) {
-                continue;
-            }
-            let paranoia = rule.extension.paranoia();
-            let decides = builtin.is_none_or(|builtin| {
-                let found = scratch.detections.find(builtin, event);
-                found.is_some_and(|found| found.paranoia <= paranoia)
-            });
-            if decides {
-                each_match(Match { rule, number: *number });
+        for number in candidates.iter() {
+            if let Some(compiled) = self.rules.get(number)
+                && self.matches(compiled, event, scratch)
+            {
+                each_match(Match { rule: &compiled.rule, number });
             }
         }
         scratch.candidates = candidates;
-        scratch.is_candidate = is_candidate;
+    }
+
+    /// Whether a rule matches, once its atoms were looked for.
+    fn matches(&self, compiled: &CompiledRule, event: &Event, scratch: &mut Scratch) -> bool {
+        let CompiledRule { rule, expression, builtin, .. } = compiled;
+        let paranoia = rule.extension.paranoia();
+        let decides = |builtin: Builtin, scratch: &mut Scratch| {
+            let found = scratch.detections.find(builtin, event);
+            found.is_some_and(|found| found.paranoia <= paranoia)
+        };
+        // All detectors look at a call at once, and find nothing in nearly all.
+        let (first, last) = match builtin {
+            Some(attack @ Builtin::Attack(_)) => (Some(*attack), None),
+            builtin => (None, *builtin),
+        };
+        first.is_none_or(|builtin| decides(builtin, scratch))
+            && expression.holds(&mut |atom| self.matcher.test(*atom, event, scratch))
+            && last.is_none_or(|builtin| decides(builtin, scratch))
     }
 
     /// Whether a rule looks for an attack in values, by a matcher.

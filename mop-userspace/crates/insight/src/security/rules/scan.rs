@@ -15,6 +15,7 @@ use super::{
     event::{Event, Value},
     field::{Field, Side},
     field_set::{FIELDS, FieldSet},
+    numbers::Numbers,
     reference::Anchor,
 };
 
@@ -87,12 +88,8 @@ pub struct Scratch {
     touched: Vec<AtomId>,
     /// Those that hold, with the number of the first value that made them.
     held: Vec<(AtomId, u32)>,
-    /// For each value, the plan of its header field.
-    header_plans: Vec<Option<usize>>,
-    /// For each rule, whether it is to be decided.
-    pub(super) is_candidate: Vec<bool>,
     /// Rules that are to be decided.
-    pub(super) candidates: Vec<usize>,
+    pub(super) candidates: Numbers,
     pub(super) detections: super::builtin::Detections,
 }
 
@@ -110,10 +107,8 @@ enum State {
 impl Matcher {
     /// Looks at all values.
     pub(super) fn scan(&self, event: &Event, scratch: &mut Scratch) {
-        scratch.header_plans.clear();
         for (number, value) in event.values().enumerate() {
             let header_plan = value.header.and_then(|side| self.header_plan(side, value.name));
-            scratch.header_plans.push(header_plan);
             let of_fields = value.fields.and(self.tested).numbers();
             let plans = of_fields
                 .filter_map(|field| self.plan_of_field.get(field).copied().flatten())
@@ -122,8 +117,13 @@ impl Matcher {
             for plan in plans {
                 test_value(plan, value.bytes, number, scratch);
             }
+            if self.is_read(&value, header_plan)
+                && let Some(literals) = &self.literals
+                && let Ok(found) = literals.try_find_overlapping_iter(value.bytes)
+            {
+                self.note_literals(found, (number, &value), header_plan, scratch);
+            }
         }
-        self.find_literals(event, scratch);
     }
 
     /// Whether an atom holds; one that was put off is tested now.
@@ -178,18 +178,6 @@ impl Matcher {
             || header_plan
                 .and_then(|plan| self.plans.get(plan))
                 .is_some_and(|plan| plan.has_literals)
-    }
-
-    fn find_literals(&self, event: &Event, scratch: &mut Scratch) {
-        let Some(literals) = &self.literals else { return };
-        for (number, value) in event.values().enumerate() {
-            let header_plan = scratch.header_plans.get(number).copied().flatten();
-            if !self.is_read(&value, header_plan) {
-                continue;
-            }
-            let Ok(found) = literals.try_find_overlapping_iter(value.bytes) else { continue };
-            self.note_literals(found, (number, &value), header_plan, scratch);
-        }
     }
 
     /// Notes what literals that were found in a value decide.
@@ -261,23 +249,19 @@ impl Scratch {
 
     /// Forgets the last call, and takes the size of a set.
     pub(super) fn prepare(&mut self, atoms: usize, rules: usize) {
-        if self.states.len() == atoms && self.is_candidate.len() == rules {
+        if self.states.len() == atoms && self.candidates.holds(rules) {
             for atom in self.touched.drain(..) {
                 if let Some(state) = self.states.get_mut(atom.0) {
                     *state = State::Unknown;
                 }
             }
             self.held.clear();
-            for rule in self.candidates.drain(..) {
-                if let Some(is_candidate) = self.is_candidate.get_mut(rule) {
-                    *is_candidate = false;
-                }
-            }
+            self.candidates.clear();
             self.detections.forget();
         } else {
             *self = Self {
                 states: vec![State::Unknown; atoms],
-                is_candidate: vec![false; rules],
+                candidates: Numbers::below(rules),
                 ..Self::default()
             };
         }
@@ -317,8 +301,7 @@ impl Scratch {
 /// Sizes only.
 impl fmt::Debug for Scratch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (atoms, rules) = (self.states.len(), self.is_candidate.len());
-        formatter.debug_struct("Scratch").field("atoms", &atoms).field("rules", &rules).finish()
+        formatter.debug_struct("Scratch").field("atoms", &self.states.len()).finish_non_exhaustive()
     }
 }
 

@@ -46,6 +46,11 @@ pub struct ClientsCounts {
 }
 
 impl Clients {
+    /// Calls are watched since this time, at the latest.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.since.get_or_insert(now);
+    }
+
     /// Notes who called. Gives for how many days was watched, when it is the first time and enough
     /// was watched for that to mean something.
     pub(super) fn see(&mut self, call: &SeenCall) -> Option<u64> {

@@ -76,7 +76,7 @@ impl Folds {
             client: call.client,
             endpoint: finding.facts.endpoint.clone(),
             method: finding.facts.method.clone(),
-            is_client_side: call.sighting.role == mop_wire::Role::Client,
+            is_client_side: call.role == mop_wire::Role::Client,
         };
         if self.open.len() >= MAX_FOLDS && !self.open.contains_key(&key) {
             self.counts.evicted += self.open.len() as u64;

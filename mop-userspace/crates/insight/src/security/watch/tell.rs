@@ -181,7 +181,7 @@ impl Told {
             marking: _,
         } = self;
         places.truncate(MAX_ITEMS);
-        let exchange = (!is_of_many).then(|| call.sighting.exchange.clone());
+        let exchange = (!is_of_many).then(|| call.exchange.as_ref().to_owned());
         Finding::new(FindingFacts {
             rule,
             title,
@@ -191,7 +191,7 @@ impl Told {
             fapi,
             organisation: call.parties.server_organisation.clone(),
             client_organisation: call.parties.client_organisation.clone(),
-            side: Some(match call.sighting.role {
+            side: Some(match call.role {
                 Role::Client => Side::Client,
                 Role::Server => Side::Server,
             }),
