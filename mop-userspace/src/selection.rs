@@ -1,7 +1,8 @@
 //! Which exchanges are reported.
 
 use mop_contract::route::path_of;
-use mop_wire::Exchange;
+use mop_insight::{data::endpoint::PREFIX, security::rules::MAX_RESPONSE_BYTES};
+use mop_wire::{Excerpt, Exchange};
 
 use crate::cli::ReportArguments;
 
@@ -19,6 +20,18 @@ impl Selection {
         if arguments.all { Self::All } else { Self::Prefixes(arguments.path_prefix.clone()) }
     }
 
+    /// Where only regulated calls are reported, nobody reads more of other responses than what leaks are
+    /// looked for in.
+    pub(crate) fn excerpt(&self) -> Option<Excerpt> {
+        let is_regulated = |prefix: &String| prefix.contains(PREFIX);
+        match self {
+            Self::Prefixes(prefixes) if prefixes.iter().all(is_regulated) => {
+                Some(Excerpt { unless_path_has: PREFIX, bytes: MAX_RESPONSE_BYTES })
+            }
+            Self::All | Self::Prefixes(_) => None,
+        }
+    }
+
     /// An exchange without its request has no path: it is reported only with all others, and
     /// counted in any case.
     pub(crate) fn wants(&self, exchange: &Exchange) -> bool {
@@ -29,5 +42,23 @@ impl Selection {
                 prefixes.iter().any(|prefix| path.starts_with(prefix.as_str()))
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_asks_for_is_kept() {
+        let of = |prefixes: &[&str]| {
+            let prefixes = prefixes.iter().map(|it| (*it).to_owned()).collect();
+            Selection::Prefixes(prefixes).excerpt()
+        };
+        assert!(of(&["/open-insurance/"]).is_some());
+        assert!(of(&["/open-insurance/consents/", "/brand/open-insurance/"]).is_some());
+        assert_eq!(of(&["/open-insurance/", "/token"]), None);
+        assert_eq!(of(&["/"]), None);
+        assert_eq!(Selection::All.excerpt(), None);
     }
 }

@@ -224,8 +224,11 @@ impl Sessions<'_> {
             let (worker, outlet) = (number.to_string(), self.output().outlet());
             let reporter =
                 self.modules.reporter(self.setting, rules, self.scope, (run, &worker), outlet);
-            let digest_bodies = self.setting.arguments.report.body_digest;
-            let options = Options { digest_bodies, ..Options::default() };
+            let options = Options {
+                digest_bodies: self.setting.arguments.report.body_digest,
+                excerpt: reporter.selection.excerpt(),
+                ..Options::default()
+            };
             let connections = Connections::new(Arc::clone(&self.known.libraries), Node)
                 .with_peers(self.modules.data().map(data::Running::peers))
                 .with_hellos(Arc::clone(self.hellos))

@@ -22,7 +22,11 @@ pub(super) fn replay(
     reporter: Reporter,
 ) -> Result<Totals, Failure> {
     let libraries = Arc::new(LibraryNames::default());
-    let options = Options { digest_bodies: arguments.body_digest, ..Options::default() };
+    let options = Options {
+        digest_bodies: arguments.body_digest,
+        excerpt: reporter.selection.excerpt(),
+        ..Options::default()
+    };
     let connections = Connections::new(Arc::clone(&libraries), Elsewhere);
     let mut pipeline = Pipeline::new(options, connections, reporter);
     let mut totals = Totals::default();

@@ -14,6 +14,7 @@ use mop_common::{Direction, HoleCause, SegmentHead, flags};
 use crate::{
     connection::Connection,
     context::{Context, End},
+    excerpt::Excerpt,
     exchange::{Exchange, Hole},
     hash::ConnectionHasher,
     limits,
@@ -26,6 +27,8 @@ use crate::{
 pub struct Options {
     /// Content bytes kept of one message; longer content is counted, not kept.
     pub retain_body_bytes: usize,
+    /// Of which responses only the beginning is kept; `None`: of those that are longer.
+    pub excerpt: Option<Excerpt>,
     /// Compute the SHA-256 of each content.
     pub digest_bodies: bool,
     /// Connections known at the same time; the least recently active one makes room.
@@ -55,6 +58,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             retain_body_bytes: limits::DEFAULT_RETAIN_BODY_BYTES,
+            excerpt: None,
             digest_bodies: false,
             max_connections: limits::DEFAULT_MAX_CONNECTIONS,
             max_buffered_bytes: limits::DEFAULT_MAX_BUFFERED_BYTES,

@@ -7,7 +7,7 @@
 use mop_common::{Direction, HoleCause, SegmentHead, flags};
 
 use crate::{
-    Exchange, FlowTable, Options,
+    Excerpt, Exchange, FlowTable, Options,
     content::{Coding, DecodeLimits, decode},
     http2::{
         frame::{FrameHead, INITIAL_MAX_FRAME_BYTES, Kind, Payload, Prefix},
@@ -215,6 +215,7 @@ impl Run {
     fn new() -> Self {
         let options = Options {
             retain_body_bytes: 64,
+            excerpt: Some(Excerpt { unless_path_has: "/a", bytes: 8 }),
             digest_bodies: true,
             max_connections: 2,
             max_buffered_bytes: MAX_BUFFERED_BYTES,

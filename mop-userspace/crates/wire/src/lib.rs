@@ -18,6 +18,7 @@ mod body;
 mod connection;
 pub mod content;
 mod context;
+mod excerpt;
 mod exchange;
 mod flow_table;
 #[cfg(feature = "fuzzing")]
@@ -38,6 +39,7 @@ pub mod tls;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use body::Body;
+pub use excerpt::Excerpt;
 pub use exchange::{
     Completeness, Ending, Exchange, Hole, Request, Response, Role, Seen, Timing, Version,
 };

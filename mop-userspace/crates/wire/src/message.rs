@@ -25,6 +25,8 @@ pub(crate) struct Message {
     /// It ended as its framing says.
     pub(crate) whole: bool,
     retaining: bool,
+    /// Bytes of the content that are kept, at most; [`Options::retain_body_bytes`] holds as well.
+    most: usize,
     digest: Option<Box<Sha256>>,
 }
 
@@ -37,6 +39,7 @@ impl Message {
             last_ns: start_ns,
             whole: false,
             retaining: true,
+            most: usize::MAX,
             digest: None,
         }
     }
@@ -47,13 +50,19 @@ impl Message {
         self.last_ns = ktime_ns;
     }
 
+    /// Keeps no more of the content than its beginning, of so many bytes.
+    pub(crate) fn keep_beginning(&mut self, bytes: usize) {
+        self.most = bytes;
+    }
+
     /// Takes content bytes. `to_come` is how many follow by what the message says of itself, 0 when it
     /// does not say.
     pub(crate) fn content(&mut self, bytes: &[u8], to_come: u64, ktime_ns: u64, options: &Options) {
         self.frame(bytes.len(), ktime_ns);
         self.body.length = self.body.length.saturating_add(bytes.len() as u64);
         if self.retaining {
-            let room = options.retain_body_bytes.saturating_sub(self.body.bytes.len());
+            let most = options.retain_body_bytes.min(self.most);
+            let room = most.saturating_sub(self.body.bytes.len());
             let kept = bytes.get(..room).unwrap_or(bytes);
             self.make_room(kept.len(), room, to_come);
             self.body.bytes.extend_from_slice(kept);

@@ -5,7 +5,7 @@ mod common;
 
 use common::{CONNECTION, Script, TICK_NS, summaries};
 use mop_common::Direction::{Read, Write};
-use mop_wire::{Anomaly, Ending, FlowTable, Options, Role, limits};
+use mop_wire::{Anomaly, Ending, Excerpt, FlowTable, Options, Role, limits};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -464,6 +464,40 @@ fn digests_and_retention() {
     assert!(!body.is_whole());
     let digest: String = body.sha256.unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+#[test]
+fn of_a_response_that_nobody_reads_the_beginning_is_kept() {
+    let other = "GET /b HTTP/1.1\r\nHost: x\r\n\r\n";
+    let long = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
+    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello";
+    let mut script = Script::default();
+    for (request, response) in
+        [(other, long), (GET, long), (other, chunked), (other, coded), (other, OK), (GET, chunked)]
+    {
+        script.read(request).write(response);
+    }
+    // In their order, whichever was sent first.
+    script.read(&format!("{other}{GET}")).write(&format!("{long}{long}"));
+    let excerpt = Some(Excerpt { unless_path_has: "/a", bytes: 3 });
+    let (exchanges, _) = script.run_with(Options { excerpt, ..Options::default() });
+    let kept: Vec<&[u8]> =
+        exchanges.iter().map(|it| &it.response.as_ref().unwrap().body.bytes[..]).collect();
+    let whole = &b"hello"[..];
+    assert_eq!(kept, [b"hel", whole, b"hel", whole, b"ok", whole, b"hel", whole]);
+    for exchange in &exchanges {
+        let body = &exchange.response.as_ref().unwrap().body;
+        assert!(exchange.completeness.is_complete() && body.missing == 0);
+        assert!(body.length == 5 || body.bytes == b"ok");
+    }
+    // What was asked for is not known.
+    let mut script = Script::default();
+    script.lose(Read, other).write(long).read(other).write(long);
+    let (exchanges, _) = script.run_with(Options { excerpt, ..Options::default() });
+    assert!(exchanges[0].request.is_none());
+    assert_eq!(exchanges[0].response.as_ref().unwrap().body.bytes, whole);
 }
 
 #[test]

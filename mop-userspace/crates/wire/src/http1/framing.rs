@@ -48,6 +48,16 @@ pub(crate) enum Framing {
     UntilEnd,
 }
 
+impl Framing {
+    /// Whether a body may be longer than this.
+    pub(crate) fn may_exceed(self, bytes: usize) -> bool {
+        match self {
+            Self::Length(length) => length > bytes as u64,
+            Self::Chunked | Self::UntilEnd => true,
+        }
+    }
+}
+
 /// The end of the body cannot be known: a sender's error that a server must refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unframeable;

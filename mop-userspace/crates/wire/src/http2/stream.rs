@@ -159,7 +159,24 @@ impl Stream {
                 self.is_tunnel = (200..300).contains(&status)
                     && self.request_head.as_ref().is_some_and(|head| head.method == "CONNECT");
                 self.response_head = Some(ResponseHead { status, headers: section.headers() });
+                self.keep_beginning(options);
             }
+        }
+    }
+
+    /// Keeps the beginning only of the response whose head was read, if that is enough of it. Where fields
+    /// are unknown, so may be what was asked for, or a coding.
+    fn keep_beginning(&mut self, options: &Options) {
+        let Self { request, response, request_head, response_head, .. } = self;
+        let (Some(excerpt), Some(asked), Some(head)) =
+            (options.excerpt, request_head.as_ref(), response_head.as_ref())
+        else {
+            return;
+        };
+        let is_known = request.unknown_fields == 0 && response.unknown_fields == 0;
+        let may_exceed = response.content_length.is_none_or(|it| it > excerpt.bytes as u64);
+        if is_known && may_exceed && excerpt.is_of(&asked.target, &head.headers) {
+            response.message.keep_beginning(excerpt.bytes);
         }
     }
 

@@ -10,7 +10,7 @@ mod upgrade;
 use common::{CONNECTION, Script, Segment, TICK_NS};
 use mop_common::Direction;
 use mop_corpus::Random;
-use mop_wire::{Ending, Exchange, FlowStats, FlowTable, Headers, Options, Version};
+use mop_wire::{Ending, Excerpt, Exchange, FlowStats, FlowTable, Headers, Options, Version};
 use talk::{Call, Message, calls, talk};
 
 /// Conversations of each test.
@@ -131,6 +131,35 @@ fn what_is_lost_never_makes_a_wrong_call() {
     assert!(complete > 1000 && incomplete > 100, "{complete} {incomplete}");
 }
 
+#[test]
+fn of_responses_that_nobody_reads_the_beginning_is_kept() {
+    let excerpt = Excerpt { unless_path_has: "1", bytes: 10 };
+    let (mut cut, mut whole) = (0, 0);
+    for seed in 1..=ROUNDS {
+        let mut random = Random::new(seed);
+        let calls = calls(1 + random.below(30), &mut random);
+        let script = script(&talk(&calls, 1 + random.below(6)), &mut random);
+        let options = Options { excerpt: Some(excerpt), ..Options::default() };
+        let (exchanges, _) = deliver_with(&script, &script.segments, ([0; 2], true), options);
+        for exchange in &exchanges {
+            let call = of(exchange, &calls).unwrap();
+            let Some(response) = exchange.response.as_ref().filter(|_| !call.is_reset) else {
+                continue;
+            };
+            let path = call.path.split('?').next().unwrap();
+            let is_cut =
+                !path.contains('1') && response.headers.first("content-encoding").is_none();
+            let content = &call.response.content;
+            let kept = if is_cut { &content[..content.len().min(10)] } else { &content[..] };
+            assert!(response.body.bytes == kept, "{call:?}");
+            assert_eq!(response.body.length, content.len() as u64);
+            cut += usize::from(kept.len() < content.len());
+            whole += usize::from(!is_cut && kept.len() > 10);
+        }
+    }
+    assert!(cut > 20 && whole > 20, "{cut} {whole}");
+}
+
 /// The writes as segments of other sizes.
 fn script(log: &[(Direction, Vec<u8>)], random: &mut Random) -> Script {
     let mut script = Script::default();
@@ -154,7 +183,16 @@ fn deliver(
     origins: [u64; 2],
     from_start: bool,
 ) -> (Vec<Exchange>, FlowStats) {
-    let mut table = FlowTable::new(Options { digest_bodies: true, ..Options::default() });
+    deliver_with(script, segments, (origins, from_start), Options::default())
+}
+
+fn deliver_with(
+    script: &Script,
+    segments: &[Segment],
+    (origins, from_start): ([u64; 2], bool),
+    options: Options,
+) -> (Vec<Exchange>, FlowStats) {
+    let mut table = FlowTable::new(Options { digest_bodies: true, ..options });
     let mut exchanges = Vec::new();
     let out = &mut |exchange| exchanges.push(exchange);
     table.open(CONNECTION, origins, from_start, out);

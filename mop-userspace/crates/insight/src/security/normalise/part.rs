@@ -25,6 +25,8 @@ pub struct Part<'a> {
     pub name: Option<&'a str>,
     /// Its bytes; never empty.
     pub value: &'a [u8],
+    /// Bytes of it that follow and were not kept.
+    pub behind: u64,
     /// Which message it is of.
     pub of: Message,
 }
@@ -230,6 +232,12 @@ impl Visit<'_> {
         let status = digits.map(|digit| u8::try_from(digit).map_or(b'0', |digit| b'0' + digit));
         self.part(Place::Status, None, &status);
         self.headers(&response.headers);
+        if let Some((value, behind)) = body::beginning(&response.headers, &response.body) {
+            self.visited.response_body = BodyRead::Read;
+            self.visited.parts += 1;
+            (self.give)(Part { place: Place::Body, name: None, value, behind, of: self.of });
+            return self.headers(&response.body.trailers);
+        }
         let bytes = body::plain(&response.headers, &response.body, self.limits.max_body_bytes);
         self.visited.response_body = match bytes {
             Ok(bytes) => {
@@ -296,7 +304,7 @@ impl Visit<'_> {
             return;
         }
         self.visited.parts += 1;
-        (self.give)(Part { place, name, value, of: self.of });
+        (self.give)(Part { place, name, value, behind: 0, of: self.of });
     }
 }
 

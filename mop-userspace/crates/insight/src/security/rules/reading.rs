@@ -90,7 +90,7 @@ impl Reading {
                     value,
                 )),
                 WrittenAs::Part { place, name, of } => {
-                    read_part(*wanted, chain, event, Part { place, name, value, of });
+                    read_part(*wanted, chain, event, Part { place, name, value, behind: 0, of });
                 }
                 WrittenAs::Query => {
                     let of = Message::Request;
@@ -98,13 +98,13 @@ impl Reading {
                         *wanted,
                         chain,
                         event,
-                        Part { place: Place::Query, name: None, value, of },
+                        Part { place: Place::Query, name: None, value, behind: 0, of },
                     );
                     part::query_pairs(value, &mut |part| read_part(*wanted, chain, event, part));
                 }
                 WrittenAs::Cookies => {
                     let (place, name, of) = (Place::HeaderValue, Some("cookie"), Message::Request);
-                    read_part(*wanted, chain, event, Part { place, name, value, of });
+                    read_part(*wanted, chain, event, Part { place, name, value, behind: 0, of });
                     part::cookie_pairs(value, &mut |part| read_part(*wanted, chain, event, part));
                 }
             }
@@ -120,7 +120,7 @@ impl Reading {
 
 /// Adds each form of a part.
 fn read_part(wanted: Wanted, chain: &mut Chain, event: &mut Event, part: Part<'_>) {
-    let Part { place, name, value: sent, of } = part;
+    let Part { place, name, value: sent, behind, of } = part;
     // Of an upload, its beginning says what it is, and nobody reads the rest as text.
     let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(sent);
     let most = match of {
@@ -129,8 +129,9 @@ fn read_part(wanted: Wanted, chain: &mut Chain, event: &mut Event, part: Part<'_
         Message::Response => MAX_RESPONSE_BYTES,
     };
     let value = sent.get(..most).unwrap_or(sent);
-    let is_whole = value.len() == sent.len();
-    event.leave_out(sent.len() - value.len());
+    let is_whole = value.len() == sent.len() && behind == 0;
+    let left_out = usize::try_from(behind).unwrap_or(usize::MAX);
+    event.leave_out(left_out.saturating_add(sent.len() - value.len()));
     let sorted = sorted(Part { value, ..part });
     if !wanted.has(sorted, place) {
         return;
@@ -227,7 +228,7 @@ enum Forms {
 }
 
 fn sorted(part: Part<'_>) -> Sorted {
-    let Part { place, name, value, of } = part;
+    let Part { place, name, value, behind: _, of } = part;
     let request = |fields: &[Field], forms| Sorted {
         fields: FieldSet::of(fields).or(INPUT),
         header: None,

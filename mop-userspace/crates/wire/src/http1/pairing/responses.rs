@@ -3,6 +3,7 @@
 use super::{NextRequest, Pairing, Trust};
 use crate::{
     context::Context,
+    excerpt::Excerpt,
     exchange::{Ending, Exchange, Role},
     http1::{
         framing::Asked,
@@ -68,6 +69,19 @@ impl Pairing {
         let orphan = self.answer.as_ref().is_none_or(|answer| answer.orphan);
         let first = self.queue.iter().find(|request| !request.settled);
         first.filter(|_| !orphan).map_or(Asked::Other, |request| request.asked)
+    }
+
+    /// Keeps the beginning only of the response whose head was read, if that is enough of it. Where it is
+    /// not known what was asked for, all is kept.
+    pub(crate) fn keep_beginning(&mut self, excerpt: Excerpt) {
+        let first = self.queue.iter().find(|request| !request.settled);
+        let asked = first.filter(|request| !request.tentative).and_then(|it| it.head.as_ref());
+        let answer = self.answer.as_deref_mut().filter(|answer| !answer.orphan);
+        if let (Some(asked), Some(Answer { head: Some(head), message, .. })) = (asked, answer)
+            && excerpt.is_of(&asked.target, &head.headers)
+        {
+            message.keep_beginning(excerpt.bytes);
+        }
     }
 
     /// Takes note that the response being read was an interim one.

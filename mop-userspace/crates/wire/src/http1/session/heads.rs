@@ -139,6 +139,11 @@ impl Session {
                 if answer.upgraded {
                     self.change_protocol(cx);
                 }
+                if let (Some(excerpt), Ok(framing)) = (cx.options.excerpt, framing)
+                    && framing.may_exceed(excerpt.bytes)
+                {
+                    self.pairing.keep_beginning(excerpt);
+                }
                 self.begin_body(direction, Side::Response, framing, cx);
                 Step::Took(used)
             }

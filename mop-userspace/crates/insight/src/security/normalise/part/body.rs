@@ -55,6 +55,15 @@ pub(super) fn plain<'b>(
         })
 }
 
+/// The beginning of a content of which no more was kept, though all of it was seen, and how many bytes
+/// follow. None where a content coding makes the beginning say nothing.
+pub(super) fn beginning<'b>(headers: &Headers, body: &'b Body) -> Option<(&'b [u8], u64)> {
+    let behind = body.length.checked_sub(body.bytes.len() as u64)?;
+    let is_beginning = behind > 0 && body.missing == 0 && !body.bytes.is_empty();
+    let is_plain = || content::codings(headers).is_ok_and(|codings| codings.is_empty());
+    (is_beginning && is_plain()).then_some((&body.bytes, behind))
+}
+
 impl<'h> Media<'h> {
     pub(super) fn of(headers: &'h Headers, bytes: &[u8]) -> Self {
         let declared = headers.first("content-type").unwrap_or_default();

@@ -217,6 +217,35 @@ fn of_a_response_status_fields_and_body_are_given() {
     );
 }
 
+#[test]
+fn of_a_response_the_beginning_is_enough() {
+    let body = Body { length: 1000, ..Body::whole(b"abc".to_vec(), false) };
+    let given = |body: Body, fields: &[(&str, &str)]| {
+        let mut exchange = exchange("/", &[], b"");
+        let mut headers = Headers::default();
+        fields.iter().for_each(|(name, value)| headers.push(name, value.as_bytes()));
+        exchange.response = Some(Response {
+            status: 200,
+            version: Version::Http11,
+            headers,
+            body,
+            anomalies: Anomalies::default(),
+        });
+        let mut bodies = Vec::new();
+        let visited = visit(&exchange, Limits::default(), &mut Scratch::default(), &mut |part| {
+            if part.place == Place::Body {
+                bodies.push((part.value.to_vec(), part.behind));
+            }
+        });
+        (visited.response_body, bodies)
+    };
+    assert_eq!(given(body.clone(), &[]), (BodyRead::Read, vec![(b"abc".to_vec(), 997)]));
+    let coded = given(body.clone(), &[("content-encoding", "gzip")]);
+    assert_eq!(coded, (BodyRead::Unwhole, vec![]));
+    // What was lost is not known to stand behind.
+    assert_eq!(given(Body { missing: 1, ..body }, &[]), (BodyRead::Unwhole, vec![]));
+}
+
 proptest! {
     #[test]
     fn any_body_is_taken(
