@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::BuildHasherDefault,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +11,7 @@ use std::{
 use mop_common::{ControlEvent, ControlKind, Layer, SegmentHead};
 use mop_insight::data::identity::certificate::CertificateFacts;
 use mop_probe::process::Placement;
+use mop_wire::OwnKeyHasher;
 
 use crate::{
     data::peers::{Peers, Place},
@@ -101,7 +103,7 @@ impl ProcessSource for Elsewhere {
 
 /// The facts of all connections of one worker.
 pub(crate) struct Connections<S> {
-    known: HashMap<u64, Known>,
+    known: HashMap<u64, Known, BuildHasherDefault<OwnKeyHasher>>,
     /// Certificates of connections that nothing else is known of yet, and when they were seen: a
     /// handshake comes before the first bytes.
     certificates: HashMap<u64, (u64, Arc<CertificateFacts>)>,
@@ -161,7 +163,7 @@ struct Awaited {
 impl<S: ProcessSource> Connections<S> {
     pub(crate) fn new(libraries: Arc<LibraryNames>, source: S) -> Self {
         Self {
-            known: HashMap::new(),
+            known: HashMap::default(),
             certificates: HashMap::new(),
             placements: HashMap::new(),
             commands: KeptOnce::up_to(MAX_PROCESSES),
@@ -265,37 +267,22 @@ impl<S: ProcessSource> Connections<S> {
         }
     }
 
-    /// The facts of a connection; `None` when its opening was not seen.
-    pub(crate) fn facts_of(&self, connection: u64) -> Option<&Facts> {
-        self.known.get(&connection).map(|known| &known.facts)
-    }
-
-    /// Names the TLS library of a connection whose opening came by sooner than the library's name:
-    /// that comes from another thread, or from another process.
-    pub(crate) fn name_library(&mut self, connection: u64) {
-        let Some(known) = self.known.get_mut(&connection) else { return };
+    /// What is known of a connection by now, and when it ended, by the kernel's clock, if it did. Some
+    /// comes by later than its first bytes: the name of its library, which another thread or process
+    /// tells; what it said in clear text; and the workload, as the cluster calls it now.
+    pub(crate) fn as_of_now(&mut self, connection: u64) -> Option<(&Facts, Option<u64>)> {
+        let known = self.known.get_mut(&connection)?;
         if known.facts.layer == Layer::Tls
             && known.facts.library.is_none()
             && let Some(name) = self.libraries.name(known.library)
         {
             known.facts.library = Some(name);
         }
-    }
-
-    /// Names the workload of a connection as the cluster calls it now, which may have told of it later
-    /// than its first bytes came by. One that is forgotten there keeps its name here.
-    pub(crate) fn name_workload(&mut self, connection: u64) {
-        let Some(directory) = &self.directory else { return };
-        let Some(known) = self.known.get_mut(&connection) else { return };
-        let changes = directory.changes();
-        if known.named_at.replace(changes) == Some(changes) {
-            return;
+        if let Some(directory) = &self.directory {
+            known.name_workload(directory);
         }
-        let Whereabouts { placement, workload } = &known.facts.process.whereabouts;
-        let found = placement.as_ref().and_then(|placement| directory.find(placement));
-        if found.is_some() && found != *workload {
-            known.facts.process.whereabouts.workload = found;
-        }
+        known.hear(&self.hellos);
+        Some((&known.facts, known.closed_at_ns))
     }
 
     /// First bytes of a connection of whose handshake more may still come by: what was said in clear
@@ -313,18 +300,6 @@ impl<S: ProcessSource> Connections<S> {
             known.opened_ns = 0;
             known.hello = None;
         }
-    }
-
-    /// Asks once more for what this connection said in clear text.
-    pub(crate) fn hear(&mut self, connection: u64) {
-        if let Some(known) = self.known.get_mut(&connection) {
-            known.hear(&self.hellos);
-        }
-    }
-
-    /// When a connection ended, by the kernel's clock, if it did.
-    pub(crate) fn closed_at_ns(&self, connection: u64) -> Option<u64> {
-        self.known.get(&connection)?.closed_at_ns
     }
 
     /// Connections through TLS libraries of a process: they end with it, without an event of
@@ -428,6 +403,19 @@ impl Known {
         }
     }
 
+    /// Names the workload as the cluster calls it now. One that is forgotten there keeps its name here.
+    fn name_workload(&mut self, directory: &Directory) {
+        let changes = directory.changes();
+        if self.named_at.replace(changes) == Some(changes) {
+            return;
+        }
+        let Whereabouts { placement, workload } = &self.facts.process.whereabouts;
+        let found = placement.as_ref().and_then(|placement| directory.find(placement));
+        if found.is_some() && found != *workload {
+            self.facts.process.whereabouts.workload = found;
+        }
+    }
+
     /// Notes who is at the other end for a later run, or takes up what an earlier one noted.
     fn settle(&mut self, event: &ControlEvent, peers: Option<&Peers>) {
         let (Some(peers), Some((local, remote))) = (peers, self.facts.ends) else { return };
@@ -503,6 +491,10 @@ mod tests {
         }
     }
 
+    fn known_facts(connections: &Connections<Elsewhere>, connection: u64) -> &Facts {
+        &connections.known.get(&connection).expect("known").facts
+    }
+
     fn connections() -> Connections<Elsewhere> {
         let libraries = Arc::new(LibraryNames::default());
         libraries.insert(1, "/usr/lib/libssl.so.3");
@@ -513,13 +505,13 @@ mod tests {
     fn an_opening_names_process_library_and_both_ends() {
         let mut connections = connections();
         connections.learn(&open(5, 42));
-        let facts = connections.facts_of(5).expect("known");
+        let facts = known_facts(&connections, 5);
         assert_eq!(&*facts.process.command, "nginx");
         assert_eq!(facts.library.as_deref(), Some("/usr/lib/libssl.so.3"));
         let (local, remote) = facts.ends.expect("bound");
         assert_eq!(local.to_string(), "127.0.0.1:443");
         assert_eq!(remote.to_string(), "10.0.0.7:40112");
-        assert!(connections.facts_of(6).is_none());
+        assert!(!connections.known.contains_key(&6));
     }
 
     #[test]
@@ -527,11 +519,11 @@ mod tests {
         let libraries = Arc::new(LibraryNames::default());
         let mut connections = Connections::new(Arc::clone(&libraries), Elsewhere);
         connections.learn(&open(5, 42));
-        connections.name_library(5);
-        assert_eq!(connections.facts_of(5).expect("known").library, None);
+        connections.as_of_now(5);
+        assert_eq!(known_facts(&connections, 5).library, None);
         libraries.insert(1, "/usr/lib/libssl.so.3");
-        connections.name_library(5);
-        let facts = connections.facts_of(5).expect("known");
+        connections.as_of_now(5);
+        let facts = known_facts(&connections, 5);
         assert_eq!(facts.library.as_deref(), Some("/usr/lib/libssl.so.3"));
     }
 
@@ -541,16 +533,16 @@ mod tests {
         connections.learn(&open(5, 42));
         connections.learn(&ControlEvent { kind: ControlKind::Bind as u8, ..open(5, 42) });
         connections.learn(&ControlEvent { family: 0, ..open(5, 42) });
-        assert!(connections.facts_of(5).expect("known").ends.is_some());
+        assert!(known_facts(&connections, 5).ends.is_some());
     }
 
     #[test]
     fn a_later_binding_completes_an_opening_without_socket() {
         let mut connections = connections();
         connections.learn(&ControlEvent { family: 0, ..open(5, 42) });
-        assert_eq!(connections.facts_of(5).expect("known").ends, None);
+        assert_eq!(known_facts(&connections, 5).ends, None);
         connections.learn(&ControlEvent { kind: ControlKind::Bind as u8, ..open(5, 42) });
-        assert!(connections.facts_of(5).expect("known").ends.is_some());
+        assert!(known_facts(&connections, 5).ends.is_some());
     }
 
     #[test]
@@ -566,7 +558,7 @@ mod tests {
         connections.learn(&ControlEvent { socket: 71, from_start: 1, ktime_ns: 9, ..open(6, 42) });
         connections.learn(&open(7, 42));
         let version = |connections: &Connections<Elsewhere>, connection| {
-            let facts = connections.facts_of(connection).expect("known");
+            let facts = known_facts(&connections, connection);
             facts.tls.as_ref().and_then(|tls| tls.version).and_then(|version| version.name())
         };
         assert_eq!(version(&connections, 5), Some("TLS 1.2"));
@@ -574,7 +566,7 @@ mod tests {
         assert_eq!(connections.opened_ns(6, false), 9);
         assert_eq!(connections.opened_ns(7, false), 0);
         said(&connections, 71);
-        connections.hear(6);
+        connections.as_of_now(6);
         assert_eq!(version(&connections, 6), Some("TLS 1.2"));
         // Bound later, to another socket than at first.
         let bind = ControlEvent { kind: ControlKind::Bind as u8, socket: 70, ..open(7, 42) };
@@ -636,7 +628,7 @@ mod tests {
             connections.learn(&in_cgroup(connection, tgid));
         }
         let container = |connection| {
-            let facts = connections.facts_of(connection).expect("known");
+            let facts = known_facts(&connections, connection);
             let placement = facts.process.whereabouts.placement.as_ref();
             placement.map(|placement| placement.container.clone())
         };
@@ -658,9 +650,9 @@ mod tests {
             ..ControlEvent::EMPTY
         });
         connections.forget_closed(10);
-        assert!(connections.facts_of(5).is_some());
+        assert!(connections.known.contains_key(&5));
         connections.forget_closed(11);
-        assert!(connections.facts_of(5).is_none());
-        assert!(connections.facts_of(6).is_some());
+        assert!(!connections.known.contains_key(&5));
+        assert!(connections.known.contains_key(&6));
     }
 }

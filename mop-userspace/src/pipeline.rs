@@ -271,11 +271,8 @@ fn report<S: ProcessSource>(
     connections: &mut Connections<S>,
     exchange: &Exchange,
 ) {
-    connections.name_library(exchange.connection);
-    connections.name_workload(exchange.connection);
-    connections.hear(exchange.connection);
-    let facts = connections.facts_of(exchange.connection);
-    reporter.report(exchange, facts, connections.closed_at_ns(exchange.connection));
+    let (facts, ended_ns) = connections.as_of_now(exchange.connection).unzip();
+    reporter.report(exchange, facts, ended_ns.flatten());
 }
 
 impl Reporter {

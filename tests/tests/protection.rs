@@ -134,14 +134,14 @@ fn an_observer_gives_way_and_is_not_starved() -> Result<()> {
     }
     let stage = Stage::new("courtesy")?;
     // Within one group it would get nothing beside others, and works like them.
-    let observer = stage.builder(GIVES_WAY)?.start()?;
+    let observer = stage.builder("")?.start()?;
     observer.wait_for_message("works like any other program", 1, LIMIT)?;
     wait_for_policy(&observer, "mop-worker", NORMAL)?;
     observer.stop()?;
-    let observer = stage.builder("")?.in_its_own_session().start()?;
+    let observer = stage.builder(TAKES_ITS_SHARE)?.in_its_own_session().start()?;
     wait_for_policy(&observer, "mop-worker", NORMAL)?;
     observer.stop()?;
-    let observer = stage.builder(GIVES_WAY)?.in_its_own_session().start()?;
+    let observer = stage.builder("")?.in_its_own_session().start()?;
     observer.wait_for_message("gives way to all other work", 1, LIMIT)?;
     wait_for_policy(&observer, "mop-worker", IDLE)?;
     wait_for_policy(&observer, "mop-security", IDLE)?;
@@ -177,14 +177,14 @@ fn an_observer_that_shares_its_cpu_group_works_like_any_other_program() -> Resul
         return Ok(());
     };
     let stage = Stage::new("group")?;
-    let observer = stage.builder(GIVES_WAY)?.in_cgroup(&group.folder).start()?;
+    let observer = stage.builder("")?.in_cgroup(&group.folder).start()?;
     observer.wait_for_message("gives way to all other work", 1, LIMIT)?;
     wait_for_policy(&observer, "mop-worker", IDLE)?;
     observer.stop()?;
     let mut other =
         Process::start("another process", bound("sleep").arg("600").stdin(Stdio::null()))?;
     fs::write(group.folder.join("cgroup.procs"), other.pid().to_string())?;
-    let observer = stage.builder(GIVES_WAY)?.in_cgroup(&group.folder).start()?;
+    let observer = stage.builder("")?.in_cgroup(&group.folder).start()?;
     let said = observer.wait_for_message("works like any other program", 1, LIMIT)?;
     ensure!(said.contains(&format!("process {} is in", other.pid())), "{said}");
     wait_for_policy(&observer, "mop-worker", NORMAL)?;
@@ -302,7 +302,7 @@ fn attached(observer: &Observer) -> Result<usize> {
     Ok(count)
 }
 
-const GIVES_WAY: &str = "gives_way = true";
+const TAKES_ITS_SHARE: &str = "gives_way = false";
 /// `SCHED_OTHER` and `SCHED_IDLE` (sched(7)).
 const NORMAL: u32 = 0;
 const IDLE: u32 = 5;

@@ -27,7 +27,7 @@ impl Default for ProtectionConfiguration {
         Self {
             switch: PathBuf::from(SWITCH),
             cpu_share: 0.0,
-            gives_way: false,
+            gives_way: true,
             never_attach: Vec::new(),
         }
     }

@@ -1,11 +1,14 @@
 //! Rules as they are shipped, and rules that use everything that the language has.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod common;
+
 use std::{fs, path::Path};
 
+use common::Made;
 use mop_insight::security::rules::{
     Document, EventMap, FieldName, Lint, LintProblem, MAX_EVENT_BYTES, MAX_VALUE_BYTES, Reading,
-    RuleSet, Scratch, check, parse_documents,
+    RuleSet, Scratch, Side, check, parse_documents,
 };
 
 fn event(values: &[(&str, &str)]) -> EventMap {
@@ -414,4 +417,32 @@ fn what_is_filled_up_is_counted_and_not_taken_for_quiet() {
         is_found(&mut reading, &mut scratch, &long).1,
         2 * 40_000 + attack.len() - MAX_VALUE_BYTES
     );
+}
+
+#[test]
+fn of_the_fields_of_a_response_those_that_are_looked_for_are_read() {
+    let mut made = Made::new("GET", "/a", 200);
+    let headers = &mut made.exchange.response.as_mut().unwrap().headers;
+    for (name, value) in [
+        ("Server", "nginx/1.27.0"),
+        ("Date", "Tue, 24 Nov 2026 12:00:00 GMT"),
+        ("X-Note", "-----BEGIN PRIVATE KEY-----"),
+        ("X-Other", "a"),
+    ] {
+        headers.push(name, value.as_bytes());
+    }
+    let read = |detection: &str| {
+        let rules = RuleSet::compile(&rule(detection)).unwrap();
+        let mut reading = Reading::of(rules.fields());
+        reading.begin();
+        let event = reading.read(&made.exchange);
+        let of_response = event.values().filter(|value| value.header == Some(Side::Response));
+        of_response.map(|value| String::from_utf8(value.name.to_vec()).unwrap()).collect::<Vec<_>>()
+    };
+    let looked_for = ["server", "x-note"];
+    assert_eq!(read("  s: {http.request.method: GET}\n  condition: s"), looked_for);
+    let all = ["server", "date", "x-note", "x-other"];
+    assert_eq!(read("  s: {http.response.header.x-other: a}\n  condition: s"), all);
+    // Keywords are looked for everywhere.
+    assert_eq!(read("  k: [b, c]\n  condition: k"), all);
 }

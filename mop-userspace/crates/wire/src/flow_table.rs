@@ -16,7 +16,7 @@ use crate::{
     context::{Context, End},
     excerpt::Excerpt,
     exchange::{Exchange, Hole},
-    hash::ConnectionHasher,
+    hash::OwnKeyHasher,
     limits,
     stats::FlowStats,
     stream::Chunk,
@@ -42,7 +42,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct FlowTable {
     options: Options,
-    connections: HashMap<u64, Connection, BuildHasherDefault<ConnectionHasher>>,
+    connections: HashMap<u64, Connection, BuildHasherDefault<OwnKeyHasher>>,
     /// Connections that the watermark may move on.
     listed: Vec<u64>,
     /// The least recently active connection, found lazily: each connection has one entry, whose

@@ -44,5 +44,6 @@ pub use exchange::{
     Completeness, Ending, Exchange, Hole, Request, Response, Role, Seen, Timing, Version,
 };
 pub use flow_table::{FlowTable, Options};
+pub use hash::OwnKeyHasher;
 pub use headers::Headers;
 pub use stats::FlowStats;

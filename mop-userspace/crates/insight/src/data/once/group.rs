@@ -2,45 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher},
+    hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
 };
+
+use mop_wire::OwnKeyHasher;
 
 use super::{outline::Outline, sighting::Sighting};
 use crate::data::call::Ends;
 
-/// Groups are found by keyed digests, which nobody who sends calls can choose: they need no hash that
-/// withstands an enemy.
-pub(super) type ByDigests = BuildHasherDefault<DigestHasher>;
-
-/// Folds digests into one word.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(size_of::<u64>()) {
-            let mut word = [0; size_of::<u64>()];
-            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(ODD);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// 2 to the power of 64 by the golden ratio: spreads every bit into the upper ones, which tables look at.
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Groups are found by keyed digests.
+pub(super) type ByDigests = BuildHasherDefault<OwnKeyHasher>;
 
 /// The sightings of one interaction and path.
 #[derive(Debug, Default)]

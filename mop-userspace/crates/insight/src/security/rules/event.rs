@@ -163,10 +163,9 @@ impl Event {
         self.is_error
     }
 
-    /// Whether five hyphens follow each other, as where a key in PEM begins. Values that end and begin
-    /// with some count, too.
+    /// Whether a key in PEM may begin. Values that end and begin with hyphens count, too.
     pub(super) fn has_run_of_hyphens(&self) -> bool {
-        memchr::memmem::find(&self.bytes, b"-----").is_some()
+        has_run_of_hyphens(&self.bytes)
     }
 
     fn is_of(&self, stored: &Stored, field: &Field) -> bool {
@@ -210,6 +209,11 @@ impl Drop for Event {
         self.bytes.as_mut_slice().zeroize();
         self.names.as_mut_slice().zeroize();
     }
+}
+
+/// Whether five hyphens follow each other, as where a key in PEM begins.
+pub(super) fn has_run_of_hyphens(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"-----").is_some()
 }
 
 /// Overwrites a buffer that is used again. What is written is read by what follows for all that the

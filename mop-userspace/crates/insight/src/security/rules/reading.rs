@@ -3,15 +3,18 @@
 use mop_wire::Exchange;
 
 use super::{
-    event::{Event, EventMap, Value},
+    event::{Event, EventMap, Value, has_run_of_hyphens},
     field::{Body, Field, Side},
     field_set::FieldSet,
 };
-use crate::security::normalise::{
-    chain::Chain,
-    part::{self, Limits, Message, Part, Place, Visited},
-    shape,
-    step::{Kind, Step, Steps},
+use crate::security::{
+    normalise::{
+        chain::Chain,
+        part::{self, Limits, Message, Part, Place, Visited},
+        shape,
+        step::{Kind, Step, Steps},
+    },
+    personal::secrets,
 };
 
 /// Makes events of calls, one after the other; buffers are kept.
@@ -30,19 +33,26 @@ struct Wanted(Option<FieldSet>);
 
 impl Wanted {
     /// Whether somebody looks at a part. Detectors look at all input but what its shape says they
-    /// find nothing in; of a body that is most of its names and many of its values.
-    fn has(self, sorted: Sorted, place: Place) -> bool {
-        let is_of_body = matches!(
-            place,
-            Place::FormName
+    /// find nothing in; of a body that is most of its names and many of its values. Of fields of a
+    /// response, leaks and secrets are all that is looked for beside what rules name.
+    fn has(self, sorted: Sorted, part: Part<'_>) -> bool {
+        let is_for_matchers = match (part.place, part.of) {
+            (
+                Place::FormName
                 | Place::FormValue
                 | Place::JsonName
                 | Place::JsonNumber
                 | Place::JsonString
-                | Place::MultipartName
-        );
-        let is_for_detectors = !is_of_body || sorted.forms != Forms::Sent;
-        is_for_detectors || self.0.is_none_or(|fields| !fields.and(sorted.fields).is_empty())
+                | Place::MultipartName,
+                _,
+            ) => sorted.forms != Forms::Sent,
+            (Place::HeaderValue, Message::Response) => {
+                let name = part.name.unwrap_or_default();
+                secrets::is_banner(name, part.value) || has_run_of_hyphens(part.value)
+            }
+            _ => true,
+        };
+        is_for_matchers || self.0.is_none_or(|fields| !fields.and(sorted.fields).is_empty())
     }
 }
 
@@ -121,6 +131,10 @@ impl Reading {
 /// Adds each form of a part.
 fn read_part(wanted: Wanted, chain: &mut Chain, event: &mut Event, part: Part<'_>) {
     let Part { place, name, value: sent, behind, of } = part;
+    // Nobody attacks with names of fields that the server chose.
+    if place == Place::HeaderName && of == Message::Response {
+        return;
+    }
     // Of an upload, its beginning says what it is, and nobody reads the rest as text.
     let is_upload = matches!(place, Place::Text | Place::MultipartValue) && shape::is_binary(sent);
     let most = match of {
@@ -132,8 +146,9 @@ fn read_part(wanted: Wanted, chain: &mut Chain, event: &mut Event, part: Part<'_
     let is_whole = value.len() == sent.len() && behind == 0;
     let left_out = usize::try_from(behind).unwrap_or(usize::MAX);
     event.leave_out(left_out.saturating_add(sent.len() - value.len()));
-    let sorted = sorted(Part { value, ..part });
-    if !wanted.has(sorted, place) {
+    let part = Part { value, ..part };
+    let sorted = sorted(part);
+    if !wanted.has(sorted, part) {
         return;
     }
     let number = event.begin_part();
@@ -251,7 +266,6 @@ fn sorted(part: Part<'_>) -> Sorted {
         Place::CookieName if shape::is_plain_name(value) => request(&[], Forms::None),
         Place::CookieName | Place::CookieValue => request(&[], Forms::All),
         Place::HeaderName if shape::is_plain_name(value) => request(&[], Forms::None),
-        Place::HeaderName if of == Message::Response => request(&[], Forms::None),
         Place::HeaderName => request(&[], Forms::All),
         Place::HeaderValue => header(name.unwrap_or_default(), value, of),
         Place::FormName | Place::JsonName | Place::MultipartName => {
