@@ -491,7 +491,7 @@ mod tests {
         }
     }
 
-    fn known_facts(connections: &Connections<Elsewhere>, connection: u64) -> &Facts {
+    fn known_facts<S>(connections: &Connections<S>, connection: u64) -> &Facts {
         &connections.known.get(&connection).expect("known").facts
     }
 

@@ -12,8 +12,7 @@
 //! where the observer has a group for itself, as services and containers do: there it gets its share of a
 //! busy node. Within a group it would get nothing beside others.
 //!
-//! Whoever asks for it chooses: on a node without any processor to spare more calls are cut short, and
-//! counted, than without (docs/benchmarks.md).
+//! What it gains and costs on a node without any processor to spare is measured: docs/benchmarks.md.
 
 use std::{
     fs,
