@@ -558,7 +558,7 @@ mod tests {
         connections.learn(&ControlEvent { socket: 71, from_start: 1, ktime_ns: 9, ..open(6, 42) });
         connections.learn(&open(7, 42));
         let version = |connections: &Connections<Elsewhere>, connection| {
-            let facts = known_facts(&connections, connection);
+            let facts = known_facts(connections, connection);
             facts.tls.as_ref().and_then(|tls| tls.version).and_then(|version| version.name())
         };
         assert_eq!(version(&connections, 5), Some("TLS 1.2"));

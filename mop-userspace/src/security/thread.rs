@@ -29,6 +29,10 @@ use crate::{
 };
 
 /// What the thread is told.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "all are calls but one, and none is worth an allocation"
+)]
 pub(super) enum Message {
     /// A call that was inspected.
     Seen(Seen),

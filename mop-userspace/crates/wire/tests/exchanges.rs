@@ -480,7 +480,7 @@ fn of_a_response_that_nobody_reads_the_beginning_is_kept() {
         script.read(request).write(response);
     }
     // In their order, whichever was sent first.
-    script.read(&format!("{other}{GET}")).write(&format!("{long}{long}"));
+    script.read(format!("{other}{GET}")).write(format!("{long}{long}"));
     let excerpt = Some(Excerpt { unless_path_has: "/a", bytes: 3 });
     let (exchanges, _) = script.run_with(Options { excerpt, ..Options::default() });
     let kept: Vec<&[u8]> =

@@ -7,7 +7,7 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
+    hash::{BuildHasher as _, RandomState},
 };
 
 use super::event::Value;
@@ -25,9 +25,7 @@ impl Quiet {
         if value.bytes.len() > MAX_BYTES {
             return None;
         }
-        let mut hasher = self.keys.build_hasher();
-        (value.place, value.name, value.steps, value.bytes).hash(&mut hasher);
-        Some(hasher.finish())
+        Some(self.keys.hash_one((value.place, value.name, value.steps, value.bytes)))
     }
 
     /// Whether nothing was found in it.
