@@ -116,6 +116,8 @@ impl TokenStore {
                     Some(Belonging::Consent(consent.clone(), source))
                 }
             };
+            // No time is later, and what it says would stay for ever.
+            let expires_s = expires_s.min(Timestamp::MAX.as_second());
             if expires_s <= now.as_second() {
                 continue;
             }
