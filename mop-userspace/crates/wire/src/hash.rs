@@ -26,6 +26,7 @@ impl Hasher for OwnKeyHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
+        // So that the same words in another order are told apart.
         let mixed = (self.hash.rotate_left(5) ^ number).wrapping_mul(GOLDEN_RATIO);
         self.hash = mixed ^ (mixed >> 32);
     }

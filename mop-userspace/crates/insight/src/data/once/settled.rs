@@ -32,7 +32,7 @@ pub enum Place {
         /// Further sightings of it.
         hops: u32,
         /// Of these, exchanges that were given out as calls of their own: they came so much earlier
-        /// that nobody waited for this one. At most [`MAX_COMPARED`](super::MAX_COMPARED).
+        /// that nobody waited for this one. At most twice [`MAX_COMPARED`](super::MAX_COMPARED).
         apart: Vec<Arc<str>>,
     },
     /// A further sighting of another exchange's call.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Belonging, ConsentId, Digest, Handle, Need, Source, TokenStore};
+use super::{Belonging, ConsentId, Digest, Handle, Need, REFRESH_SECONDS, Source, TokenStore};
 use crate::data::digest::{Key, Subject};
 
 /// Why a snapshot is not taken.
@@ -116,8 +116,8 @@ impl TokenStore {
                     Some(Belonging::Consent(consent.clone(), source))
                 }
             };
-            // No time is later, and what it says would stay for ever.
-            let expires_s = expires_s.min(Timestamp::MAX.as_second());
+            // Nothing that is learnt stays longer, and what is damaged must not.
+            let expires_s = expires_s.min(now.as_second().saturating_add(REFRESH_SECONDS));
             if expires_s <= now.as_second() {
                 continue;
             }

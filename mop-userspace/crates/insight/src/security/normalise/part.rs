@@ -232,19 +232,19 @@ impl Visit<'_> {
         let status = digits.map(|digit| u8::try_from(digit).map_or(b'0', |digit| b'0' + digit));
         self.part(Place::Status, None, &status);
         self.headers(&response.headers);
-        if let Some((value, behind)) = body::beginning(&response.headers, &response.body) {
-            self.visited.response_body = BodyRead::Read;
-            self.visited.parts += 1;
-            (self.give)(Part { place: Place::Body, name: None, value, behind, of: self.of });
-            return self.headers(&response.body.trailers);
-        }
-        let bytes = body::plain(&response.headers, &response.body, self.limits.max_body_bytes);
-        self.visited.response_body = match bytes {
-            Ok(bytes) => {
-                self.part(Place::Body, None, &bytes);
+        let (headers, body) = (&response.headers, &response.body);
+        self.visited.response_body = match body::beginning(headers, body) {
+            Some((value, behind)) => {
+                self.give(Part { place: Place::Body, name: None, value, behind, of: self.of });
                 BodyRead::Read
             }
-            Err(why) => why,
+            None => match body::plain(headers, body, self.limits.max_body_bytes) {
+                Ok(bytes) => {
+                    self.part(Place::Body, None, &bytes);
+                    BodyRead::Read
+                }
+                Err(why) => why,
+            },
         };
         self.headers(&response.body.trailers);
     }
@@ -296,7 +296,11 @@ impl Visit<'_> {
     }
 
     fn part(&mut self, place: Place, name: Option<&str>, value: &[u8]) {
-        if value.is_empty() {
+        self.give(Part { place, name, value, behind: 0, of: self.of });
+    }
+
+    fn give(&mut self, part: Part<'_>) {
+        if part.value.is_empty() {
             return;
         }
         if self.visited.parts >= self.limits.max_parts {
@@ -304,7 +308,7 @@ impl Visit<'_> {
             return;
         }
         self.visited.parts += 1;
-        (self.give)(Part { place, name, value, behind: 0, of: self.of });
+        (self.give)(part);
     }
 }
 

@@ -97,20 +97,18 @@ impl FactsReader {
         );
         let is_regulated = call.is_some_and(|call| !call.path.as_str().is_empty());
         let is_trace = verb == Verb::Trace && exchange.role == Role::Server;
-        if !is_regulated && step.is_none() && call.is_none() && !is_trace {
-            return None;
-        }
         let is_address = connection.is_client_address_visible && exchange.role == Role::Server;
-        // Nothing is judged, counted or learnt of any other.
-        let is_of_any = is_regulated
-            || step.is_some()
-            || verb == Verb::Trace
-            || is_address
-            || connection.tls.is_some_and(transport::is_old)
-            || matches!(certificate, ClientCertificate::Shown(_))
-            || call.is_some_and(|call| call.lesson.is_some() || !call.acts.is_empty())
-            || response.is_some_and(|it| activity::is_counted(it.status));
-        if !is_of_any {
+        // Of a call that is none of the profile's, nothing else is judged, counted or learnt.
+        let is_of_any_call = call.is_some_and(|call| {
+            verb == Verb::Trace
+                || is_address
+                || connection.tls.is_some_and(transport::is_old)
+                || matches!(certificate, ClientCertificate::Shown(_))
+                || call.lesson.is_some()
+                || !call.acts.is_empty()
+                || response.is_some_and(|it| activity::is_counted(it.status))
+        });
+        if !is_regulated && step.is_none() && !is_trace && !is_of_any_call {
             return None;
         }
         let endpoint = call.and_then(|call| call.endpoint.as_ref().ok());
