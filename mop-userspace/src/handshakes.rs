@@ -34,17 +34,17 @@ struct Waiting {
 }
 
 impl Handshakes {
-    /// Gives the exchange back when nothing that came before this time can be missing; at once when
-    /// it is 0.
-    pub(crate) fn hold(&mut self, opened_ns: u64, exchange: Exchange) -> Option<Exchange> {
-        if opened_ns == 0 || opened_ns < self.watermark_ns {
-            return Some(exchange);
-        }
+    /// Whether something that came before this time can be missing; never when it is 0.
+    pub(crate) fn is_to_wait(&self, opened_ns: u64) -> bool {
+        opened_ns != 0 && opened_ns >= self.watermark_ns
+    }
+
+    /// Keeps an exchange that is to wait.
+    pub(crate) fn hold(&mut self, opened_ns: u64, exchange: Exchange) {
         let bytes = bytes_of(&exchange);
         self.bytes += bytes;
         *self.counts.entry(exchange.connection).or_default() += 1;
         self.waiting.push_back(Waiting { opened_ns, bytes, exchange });
-        None
     }
 
     /// The oldest of too many.
@@ -151,9 +151,10 @@ mod tests {
     #[test]
     fn an_exchange_waits_until_all_before_its_connection_was_read() {
         let mut handshakes = Handshakes::default();
-        assert_eq!(handshakes.hold(0, exchange(3, 0)), Some(exchange(3, 0)));
+        assert!(!handshakes.is_to_wait(0));
         for (opened_ns, connection, sequence) in [(10, 1, 0), (20, 2, 0), (10, 1, 1)] {
-            assert_eq!(handshakes.hold(opened_ns, exchange(connection, sequence)), None);
+            assert!(handshakes.is_to_wait(opened_ns));
+            handshakes.hold(opened_ns, exchange(connection, sequence));
         }
         handshakes.advance(10);
         assert_eq!(due(&mut handshakes), []);
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(due(&mut handshakes), [(1, 0)]);
         handshakes.advance(21);
         assert_eq!(due(&mut handshakes), [(2, 0), (1, 1)]);
-        assert_eq!(handshakes.hold(20, exchange(2, 1)), Some(exchange(2, 1)));
+        assert!(!handshakes.is_to_wait(20));
         assert_eq!(handshakes.bytes, 0);
     }
 
@@ -170,7 +171,7 @@ mod tests {
         let mut handshakes = Handshakes::default();
         for connection in 0..=MAX_WAITING as u64 {
             assert_eq!(handshakes.take_excess(), None);
-            assert_eq!(handshakes.hold(10, exchange(connection, 0)), None);
+            handshakes.hold(10, exchange(connection, 0));
         }
         assert_eq!(handshakes.take_excess(), Some(exchange(0, 0)));
         assert_eq!(handshakes.take_excess(), None);
@@ -180,13 +181,13 @@ mod tests {
     fn those_of_one_connection_go_on_when_its_certificate_comes() {
         let mut handshakes = Handshakes::default();
         for (connection, sequence) in [(1, 0), (2, 0), (1, 1)] {
-            assert_eq!(handshakes.hold(10, exchange(connection, sequence)), None);
+            handshakes.hold(10, exchange(connection, sequence));
         }
         assert_eq!(handshakes.take_of(1), [exchange(1, 0), exchange(1, 1)]);
         assert_eq!(handshakes.take_of(1), []);
         assert!(!handshakes.is_enough_of(2));
         for sequence in 1..MAX_OF_CONNECTION as u64 {
-            assert_eq!(handshakes.hold(10, exchange(2, sequence)), None);
+            handshakes.hold(10, exchange(2, sequence));
         }
         assert!(handshakes.is_enough_of(2));
         assert_eq!(handshakes.take_of(2).len(), MAX_OF_CONNECTION);

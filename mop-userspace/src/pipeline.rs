@@ -175,8 +175,11 @@ impl<S: ProcessSource> Pipeline<S> {
         self.reporter.advance(now);
     }
 
-    /// Hands formatted records to the writer.
+    /// Hands on what gathered: formatted records to the writer, calls to the modules.
     pub(crate) fn flush(&mut self) {
+        if let Some(security) = &mut self.reporter.security {
+            security.flush();
+        }
         if let Some(outlet) = &mut self.reporter.outlet {
             outlet.flush();
         }
@@ -234,14 +237,18 @@ impl<S: ProcessSource> Pipeline<S> {
             // Who called is of no use where no module looks at calls.
             let connection = exchange.connection;
             let opened_ns = connections.opened_ns(connection, reporter.extractor.is_some());
-            let exchange = handshakes.hold(opened_ns, exchange);
+            if !handshakes.is_to_wait(opened_ns) {
+                report(reporter, connections, &exchange);
+                return;
+            }
+            handshakes.hold(opened_ns, exchange);
             if handshakes.is_enough_of(connection) {
                 connections.expect_nothing(connection);
                 for exchange in handshakes.take_of(connection) {
                     report(reporter, connections, &exchange);
                 }
             }
-            for exchange in exchange.into_iter().chain(handshakes.take_excess()) {
+            if let Some(exchange) = handshakes.take_excess() {
                 report(reporter, connections, &exchange);
             }
         };

@@ -47,13 +47,15 @@ pub(crate) fn give_way() -> Result<(), String> {
 pub(crate) struct Pace {
     gives_way: bool,
     began: Instant,
+    /// Pieces of work since the clock was looked at.
+    pieces: u32,
 }
 
 impl Pace {
     /// Of the calling thread, which gives way from now on if this process does.
     pub(crate) fn of_this_thread() -> Self {
         let gives_way = GIVES_WAY.load(Ordering::Relaxed) && scheduling::run_when_idle().is_ok();
-        Self { gives_way, began: Instant::now() }
+        Self { gives_way, began: Instant::now(), pieces: 0 }
     }
 
     /// The thread had to wait: another burst begins.
@@ -69,6 +71,11 @@ impl Pace {
         if !self.gives_way {
             return;
         }
+        self.pieces += 1;
+        if self.pieces < PIECES {
+            return;
+        }
+        self.pieces = 0;
         let burst = self.began.elapsed();
         if burst < SHORTEST_BURST || longest_burst(backlog()).is_none_or(|longest| burst < longest)
         {
@@ -189,6 +196,9 @@ const LEAST_WEIGHT: i32 = 19;
 /// kernel to another processor (`migration_cost_ns`, half a millisecond).
 const SHORTEST_BURST: Duration = Duration::from_micros(200);
 
+/// Most pieces take a microsecond or less, and the clock takes some thirtieth of one.
+const PIECES: u32 = 8;
+
 /// With the slack that timers have by default, 50 µs, this is long enough for whoever waits to work and
 /// wait again; a shorter one takes the processor back from it too early.
 const REST: Duration = Duration::from_micros(1);
@@ -237,7 +247,7 @@ mod tests {
 
     #[test]
     fn who_gives_no_way_never_rests() {
-        let mut pace = Pace { gives_way: false, began: Instant::now() };
+        let mut pace = Pace { gives_way: false, began: Instant::now(), pieces: 0 };
         pace.step(|| unreachable!("nobody asks"));
     }
 }

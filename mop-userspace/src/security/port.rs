@@ -48,10 +48,43 @@ struct KnownIndicators {
 }
 
 enum Way {
-    /// To the thread of the module; what it has no room for is counted.
-    Thread(Sender<Message>, Arc<AtomicU64>),
+    /// To the thread of the module.
+    Thread(Gathered),
     /// It is here: a replay.
     Here(Box<Module>),
+}
+
+/// Calls on their way to the thread of the module, several at a time: a queue that is written to for each
+/// costs both threads as much as half of what is done with it.
+struct Gathered {
+    seen: Vec<Seen>,
+    queue: Sender<Message>,
+    /// What it has no room for is counted.
+    dropped: Arc<AtomicU64>,
+}
+
+impl Gathered {
+    fn add(&mut self, seen: Seen) {
+        if self.seen.capacity() == 0 {
+            self.seen.reserve_exact(MOST_GATHERED);
+        }
+        self.seen.push(seen);
+        if self.seen.len() >= MOST_GATHERED {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if self.seen.is_empty() {
+            return;
+        }
+        let seen = std::mem::take(&mut self.seen);
+        let calls = seen.len() as u64;
+        // Capture must not wait for it.
+        if self.queue.try_send(Message::Seen(seen)).is_err() {
+            self.dropped.fetch_add(calls, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Port {
@@ -59,10 +92,10 @@ impl Port {
     pub(super) fn new(
         books: Arc<RuleBooks>,
         shared: Shared,
-        calls: Sender<Message>,
+        queue: Sender<Message>,
         dropped: Arc<AtomicU64>,
     ) -> Self {
-        Self::with(books, shared, Way::Thread(calls, dropped))
+        Self::with(books, shared, Way::Thread(Gathered { seen: Vec::new(), queue, dropped }))
     }
 
     /// With the module itself.
@@ -132,13 +165,16 @@ impl Port {
         });
         let seen = Seen { sighting, end, passed_over, shown };
         match &mut self.way {
-            Way::Thread(calls, dropped) => {
-                // Capture must not wait for it.
-                if calls.try_send(Message::Seen(seen)).is_err() {
-                    dropped.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            Way::Thread(gathered) => gathered.add(seen),
             Way::Here(module) => module.observe(seen, outlet),
+        }
+    }
+
+    /// Hands on what gathered.
+    pub(crate) fn flush(&mut self) {
+        match &mut self.way {
+            Way::Thread(gathered) => gathered.hand_over(),
+            Way::Here(_) => {}
         }
     }
 
@@ -164,11 +200,14 @@ impl Port {
         self.inspector.replace_rules(Arc::clone(&self.book.detections));
     }
 
-    /// The file has ended.
+    /// Nothing comes any more.
     pub(crate) fn finish(&mut self, outlet: Option<&mut Outlet>) {
         match &mut self.way {
+            Way::Thread(gathered) => gathered.hand_over(),
             Way::Here(module) => module.finish(Timestamp::now(), outlet),
-            Way::Thread(..) => {}
         }
     }
 }
+
+/// A worker hands on what it has after each batch that it gets; of a busy one, that is several times this.
+pub(super) const MOST_GATHERED: usize = 32;

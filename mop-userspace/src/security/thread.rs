@@ -17,6 +17,7 @@ use mop_insight::security::watch::Seen;
 use super::{
     Module, Port,
     module::{FindingCounts, ModuleCounts, Shared},
+    port::MOST_GATHERED,
 };
 use crate::{
     failure::Failure,
@@ -29,13 +30,9 @@ use crate::{
 };
 
 /// What the thread is told.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "all are calls but one, and none is worth an allocation"
-)]
 pub(super) enum Message {
-    /// A call that was inspected.
-    Seen(Seen),
+    /// Calls that were inspected, at most [`MOST_GATHERED`].
+    Seen(Vec<Seen>),
     /// Nothing comes any more.
     Stop,
 }
@@ -99,12 +96,15 @@ fn work(
     let mut pace = Pace::of_this_thread();
     loop {
         match incoming.recv_timeout(ADVANCE_EVERY) {
-            // A panic costs the call, not all that come after it.
             Ok(Message::Seen(seen)) => {
-                let observed = catch_unwind(AssertUnwindSafe(|| {
-                    module.observe(seen, Some(outlet));
-                }));
-                failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
+                for seen in seen {
+                    // A panic costs the call, not all that come after it.
+                    let observed = catch_unwind(AssertUnwindSafe(|| {
+                        module.observe(seen, Some(outlet));
+                    }));
+                    failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
+                    pace.step(|| incoming.len() as f64 / QUEUE as f64);
+                }
                 gather(incoming, &mut pace);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -183,6 +183,6 @@ impl SecurityVitals {
 /// What a crash forgets at most.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
-/// A second of the busiest node; 4 MiB, of which only what is used takes memory.
-const QUEUE: usize = 16_384;
+/// A fifth of a second of the busiest node: 16,384 calls, 4 MiB, of which only what is used takes memory.
+const QUEUE: usize = 16_384 / MOST_GATHERED;
 const ADVANCE_EVERY: Duration = Duration::from_millis(250);

@@ -308,7 +308,7 @@ impl<'a> Texts<'a> {
         Self {
             client_address: client
                 .filter(|_| wanted.has(&Field::Client) || wanted.has(&Field::ClientAddress))
-                .map(|client| ShortText::of(client.ip())),
+                .map(|client| ShortText::address(client.ip())),
             client_certificate: fingerprint
                 .filter(|_| wanted.has(&Field::Client) || wanted.has(&Field::ClientCertificate))
                 .map(|bytes| ShortText::hexadecimal(&bytes)),
@@ -316,20 +316,20 @@ impl<'a> Texts<'a> {
             is_client_direct: call.role == Role::Server && !is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
-            duration_ms: wanted.has(&Field::DurationMs).then(|| ShortText::of(call.duration_ms())),
+            duration_ms: wanted.has(&Field::DurationMs).then(|| ShortText::decimal(call.duration_ms())),
             server_port: server
                 .filter(|_| wanted.has(&Field::ServerPort))
-                .map(|server| ShortText::of(server.port())),
+                .map(|server| ShortText::decimal(server.port().into())),
             request_bytes: exchange
                 .request
                 .as_ref()
                 .filter(|_| wanted.has(&Field::Size(Side::Request)))
-                .map(|it| ShortText::of(it.body.length)),
+                .map(|it| ShortText::decimal(it.body.length)),
             response_bytes: exchange
                 .response
                 .as_ref()
                 .filter(|_| wanted.has(&Field::Size(Side::Response)))
-                .map(|it| ShortText::of(it.body.length)),
+                .map(|it| ShortText::decimal(it.body.length)),
         }
     }
 
