@@ -128,7 +128,7 @@ pub enum BodyRead {
     Absent,
     /// It was visited.
     Read,
-    /// It is longer than [`Limits::max_body_bytes`].
+    /// It is longer than [`Limits::max_body_bytes`], and its beginning would not be enough.
     TooLong,
     /// Its content coding is unknown, or its bytes do not obey it.
     Undecodable,
@@ -233,12 +233,13 @@ impl Visit<'_> {
         self.part(Place::Status, None, &status);
         self.headers(&response.headers);
         let (headers, body) = (&response.headers, &response.body);
-        self.visited.response_body = match body::beginning(headers, body) {
+        let most = self.limits.max_body_bytes;
+        self.visited.response_body = match body::beginning(headers, body, most) {
             Some((value, behind)) => {
                 self.give(Part { place: Place::Body, name: None, value, behind, of: self.of });
                 BodyRead::Read
             }
-            None => match body::plain(headers, body, self.limits.max_body_bytes) {
+            None => match body::plain(headers, body, most) {
                 Ok(bytes) => {
                     self.part(Place::Body, None, &bytes);
                     BodyRead::Read

@@ -64,10 +64,8 @@ impl Activity {
         }
         let Some(status) = facts.status else { return };
         if let Some(party) = party {
-            match status {
-                401 | 403 => self.count(judge, Check::RefusalsBurst, party),
-                TOO_MANY_REQUESTS => self.count(judge, Check::ThrottledBurst, party),
-                _ => {}
+            if let Some(burst) = burst_of(status) {
+                self.count(judge, burst, party);
             }
             if matches!(status, 403 | 404) {
                 self.try_identifier(judge, party);
@@ -161,7 +159,16 @@ impl Activity {
 
 /// Whether answers of this status are counted, whatever was called.
 pub(super) fn is_counted(status: u16) -> bool {
-    matches!(status, 401 | 403 | TOO_MANY_REQUESTS)
+    burst_of(status).is_some()
+}
+
+/// What many answers of a status are.
+fn burst_of(status: u16) -> Option<Check> {
+    match status {
+        401 | 403 => Some(Check::RefusalsBurst),
+        TOO_MANY_REQUESTS => Some(Check::ThrottledBurst),
+        _ => None,
+    }
 }
 
 /// Whether a time lies within a window; a clock that jumped back begins another one.

@@ -55,13 +55,18 @@ pub(super) fn plain<'b>(
         })
 }
 
-/// The beginning of a content of which no more was kept, though all of it was seen, and how many bytes
-/// follow. None where a content coding makes the beginning say nothing.
-pub(super) fn beginning<'b>(headers: &Headers, body: &'b Body) -> Option<(&'b [u8], u64)> {
-    let behind = body.length.checked_sub(body.bytes.len() as u64)?;
-    let is_beginning = behind > 0 && body.missing == 0 && !body.bytes.is_empty();
+/// The beginning of a content that is longer, or of which no more was kept, though all of it was seen, and
+/// how many bytes follow. None where a content coding makes the beginning say nothing.
+pub(super) fn beginning<'b>(
+    headers: &Headers,
+    body: &'b Body,
+    max_bytes: usize,
+) -> Option<(&'b [u8], u64)> {
+    let bytes = body.bytes.get(..max_bytes).unwrap_or(&body.bytes);
+    let behind = body.length.checked_sub(bytes.len() as u64)?;
+    let is_beginning = behind > 0 && body.missing == 0 && !bytes.is_empty();
     let is_plain = || content::codings(headers).is_ok_and(|codings| codings.is_empty());
-    (is_beginning && is_plain()).then_some((&body.bytes, behind))
+    (is_beginning && is_plain()).then_some((bytes, behind))
 }
 
 impl<'h> Media<'h> {

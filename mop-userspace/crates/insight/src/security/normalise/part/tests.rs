@@ -220,7 +220,7 @@ fn of_a_response_status_fields_and_body_are_given() {
 #[test]
 fn of_a_response_the_beginning_is_enough() {
     let body = Body { length: 1000, ..Body::whole(b"abc".to_vec(), false) };
-    let given = |body: Body, fields: &[(&str, &str)]| {
+    let given_of = |body: Body, fields: &[(&str, &str)], limits: Limits| {
         let mut exchange = exchange("/", &[], b"");
         let mut headers = Headers::default();
         fields.iter().for_each(|(name, value)| headers.push(name, value.as_bytes()));
@@ -232,14 +232,19 @@ fn of_a_response_the_beginning_is_enough() {
             anomalies: Anomalies::default(),
         });
         let mut bodies = Vec::new();
-        let visited = visit(&exchange, Limits::default(), &mut Scratch::default(), &mut |part| {
+        let visited = visit(&exchange, limits, &mut Scratch::default(), &mut |part| {
             if part.place == Place::Body {
                 bodies.push((part.value.to_vec(), part.behind));
             }
         });
         (visited.response_body, bodies)
     };
+    let given = |body: Body, fields: &[(&str, &str)]| given_of(body, fields, Limits::default());
     assert_eq!(given(body.clone(), &[]), (BodyRead::Read, vec![(b"abc".to_vec(), 997)]));
+    // Whether more was kept makes no difference.
+    let limits = Limits { max_body_bytes: 2, ..Limits::default() };
+    let long = given_of(Body::whole(b"abc".to_vec(), false), &[], limits);
+    assert_eq!(long, (BodyRead::Read, vec![(b"ab".to_vec(), 1)]));
     let coded = given(body.clone(), &[("content-encoding", "gzip")]);
     assert_eq!(coded, (BodyRead::Unwhole, vec![]));
     // What was lost is not known to stand behind.
