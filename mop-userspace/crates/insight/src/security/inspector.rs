@@ -316,7 +316,9 @@ impl<'a> Texts<'a> {
             is_client_direct: call.role == Role::Server && !is_forwarded(exchange),
             client_organisation: call.client.as_ref().ok().map(|it| it.organisation.as_str()),
             consent: call.named.as_ref().map(|(consent, _)| consent.as_str()),
-            duration_ms: wanted.has(&Field::DurationMs).then(|| ShortText::decimal(call.duration_ms())),
+            duration_ms: wanted
+                .has(&Field::DurationMs)
+                .then(|| ShortText::decimal(call.duration_ms())),
             server_port: server
                 .filter(|_| wanted.has(&Field::ServerPort))
                 .map(|server| ShortText::decimal(server.port().into())),
