@@ -413,7 +413,7 @@ mod tests {
             sequence: 0,
             role: Role::Server,
             request: Some(Request {
-                method: "POST".to_owned(),
+                method: "POST".into(),
                 target: "/a?cpf=secret".to_owned(),
                 version: Version::Http11,
                 headers: headers.clone(),

@@ -39,7 +39,7 @@ pub(crate) fn exchange(role: Role, target: &str, fields: &[(&str, &str)], body: 
             resynchronised: false,
         },
         request: Some(Request {
-            method: "PATCH".to_owned(),
+            method: "PATCH".into(),
             target: target.to_owned(),
             version: Version::Http11,
             headers: headers(fields),

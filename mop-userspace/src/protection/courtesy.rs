@@ -204,7 +204,7 @@ const PIECES: u32 = 8;
 const REST: Duration = Duration::from_micros(1);
 
 /// Up to each of these backlogs, bursts are twice as long as before.
-const BACKLOGS: [f64; 4] = [0.02, 0.06, 0.12, 0.25];
+const BACKLOGS: [f64; 4] = [0.25, 0.4, 0.6, 0.8];
 
 #[cfg(test)]
 mod tests {

@@ -238,7 +238,7 @@ impl ExchangeLine {
             .as_ref()
             .map(|request| {
                 Ok::<_, &'static str>(Request {
-                    method: request.method.clone(),
+                    method: request.method.clone().into(),
                     target: request.target.clone(),
                     version: Version::Http11,
                     headers: request.message.headers(),

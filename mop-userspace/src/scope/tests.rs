@@ -28,7 +28,7 @@ fn problems(text: &str, knows_names: bool) -> Vec<String> {
 
 fn exchange(target: &str) -> Exchange {
     let request = Request {
-        method: "GET".to_owned(),
+        method: "GET".into(),
         target: target.to_owned(),
         version: Version::Http11,
         headers: Headers::default(),

@@ -116,10 +116,13 @@ impl Router {
         if path.len() > MAX_PATH_BYTES {
             return Err(Unrouted::PathTooLong);
         }
-        let parts: Vec<&'t str> = segments(path).take(MAX_SEGMENTS + 1).collect();
-        if parts.len() > MAX_SEGMENTS {
+        if segments(path).nth(MAX_SEGMENTS).is_some() {
             return Err(Unrouted::PathTooLong);
         }
+        if !self.may_begin(path) {
+            return Err(Unrouted::PathUnknown);
+        }
+        let parts: Vec<&'t str> = segments(path).collect();
         let mut search =
             Search { router: self, method, parts: &parts, path_known: false, steps: 0 };
         let mut values = Vec::new();
@@ -141,6 +144,16 @@ impl Router {
             .map(|(name, (from, to))| (&**name, value(&parts, from, to)))
             .collect();
         Ok(Route { operation: endpoint.operation, parameters })
+    }
+
+    /// Whether any template, of whatever version, begins as a path does: most calls of a node may be to
+    /// others.
+    fn may_begin(&self, path: &str) -> bool {
+        let Some((first, root)) = segments(path).next().zip(self.nodes.first()) else {
+            return false;
+        };
+        let is_literal = || decode(first).is_some_and(|it| root.literals.contains_key(&*it));
+        root.parameter.is_some() || is_version(first) || is_literal()
     }
 
     /// Whether the path would be found if its version segment were another.

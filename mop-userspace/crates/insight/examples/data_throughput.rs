@@ -174,7 +174,7 @@ fn exchange(method: &str, target: &str, status: u16) -> Exchange {
         sequence: 0,
         role: Role::Server,
         request: Some(Request {
-            method: method.to_owned(),
+            method: method.to_owned().into(),
             target: target.to_owned(),
             version: Version::Http11,
             headers,

@@ -151,7 +151,7 @@ fn exchange(method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) ->
         sequence: 0,
         role: Role::Server,
         request: Some(Request {
-            method: method.into(),
+            method: method.to_owned().into(),
             target: target.into(),
             version: Version::Http11,
             headers,

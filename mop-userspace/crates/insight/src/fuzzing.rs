@@ -125,7 +125,7 @@ fn exchanges(data: &[u8]) -> Vec<Exchange> {
         sequence: 0,
         role,
         request: Some(Request {
-            method: method.to_owned(),
+            method: method.to_owned().into(),
             target: target.to_owned(),
             version: Version::Http11,
             headers: headers.clone(),

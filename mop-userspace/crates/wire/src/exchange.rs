@@ -1,5 +1,7 @@
 //! The exchange: one request and the response to it, with proof of how much of it was seen.
 
+use std::borrow::Cow;
+
 use mop_common::HoleCause;
 
 use crate::{anomaly::Anomalies, body::Body, headers::Headers};
@@ -46,8 +48,8 @@ impl Role {
 /// A request as it stood on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Method, as sent.
-    pub method: String,
+    /// Method, as sent; the usual ones cost no allocation.
+    pub method: Cow<'static, str>,
     /// Request target, as sent.
     pub target: String,
     /// HTTP version.
@@ -59,6 +61,28 @@ pub struct Request {
     /// What was unusual about its framing but still has one meaning.
     pub anomalies: Anomalies,
 }
+
+impl Request {
+    /// A method, as [`Request::method`] has it.
+    pub(crate) fn method_of(name: &str) -> Cow<'static, str> {
+        match USUAL_METHODS.iter().find(|usual| **usual == name) {
+            Some(usual) => Cow::Borrowed(usual),
+            None => Cow::Owned(name.to_owned()),
+        }
+    }
+}
+
+/// Memory that a text occupies beside its own place.
+pub(crate) fn text_bytes(text: &Cow<'static, str>) -> usize {
+    match text {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(text) => text.capacity(),
+    }
+}
+
+/// RFC 9110, section 9.3, and RFC 5789; those that are used most first.
+const USUAL_METHODS: [&str; 9] =
+    ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 
 /// A response as it stood on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ fn exchange(number: u64, status: u16) -> Exchange {
         sequence: 0,
         role: Role::Server,
         request: Some(Request {
-            method: "GET".to_owned(),
+            method: "GET".into(),
             target: "/open-insurance/channels/v1/branches".to_owned(),
             version: Version::Http11,
             headers,

@@ -138,7 +138,7 @@ impl Copy {
             Role::Server => (Body::default(), body),
         };
         let request = Request {
-            method: operation,
+            method: operation.into(),
             target: path,
             version: Version::Http11,
             headers: Headers::default(),

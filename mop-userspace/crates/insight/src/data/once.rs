@@ -94,12 +94,17 @@ pub struct OnceWindow<T> {
 #[derive(Debug)]
 struct Held<T> {
     sighting: Sighting,
+    /// Its place in its group.
+    place: u64,
     came: Timestamp,
     /// Until it is given out.
     item: Option<T>,
     /// It was given out as a call.
     is_call: bool,
 }
+
+/// A hop by its number.
+type Hop<'a> = (u64, Outline, &'a Sighting);
 
 impl<T> OnceWindow<T> {
     /// An empty window.
@@ -121,12 +126,17 @@ impl<T> OnceWindow<T> {
     #[must_use]
     pub fn see(&mut self, sighting: Sighting, item: T, now: Timestamp) -> Vec<Settled<T>> {
         let hurried = self.make_room();
-        let mut held = Held { sighting, came: now, item: Some(item), is_call: false };
-        let mut member = Member::of(self.held.next(), &held.sighting);
-        let group = self.groups.entry(held.sighting.group()).or_default();
+        let mut member = Member::of(self.held.next(), &sighting);
+        let group = self.groups.entry(sighting.group()).or_default();
+        let place = group.next();
+        let mut held = Held { sighting, place, came: now, item: Some(item), is_call: false };
+        // None that waits was given out, and nearly all that are compared wait.
+        let first_waiting = self.waiting.front().copied().unwrap_or(u64::MAX);
         for known in group.newest_mut(MAX_COMPARED) {
             let may_be_other_end = known.may_be_other_end_of(&member);
-            if !may_be_other_end && !known.outline.may_be_hop_of(&member.outline) {
+            let may_be_late =
+                known.number < first_waiting && known.outline.may_be_hop_of(&member.outline);
+            if !may_be_other_end && !may_be_late {
                 continue;
             }
             let Some(other) = self.held.get_mut(known.number) else { continue };
@@ -164,18 +174,17 @@ impl<T> OnceWindow<T> {
         }
         let number = self.first_waiting()?;
         self.waiting.pop_front();
-        let place = match self.hop_of(number) {
-            Some(place) => place,
-            None => {
-                let (place, hops) = self.edge_with_hops(number)?;
-                for hop in hops {
-                    let place = self.hop_of(hop);
-                    let settled = place.and_then(|place| self.take(hop, place));
-                    self.ready.extend(settled);
-                }
-                place
-            }
+        let held = self.held.get(number)?;
+        let (outer, hops) = self.beside(held);
+        let (place, hops) = match outer {
+            Some(outer) => (self.hop_within(outer)?, Vec::new()),
+            None => self.edge_with_hops(number, held, hops),
         };
+        for hop in hops {
+            let place = self.outer_of(hop).and_then(|outer| self.hop_within(outer));
+            let settled = place.and_then(|place| self.take(hop, place));
+            self.ready.extend(settled);
+        }
         let settled = self.take(number, place);
         self.ready.extend(settled);
         self.ready.pop_front()
@@ -202,10 +211,9 @@ impl<T> OnceWindow<T> {
         Some(Settled { item, place })
     }
 
-    /// Where the call at the edge is that a sighting is a hop of, by all that came until now; `None`
-    /// where it is none.
-    fn hop_of(&self, number: u64) -> Option<Place> {
-        let mut edge = self.outer_of(number)?;
+    /// Where the call at the edge is of which a hop of this one is a hop, by all that came until now.
+    fn hop_within(&self, outer: u64) -> Option<Place> {
+        let mut edge = outer;
         for _ in 1..MAX_STEPS {
             let Some(outer) = self.outer_of(edge) else { break };
             edge = outer;
@@ -214,25 +222,46 @@ impl<T> OnceWindow<T> {
         Some(Place::Hop { of: Arc::clone(&edge.sighting.exchange), is_late: edge.item.is_none() })
     }
 
-    /// The outermost that it is a hop of; whoever took the request goes before whoever sent it, since
-    /// the latter is the other side where both sides are on the node.
+    /// The outermost that it is a hop of, see [`Self::outermost`].
     fn outer_of(&self, number: u64) -> Option<u64> {
-        let sighting = &self.held.get(number)?.sighting;
-        let outline = sighting.outline();
-        let outer = self
-            .around(number, sighting)
-            .filter(|member| outline.may_be_hop_of(&member.outline))
-            .filter_map(|member| Some((member.number, &self.held.get(member.number)?.sighting)))
-            .filter(|(_, other)| sighting.is_hop_of(other));
+        self.beside(self.held.get(number)?).0
+    }
+
+    /// The outermost that a sighting is a hop of, and those that are hops of itself, the newest first.
+    fn beside(&self, held: &Held<T>) -> (Option<u64>, Vec<Hop<'_>>) {
+        let (sighting, outline) = (&held.sighting, held.sighting.outline());
+        let (mut outer, mut hops) = (Vec::new(), Vec::new());
+        for Member { number, outline: other, .. } in self.around(held) {
+            let may_be_outer = outline.may_be_hop_of(other);
+            if !may_be_outer && !other.may_be_hop_of(&outline) {
+                continue;
+            }
+            let Some(Held { sighting: known, .. }) = self.held.get(*number) else { continue };
+            if may_be_outer && sighting.is_hop_of(known) {
+                outer.push((*number, known));
+            } else if !may_be_outer && known.is_hop_of(sighting) {
+                hops.push((*number, *other, known));
+            }
+        }
+        (Self::outermost(outer), hops)
+    }
+
+    /// Whoever took the request goes before whoever sent it, since the latter is the other side where both
+    /// sides are on the node.
+    fn outermost(outer: Vec<(u64, &Sighting)>) -> Option<u64> {
+        let outer = outer.into_iter();
         let outermost = outer.min_by_key(|(_, it)| (it.role == Role::Client, it.extent()));
         outermost.map(|(number, _)| number)
     }
 
-    /// A call, and its hops that are not given out, direct ones and hops of those; the outer ones
-    /// last.
-    fn edge_with_hops(&self, edge: u64) -> Option<(Place, Vec<u64>)> {
-        let sighting = &self.held.get(edge)?.sighting;
-        let mut found = self.direct_hops_of(edge, sighting);
+    /// A call, and its hops that are not given out, direct ones, which are `found`, and hops of those; the
+    /// outer ones last.
+    fn edge_with_hops<'a>(
+        &'a self,
+        edge: u64,
+        held_edge: &Held<T>,
+        mut found: Vec<Hop<'a>>,
+    ) -> (Place, Vec<u64>) {
         let hops = u32::try_from(found.len()).unwrap_or(u32::MAX);
         let calls = found.iter().filter_map(|(number, ..)| self.held.get(*number));
         let apart = calls.filter(|hop| hop.is_call).map(|hop| Arc::clone(&hop.sighting.exchange));
@@ -242,7 +271,7 @@ impl<T> OnceWindow<T> {
             if known == 0 {
                 break;
             }
-            for Member { number, outline, .. } in self.around(edge, sighting) {
+            for Member { number, outline, .. } in self.around(held_edge) {
                 let is_new = found.iter().all(|(known, ..)| known != number);
                 let may_be_hop = found.iter().any(|(_, outer, _)| outline.may_be_hop_of(outer));
                 if *number == edge || !is_new || !may_be_hop {
@@ -261,23 +290,13 @@ impl<T> OnceWindow<T> {
         found.sort_unstable_by_key(|(number, ..)| *number);
         let waits = |number: &u64| self.held.get(*number).is_some_and(|held| held.item.is_some());
         let waiting = found.into_iter().map(|(number, ..)| number).filter(waits);
-        Some((place, waiting.collect()))
-    }
-
-    /// Hops of a sighting itself, the newest first.
-    fn direct_hops_of(&self, number: u64, sighting: &Sighting) -> Vec<(u64, Outline, &Sighting)> {
-        let outline = sighting.outline();
-        self.around(number, sighting)
-            .filter(|member| member.outline.may_be_hop_of(&outline))
-            .filter_map(|it| Some((it.number, it.outline, &self.held.get(it.number)?.sighting)))
-            .filter(|(.., other)| other.is_hop_of(sighting))
-            .collect()
+        (place, waiting.collect())
     }
 
     /// Those that may be of the same call, itself among them, the newest first.
-    fn around(&self, number: u64, sighting: &Sighting) -> impl Iterator<Item = &Member> {
-        let group = self.groups.get(&sighting.group()).into_iter();
-        group.flat_map(move |group| group.around(number, MAX_COMPARED))
+    fn around(&self, held: &Held<T>) -> impl Iterator<Item = &Member> {
+        let (group, place) = (self.groups.get(&held.sighting.group()), held.place);
+        group.into_iter().flat_map(move |group| group.around(place, MAX_COMPARED))
     }
 
     /// How many are not given out yet.

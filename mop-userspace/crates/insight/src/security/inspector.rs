@@ -143,7 +143,7 @@ impl Inspector {
         let Self { rules, wanted, key, has_direct_clients, paranoia, reading, scratch, matched } =
             self;
         let (method, target) = match &exchange.request {
-            Some(request) => (request.method.as_str(), request.target.as_str()),
+            Some(request) => (&*request.method, request.target.as_str()),
             None => ("", ""),
         };
         let route = contract.map(|contract| contract.route(method, target));

@@ -141,7 +141,7 @@ impl Made {
             sequence: 0,
             role: Role::Server,
             request: Some(Request {
-                method: method.into(),
+                method: method.to_owned().into(),
                 target: target.into(),
                 version: Version::Http11,
                 headers,

@@ -110,7 +110,7 @@ pub(crate) fn parse_request(bytes: &[u8]) -> Parsed<Request> {
     let version = version(request.version);
     let (headers, fields) = collect(request.headers);
     let head = Request {
-        method: method.to_owned(),
+        method: Request::method_of(method),
         target: target.to_owned(),
         version,
         headers,

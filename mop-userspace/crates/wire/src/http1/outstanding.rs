@@ -1,7 +1,7 @@
 //! A request that waits for its response, and a response that is being read.
 
 use crate::{
-    exchange::{Completeness, Ending, Exchange, Request, Response, Role, Timing},
+    exchange::{Completeness, Ending, Exchange, Request, Response, Role, Timing, text_bytes},
     http1::framing::Asked,
     message::Message,
 };
@@ -69,7 +69,7 @@ impl Outstanding {
     /// Memory held.
     pub(crate) fn buffered(&self) -> usize {
         let head = self.head.as_ref().map_or(0, |head| {
-            head.method.capacity() + head.target.capacity() + head.headers.bytes()
+            text_bytes(&head.method) + head.target.capacity() + head.headers.bytes()
         });
         let response = self.response.as_ref().map_or(0, |answer| answer.buffered());
         size_of::<Self>() + head + self.message.buffered() + response

@@ -1,8 +1,12 @@
 //! One stream: a request and the response to it (RFC 9113, section 5.1).
 
+use std::borrow::Cow;
+
 use super::section::{Kind, Section};
 use crate::{
-    exchange::{Completeness, Ending, Exchange, Request, Response, Role, Seen, Timing, Version},
+    exchange::{
+        Completeness, Ending, Exchange, Request, Response, Role, Seen, Timing, Version, text_bytes,
+    },
     flow_table::Options,
     headers::Headers,
     limits,
@@ -47,7 +51,7 @@ pub(super) enum State {
 
 #[derive(Debug)]
 struct RequestHead {
-    method: String,
+    method: Cow<'static, str>,
     target: String,
     version: Version,
     headers: Headers,
@@ -109,7 +113,7 @@ impl Stream {
     pub(super) fn section(
         &mut self,
         side: Side,
-        section: Section,
+        mut section: Section,
         is_last: bool,
         options: &Options,
     ) {
@@ -144,12 +148,12 @@ impl Stream {
         }
         match side {
             Side::Request => {
-                let target = match (&section.path, &section.authority) {
-                    (Some(path), _) => path.clone(),
+                let target = match (section.path.take(), &section.authority) {
+                    (Some(path), _) => path,
                     (None, Some(authority)) => authority.clone(),
                     (None, None) => String::new(),
                 };
-                let method = section.method.clone().unwrap_or_default();
+                let method = section.method.take().unwrap_or_default();
                 let headers = section.headers();
                 let version = Version::Http2;
                 self.request_head = Some(RequestHead { method, target, version, headers });
@@ -245,7 +249,7 @@ impl Stream {
     /// Memory held.
     pub(super) fn buffered(&self) -> usize {
         let heads = self.request_head.as_ref().map_or(0, |head| {
-            head.method.capacity() + head.target.capacity() + head.headers.bytes()
+            text_bytes(&head.method) + head.target.capacity() + head.headers.bytes()
         }) + self.response_head.as_ref().map_or(0, |head| head.headers.bytes());
         size_of::<Self>()
             + heads

@@ -237,7 +237,7 @@ fn of<'c>(exchange: &Exchange, calls: &'c [Call]) -> Option<&'c Call> {
 
 fn compare(exchange: &Exchange, call: &Call) {
     let request = exchange.request.as_ref().unwrap();
-    assert_eq!((request.method.as_str(), request.version), (call.method, Version::Http2));
+    assert_eq!((&*request.method, request.version), (call.method, Version::Http2));
     assert_eq!(request.headers.first("host"), Some(&b"api.example.com"[..]));
     compare_fields(&request.headers, &call.request.fields);
     compare_content(&request.body, &call.request);

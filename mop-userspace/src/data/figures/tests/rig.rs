@@ -116,7 +116,7 @@ impl Caller {
             sequence: 0,
             role: Role::Server,
             request: Some(Request {
-                method: "GET".to_owned(),
+                method: "GET".into(),
                 target: target.to_owned(),
                 version: Version::Http11,
                 headers,

@@ -16,7 +16,11 @@ pub(super) type ByDigests = BuildHasherDefault<OwnKeyHasher>;
 
 /// The sightings of one interaction and path.
 #[derive(Debug, Default)]
-pub(super) struct Group(VecDeque<Member>);
+pub(super) struct Group {
+    members: VecDeque<Member>,
+    /// How many went before the first of them.
+    gone: u64,
+}
 
 /// A sighting, as far as most comparisons need it.
 #[derive(Clone, Copy, Debug)]
@@ -40,28 +44,35 @@ impl Member {
 }
 
 impl Group {
-    pub(super) fn add(&mut self, member: Member) {
-        self.0.push_back(member);
+    /// The place that the next one will have.
+    pub(super) fn next(&self) -> u64 {
+        self.gone.saturating_add(self.members.len() as u64)
     }
 
-    /// So many before and after one, and itself, the newest first.
-    pub(super) fn around(&self, number: u64, most: usize) -> impl Iterator<Item = &Member> {
-        let at = self.0.partition_point(|member| member.number < number);
-        let (first, end) = (at.saturating_sub(most), self.0.len().min(at + most + 1));
-        self.0.range(first..end).rev()
+    pub(super) fn add(&mut self, member: Member) {
+        self.members.push_back(member);
+    }
+
+    /// So many before and after a place, and what is there, the newest first.
+    pub(super) fn around(&self, place: u64, most: usize) -> impl Iterator<Item = &Member> {
+        let length = self.members.len();
+        let at = usize::try_from(place.saturating_sub(self.gone)).unwrap_or(length).min(length);
+        let (first, end) = (at.saturating_sub(most), length.min(at + most + 1));
+        self.members.range(first..end).rev()
     }
 
     /// So many, the newest first.
     pub(super) fn newest_mut(&mut self, most: usize) -> impl Iterator<Item = &mut Member> {
-        self.0.iter_mut().rev().take(most)
+        self.members.iter_mut().rev().take(most)
     }
 
     /// Takes a member out, which is the oldest; whether none is left.
     pub(super) fn remove_first(&mut self, number: u64) -> bool {
-        if self.0.front().is_some_and(|first| first.number == number) {
-            self.0.pop_front();
+        if self.members.front().is_some_and(|first| first.number == number) {
+            self.members.pop_front();
+            self.gone = self.gone.saturating_add(1);
         }
-        self.0.is_empty()
+        self.members.is_empty()
     }
 }
 

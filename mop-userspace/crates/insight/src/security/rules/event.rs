@@ -1,5 +1,8 @@
 //! What rules look at: the values of a call, each once, in every form, with the fields that it is of.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use zeroize::Zeroize as _;
 
 use super::{
@@ -213,7 +216,8 @@ impl Drop for Event {
 
 /// Whether five hyphens follow each other, as where a key in PEM begins.
 pub(super) fn has_run_of_hyphens(bytes: &[u8]) -> bool {
-    memchr::memmem::find(bytes, b"-----").is_some()
+    static HYPHENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"-----"));
+    HYPHENS.find(bytes).is_some()
 }
 
 /// Overwrites a buffer that is used again. What is written is read by what follows for all that the
