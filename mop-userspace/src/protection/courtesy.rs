@@ -203,8 +203,10 @@ const PIECES: u32 = 8;
 /// wait again; a shorter one takes the processor back from it too early.
 const REST: Duration = Duration::from_micros(1);
 
-/// Up to each of these backlogs, bursts are twice as long as before.
-const BACKLOGS: [f64; 4] = [0.25, 0.4, 0.6, 0.8];
+/// Up to each of these backlogs, bursts are twice as long as before. With the first at a fiftieth of what
+/// may wait, a pause of some milliseconds made them long; with a quarter, what waits no longer fits the
+/// caches, and of bodies of 16 KiB some were lost.
+const BACKLOGS: [f64; 4] = [0.06, 0.12, 0.25, 0.5];
 
 #[cfg(test)]
 mod tests {
@@ -239,10 +241,10 @@ mod tests {
 
     #[test]
     fn bursts_grow_with_the_backlog() {
-        let bursts: Vec<_> = [0.0, 0.05, 0.1, 0.2].map(longest_burst).into_iter().collect();
+        let bursts: Vec<_> = [0.0, 0.1, 0.2, 0.4].map(longest_burst).into_iter().collect();
         let expected = [1, 2, 4, 8].map(|times| Some(SHORTEST_BURST * times));
         assert_eq!(bursts, expected);
-        assert_eq!(longest_burst(0.5), None);
+        assert_eq!(longest_burst(0.6), None);
     }
 
     #[test]
