@@ -73,6 +73,7 @@ impl Request {
 }
 
 /// Memory that a text occupies beside its own place.
+#[expect(clippy::ptr_arg, reason = "whether it is borrowed is what is asked")]
 pub(crate) fn text_bytes(text: &Cow<'static, str>) -> usize {
     match text {
         Cow::Borrowed(_) => 0,
