@@ -72,7 +72,7 @@ impl Pace {
             return;
         }
         self.pieces += 1;
-        if self.pieces < PIECES {
+        if self.pieces < PIECES_BETWEEN_LOOKS {
             return;
         }
         self.pieces = 0;
@@ -196,16 +196,17 @@ const LEAST_WEIGHT: i32 = 19;
 /// kernel to another processor (`migration_cost_ns`, half a millisecond).
 const SHORTEST_BURST: Duration = Duration::from_micros(200);
 
-/// Most pieces take a microsecond or less, and the clock takes some thirtieth of one.
-const PIECES: u32 = 8;
+/// Most pieces take a microsecond or less, and the clock takes some thirtieth of one. Where calls are judged
+/// as well, so many are a tenth of a millisecond.
+const PIECES_BETWEEN_LOOKS: u32 = 8;
 
 /// With the slack that timers have by default, 50 µs, this is long enough for whoever waits to work and
 /// wait again; a shorter one takes the processor back from it too early.
 const REST: Duration = Duration::from_micros(1);
 
 /// Up to each of these backlogs, bursts are twice as long as before. With the first at a fiftieth of what
-/// may wait, a pause of some milliseconds made them long; with a quarter, what waits no longer fits the
-/// caches, and of bodies of 16 KiB some were lost.
+/// may wait, a pause of some milliseconds made them long; with a quarter, a call of 256 KiB cost a tenth more,
+/// and the queue ran full once where sizes changed.
 const BACKLOGS: [f64; 4] = [0.06, 0.12, 0.25, 0.5];
 
 #[cfg(test)]

@@ -1,11 +1,7 @@
 //! A worker's way into the module.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use jiff::Timestamp;
 use mop_insight::{
     data::{
@@ -22,7 +18,7 @@ use mop_insight::{
 };
 use mop_wire::{Exchange, Role};
 
-use super::{Module, intelligence::IndicatorStores, module::Shared, thread::Message};
+use super::{Module, intelligence::IndicatorStores, module::Shared, thread::Queue};
 use crate::{
     output::Outlet,
     rulebook::{RuleBook, RuleBooks},
@@ -58,16 +54,11 @@ enum Way {
 /// costs both threads as much as half of what is done with it.
 struct Gathered {
     seen: Vec<Seen>,
-    queue: Sender<Message>,
-    /// What it has no room for is counted.
-    dropped: Arc<AtomicU64>,
+    queue: Queue,
 }
 
 impl Gathered {
     fn add(&mut self, seen: Seen) {
-        if self.seen.capacity() == 0 {
-            self.seen.reserve_exact(MOST_GATHERED);
-        }
         self.seen.push(seen);
         if self.seen.len() >= MOST_GATHERED {
             self.hand_over();
@@ -75,27 +66,16 @@ impl Gathered {
     }
 
     fn hand_over(&mut self) {
-        if self.seen.is_empty() {
-            return;
-        }
-        let seen = std::mem::take(&mut self.seen);
-        let calls = seen.len() as u64;
-        // Capture must not wait for it.
-        if self.queue.try_send(Message::Seen(seen)).is_err() {
-            self.dropped.fetch_add(calls, Ordering::Relaxed);
+        if !self.seen.is_empty() {
+            self.queue.offer(std::mem::take(&mut self.seen));
         }
     }
 }
 
 impl Port {
     /// To a thread.
-    pub(super) fn new(
-        books: Arc<RuleBooks>,
-        shared: Shared,
-        queue: Sender<Message>,
-        dropped: Arc<AtomicU64>,
-    ) -> Self {
-        Self::with(books, shared, Way::Thread(Gathered { seen: Vec::new(), queue, dropped }))
+    pub(super) fn new(books: Arc<RuleBooks>, shared: Shared, queue: Queue) -> Self {
+        Self::with(books, shared, Way::Thread(Gathered { seen: Vec::new(), queue }))
     }
 
     /// With the module itself.
@@ -210,4 +190,4 @@ impl Port {
 }
 
 /// A worker hands on what it has after each batch that it gets; of a busy one, that is several times this.
-pub(super) const MOST_GATHERED: usize = 32;
+const MOST_GATHERED: usize = 32;

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -17,7 +17,6 @@ use mop_insight::security::watch::Seen;
 use super::{
     Module, Port,
     module::{FindingCounts, ModuleCounts, Shared},
-    port::MOST_GATHERED,
 };
 use crate::{
     failure::Failure,
@@ -29,9 +28,32 @@ use crate::{
     vitals::{Family, Vitals},
 };
 
+/// The way to the thread. Its room is counted in calls: several workers hand over one or many at a time.
+#[derive(Clone)]
+pub(super) struct Queue {
+    messages: Sender<Message>,
+    /// Calls that wait in it.
+    waiting: Arc<AtomicUsize>,
+    /// Calls that it had no room for, or that could not be worked on.
+    dropped: Arc<AtomicU64>,
+}
+
+impl Queue {
+    /// Takes calls, if there is room for them; capture must not wait for it.
+    pub(super) fn offer(&self, seen: Vec<Seen>) {
+        let calls = seen.len();
+        let before = self.waiting.fetch_add(calls, Ordering::Relaxed);
+        let is_full = before + calls > QUEUE_CALLS;
+        if is_full || self.messages.try_send(Message::Seen(seen)).is_err() {
+            self.waiting.fetch_sub(calls, Ordering::Relaxed);
+            self.dropped.fetch_add(calls as u64, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What the thread is told.
-pub(super) enum Message {
-    /// Calls that were inspected, at most [`MOST_GATHERED`].
+enum Message {
+    /// Calls that were inspected.
     Seen(Vec<Seen>),
     /// Nothing comes any more.
     Stop,
@@ -39,9 +61,8 @@ pub(super) enum Message {
 
 /// The running module.
 pub(crate) struct Running {
-    messages: Sender<Message>,
+    queue: Queue,
     shared: Shared,
-    dropped: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
@@ -58,27 +79,27 @@ impl Running {
         mut outlet: Outlet,
         vitals: &Vitals,
     ) -> Result<Self, Failure> {
-        let (messages, incoming) = bounded(QUEUE);
+        let (messages, incoming) = bounded(QUEUE_CALLS);
         let shared = module.shared.clone();
         let own = Arc::<SecurityVitals>::default();
-        let dropped = Arc::<AtomicU64>::default();
-        let (told, lost) = (Arc::clone(&own), Arc::clone(&dropped));
-        let failed = Arc::clone(&dropped);
+        let queue = Queue { messages, waiting: Arc::default(), dropped: Arc::default() };
+        let (told, lost) = (Arc::clone(&own), Arc::clone(&queue.dropped));
+        let (waiting, failed) = (Arc::clone(&queue.waiting), Arc::clone(&queue.dropped));
         vitals.add_families(move || told.families(lost.load(Ordering::Relaxed)));
         let thread = spawn("mop-security", move || {
-            work(&mut module, &mut outlet, &incoming, &own, &failed);
+            work(&mut module, &mut outlet, (&incoming, &waiting), &own, &failed);
         })?;
-        Ok(Self { messages, shared, dropped, thread })
+        Ok(Self { queue, shared, thread })
     }
 
     /// A worker's way into it.
     pub(crate) fn port(&self, books: Arc<RuleBooks>) -> Port {
-        Port::new(books, self.shared.clone(), self.messages.clone(), Arc::clone(&self.dropped))
+        Port::new(books, self.shared.clone(), self.queue.clone())
     }
 
     /// Ends it after all that was handed to it.
     pub(crate) fn stop(self) -> Result<(), Failure> {
-        let _gone = self.messages.send(Message::Stop);
+        let _gone = self.queue.messages.send(Message::Stop);
         self.thread
             .join()
             .map_err(|_panic| Failure::runtime("the thread of the security module panicked"))
@@ -88,7 +109,7 @@ impl Running {
 fn work(
     module: &mut Module,
     outlet: &mut Outlet,
-    incoming: &Receiver<Message>,
+    (incoming, waiting): (&Receiver<Message>, &AtomicUsize),
     vitals: &SecurityVitals,
     failed: &AtomicU64,
 ) {
@@ -103,7 +124,8 @@ fn work(
                         module.observe(seen, Some(outlet));
                     }));
                     failed.fetch_add(u64::from(observed.is_err()), Ordering::Relaxed);
-                    pace.step(|| incoming.len() as f64 / QUEUE as f64);
+                    let left = waiting.fetch_sub(1, Ordering::Relaxed);
+                    pace.step(|| left as f64 / QUEUE_CALLS as f64);
                 }
                 gather(incoming, &mut pace);
             }
@@ -183,6 +205,7 @@ impl SecurityVitals {
 /// What a crash forgets at most.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
-/// A fifth of a second of the busiest node: 16,384 calls, 4 MiB, of which only what is used takes memory.
-const QUEUE: usize = 16_384 / MOST_GATHERED;
+/// A fifth of a second of the busiest node, and seconds of others, in which the module may save what it
+/// knows; 4 MiB where calls come many at a time, 16 MiB where each comes alone.
+const QUEUE_CALLS: usize = 16_384;
 const ADVANCE_EVERY: Duration = Duration::from_millis(250);

@@ -49,12 +49,6 @@ pub const MAX_REORDER_PIECES: usize = 8192;
 /// at the end of its write comes back within a few time slices of a loaded machine, mostly sooner.
 pub const STAMP_SLACK_NS: u64 = 1_000_000;
 
-/// Calls after which a client counts as one that writes and reads by turns, if none of them was stamped
-/// otherwise. Of one that does so in one call of `n`, two in a row right behind a hole are taken for what they
-/// are not; with so many seen before, that is once in two million holes, whatever `n` is. It matters only
-/// where calls follow each other within a millisecond, and there it takes a second.
-pub const CALLS_BY_TURNS: u32 = 1024;
-
 /// Default for the content bytes kept of one message: a page of a thousand policies, the most that
 /// one OPIN response may hold, has some 4 MB.
 pub const DEFAULT_RETAIN_BODY_BYTES: usize = 8 << 20;

@@ -515,50 +515,6 @@ fn a_client_may_read_the_response_before_its_write_returned() {
     );
 }
 
-/// Calls of a client without a pause, of which one response is lost; how many came out whole. `race`: the
-/// call whose response is stamped before its request.
-fn whole_calls_without_pauses(calls: usize, lost: usize, race: Option<usize>) -> usize {
-    let mut script = Script::default();
-    for number in 0..calls {
-        script.write(format!("GET /{number} HTTP/1.1\r\n\r\n"));
-        let body = number.to_string();
-        let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        if number == lost {
-            script.lose(Read, response);
-            continue;
-        }
-        script.read(response);
-        if race == Some(number)
-            && let [.., request, response] = script.segments.as_mut_slice()
-        {
-            std::mem::swap(&mut request.head.ktime_ns, &mut response.head.ktime_ns);
-        }
-    }
-    // A twentieth of the time that the stamps of a client may be off.
-    script.segments.iter_mut().for_each(|segment| segment.head.ktime_ns /= 40);
-    let (exchanges, _) = script.run();
-    let whole = exchanges.iter().filter(|exchange| exchange.completeness.is_complete());
-    whole
-        .inspect(|exchange| {
-            let target = exchange.request.as_ref().map(|it| it.target.trim_start_matches('/'));
-            let body = exchange.response.as_ref().map(|it| it.body.bytes.as_slice());
-            assert_eq!(target.map(str::as_bytes), body);
-        })
-        .count()
-}
-
-#[test]
-fn a_client_that_writes_and_reads_by_turns_is_followed_behind_a_hole() {
-    // The lost one, and the next, whose response may be that of the lost one.
-    assert_eq!(whole_calls_without_pauses(1200, 1100, None), 1198);
-}
-
-#[test]
-fn a_client_is_not_followed_by_time_before_it_is_known_to_take_turns() {
-    assert_eq!(whole_calls_without_pauses(1200, 1000, None), 1000);
-    assert_eq!(whole_calls_without_pauses(1200, 1100, Some(1050)), 1100);
-}
-
 #[test]
 fn the_answer_to_an_unseen_head_has_no_body() {
     let mut script = Script::default();

@@ -176,8 +176,8 @@ impl<T> OnceWindow<T> {
         self.waiting.pop_front();
         let held = self.held.get(number)?;
         let (outer, hops) = self.beside(held);
-        let (place, hops) = match outer {
-            Some(outer) => (self.hop_within(outer)?, Vec::new()),
+        let (place, hops) = match outer.and_then(|outer| self.hop_within(outer)) {
+            Some(place) => (place, Vec::new()),
             None => self.edge_with_hops(number, held, hops),
         };
         for hop in hops {

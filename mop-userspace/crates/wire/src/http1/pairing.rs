@@ -18,10 +18,8 @@
 //!
 //! Times are those when calls returned. A server's read returns before it can write the response;
 //! but a client may read the response in one thread before the write of the request has returned
-//! in another. So for clients rule 2 asks for times that are apart by [`limits::STAMP_SLACK_NS`], unless
-//! [`limits::CALLS_BY_TURNS`] calls of the connection, paired by order, never showed that; it then takes
-//! two such writes in a row, right behind a hole, to pair the wrong messages. Where order decides, times do
-//! not matter once the streams are anchored.
+//! in another. So for clients rule 2 asks for times that are apart by [`limits::STAMP_SLACK_NS`],
+//! and where order decides, times do not matter once the streams are anchored.
 //!
 //! What rule 2 assumes is that a client which never visibly overlapped its calls did not do so
 //! inside a hole in a pattern that looks like alternation from then on.
@@ -53,7 +51,6 @@ pub(crate) struct Pairing {
     anchored: bool,
     /// A request was seen to begin before the response to the one before it had ended.
     pipelines: bool,
-    turns: Turns,
     held: Option<Box<Held>>,
     /// The request stream was read up to bytes of this time: it shows nothing more from before.
     requests_until_ns: u64,
@@ -73,15 +70,6 @@ enum Trust {
         /// When the last response activity was seen; `None` when there was none since.
         quiet_ns: Option<u64>,
     },
-}
-
-/// Whether a client's stamps are in the order of its calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turns {
-    /// So many calls, paired by order, had the end of the request before the response.
-    Seen(u32),
-    /// A response was stamped before the end of its request.
-    Broken,
 }
 
 /// What is known of the request stream after the requests in the queue.
@@ -104,7 +92,6 @@ impl Pairing {
             trust: Trust::Order,
             anchored: from_start,
             pipelines: false,
-            turns: Turns::Seen(0),
             held: None,
             requests_until_ns: 0,
             reported: 0,

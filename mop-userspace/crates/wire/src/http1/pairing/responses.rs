@@ -1,6 +1,6 @@
 //! What the response stream says, and which request a response answers.
 
-use super::{NextRequest, Pairing, Trust, Turns};
+use super::{NextRequest, Pairing, Trust};
 use crate::{
     context::Context,
     excerpt::Excerpt,
@@ -11,16 +11,6 @@ use crate::{
     },
     limits,
 };
-
-impl Turns {
-    /// Another call was paired by order.
-    fn then(self, is_in_turn: bool) -> Self {
-        match self {
-            Self::Seen(calls) if is_in_turn => Self::Seen(calls.saturating_add(1)),
-            Self::Seen(_) | Self::Broken => Self::Broken,
-        }
-    }
-}
 
 impl Pairing {
     /// Decides which request the response that begins at this time answers. False when that
@@ -141,11 +131,6 @@ impl Pairing {
         let ending = if answer.upgraded { Ending::Upgraded } else { Ending::Complete };
         let mut unsettled = self.queue.iter_mut().filter(|request| !request.settled);
         let Some(request) = unsettled.next() else { return };
-        if !request.tentative {
-            // A request that is not over is answered before its end.
-            let is_in_turn = request.over && request.message.last_ns <= answer.message.start_ns;
-            self.turns = self.turns.then(is_in_turn);
-        }
         request.settled = true;
         request.response = Some(answer);
         let is_over = request.over;
@@ -229,9 +214,9 @@ impl Pairing {
 
     /// How much later than a response its request may be stamped.
     fn slack_ns(&self) -> u64 {
-        match (self.role, self.turns) {
-            (Role::Server, _) | (Role::Client, Turns::Seen(limits::CALLS_BY_TURNS..)) => 0,
-            (Role::Client, Turns::Seen(_) | Turns::Broken) => limits::STAMP_SLACK_NS,
+        match self.role {
+            Role::Client => limits::STAMP_SLACK_NS,
+            Role::Server => 0,
         }
     }
 
