@@ -90,4 +90,4 @@ pub const MAX_AEAD_KEYS: u32 = 1 << 15;
 /// Size of what the kernel side remembers of a thread: the value of its maps `THREADS` and
 /// `OVERFLOW_THREADS`. It begins with the thread's own counts of [`crate::Counter::TlsEntries`] and
 /// [`crate::Counter::TlsExits`].
-pub const THREAD_STATE_BYTES: usize = 560;
+pub const THREAD_STATE_BYTES: usize = 576;

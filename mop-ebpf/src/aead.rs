@@ -257,7 +257,7 @@ fn seals(registers: *const pt_regs) {
     let Some(connection) = found else { return };
     let cursor = state.spare_cursor();
     cursor.at_buffer(at, length);
-    connection.moved(Direction::Write, cursor);
+    connection.moved(Direction::Write, thread as u32, cursor);
 }
 
 #[inline(always)]
@@ -308,7 +308,7 @@ fn opened(registers: *const pt_regs) {
     let at = state.records.opened;
     let cursor = state.spare_cursor();
     cursor.at_buffer(at, length);
-    connection.moved(Direction::Read, cursor);
+    connection.moved(Direction::Read, thread as u32, cursor);
 }
 
 /// The version of the record that a call on a key is about, or [`NO_RECORD`]. Leaves in what is

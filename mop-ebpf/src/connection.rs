@@ -1,5 +1,7 @@
 //! A connection: two byte streams, their positions, and whether they are worth observing.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use mop_common::{
     ControlKind, Counter, Direction, Layer, Protocol, limits,
     sniff::{SNIFF_BYTES, Sniff, sniff, sniff_midway},
@@ -51,6 +53,11 @@ pub struct Connection {
     /// rustls: which keys are known; see [`crate::aead`].
     pub keys: u32,
     reserved: u32,
+    /// How many numbers were given to callers.
+    callers: u64,
+    /// The caller that moved bytes last, in the upper half, and its number: both in one place, since two
+    /// threads may come by at the same time.
+    caller: u64,
     /// Sockets: where the hello of TLS ends per direction; 0 while that is not known.
     hello_ends: [u64; 2],
 }
@@ -74,6 +81,8 @@ pub static EMPTY: Connection = Connection {
     is_closing: 0,
     keys: 0,
     reserved: 0,
+    callers: 0,
+    caller: 0,
     hello_ends: [0; 2],
 };
 
@@ -92,6 +101,8 @@ impl Connection {
         self.in_progress = 0;
         self.is_closing = 0;
         self.keys = 0;
+        self.callers = 0;
+        self.caller = 0;
         self.hello_ends = [0; 2];
     }
 
@@ -105,10 +116,10 @@ impl Connection {
         self.from_start = u8::from(from_start);
     }
 
-    /// A call moved the `cursor.total_left` bytes that the cursor stands at: advances the stream,
-    /// and emits them unless the connection is ignored.
+    /// A call of this [`caller`](Self::number_of) moved the `cursor.total_left` bytes that the cursor stands
+    /// at: advances the stream, and emits them unless the connection is ignored.
     #[inline(always)]
-    pub fn moved(&mut self, direction: Direction, cursor: &mut Cursor) {
+    pub fn moved(&mut self, direction: Direction, caller: u32, cursor: &mut Cursor) {
         self.last_ns = cursor.ktime_ns;
         let position = self.advance(direction, cursor.total_left);
         if self.verdict == IGNORED {
@@ -126,6 +137,7 @@ impl Connection {
         cursor.connection = self.cookie;
         cursor.position = position;
         cursor.direction = direction as u8;
+        cursor.caller = self.number_of(caller);
         emit::call(cursor);
     }
 
@@ -235,7 +247,7 @@ impl Connection {
         // SAFETY: as above.
         let before = unsafe { counters::fetch_add(&raw mut self.in_progress, u64::MAX) };
         // SAFETY: a field of a map value.
-        before == 1 && unsafe { core::ptr::read_volatile(&raw const self.is_closing) } != 0
+        before == 1 && unsafe { read_volatile(&raw const self.is_closing) } != 0
     }
 
     /// The object was closed. True when no call is in progress, whose bytes would still come.
@@ -258,6 +270,31 @@ impl Connection {
             self.bind(socket);
         }
         self.candidate = socket;
+    }
+
+    /// The number of a caller: of a thread, or of a goroutine, whose name is not 0. No two have the same
+    /// one; who comes by again after another did has a new one.
+    #[inline(always)]
+    fn number_of(&mut self, caller: u32) -> u16 {
+        // SAFETY: an aligned number of a map value.
+        let last = unsafe { read_volatile(&raw const self.caller) };
+        if last >> 32 == u64::from(caller) {
+            return last as u16;
+        }
+        self.number_anew(caller)
+    }
+
+    #[inline(never)]
+    fn number_anew(&mut self, caller: u32) -> u16 {
+        // SAFETY: an aligned number of a map value.
+        let mut number = unsafe { counters::fetch_add(&raw mut self.callers, 1) }.wrapping_add(1);
+        if number > u64::from(u16::MAX) {
+            // None is given twice.
+            number = 0;
+        }
+        // SAFETY: as above.
+        unsafe { write_volatile(&raw mut self.caller, u64::from(caller) << 32 | number) };
+        number as u16
     }
 
     #[inline(always)]

@@ -56,7 +56,9 @@ pub struct Cursor {
     /// Why bytes of the record being written are missing.
     cause: u8,
     /// Always zero.
-    reserved: [u8; 3],
+    reserved: u8,
+    /// Who made the call, as the connection numbers its callers; 0 when that is not known.
+    pub caller: u16,
     /// Stream bytes that the record being written stands for.
     stands_for: u64,
     /// What marks the record being written as whole.
@@ -80,7 +82,8 @@ impl Cursor {
         direction: 0,
         wakes: 0,
         cause: 0,
-        reserved: [0; 3],
+        reserved: 0,
+        caller: 0,
         stands_for: 0,
         commit: 0,
         look: Place::EMPTY,
@@ -95,6 +98,7 @@ impl Cursor {
         self.vectors_left = 0;
         self.total_left = total;
         self.flags = flags::CALL_START;
+        self.caller = 0;
         // SAFETY: a helper without preconditions.
         self.ktime_ns = unsafe { bpf_ktime_get_ns() };
     }
@@ -360,7 +364,7 @@ fn write(cursor: &mut Cursor, bytes: u64) {
             direction: cursor.direction,
             cause: cursor.cause,
             flags: cursor.flags,
-            reserved: 0,
+            caller: cursor.caller,
         };
         if bytes > 0 && bytes <= limits::MAX_SEGMENT as u64 {
             let payload = record.add(1).cast();

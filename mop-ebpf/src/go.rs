@@ -209,10 +209,12 @@ fn enter(registers: *const pt_regs) {
 
 #[inline(always)]
 fn note(call: &mut Call, registers: *const pt_regs, stack: u64, top: u64) {
+    // Two of a process lie apart by less than what is left out here: 32 GiB.
+    let caller = (arch::goroutine(registers) >> 3) as u32;
     let buffer = arch::go_argument::<1>(registers);
     let is_on_stack = buffer >= arch::stack_pointer(registers) && buffer < top;
     let distance = if is_on_stack { top - buffer } else { 0 };
-    call.begin(arch::go_argument::<0>(registers), buffer, distance, stack);
+    call.begin(arch::go_argument::<0>(registers), buffer, distance, stack, caller);
     count_begin(call, kernel::thread_id());
 }
 

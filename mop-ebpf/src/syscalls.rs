@@ -275,7 +275,7 @@ fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64, thread: u
             let call = registers.number();
             let flags = if call == number::RECVFROM { registers.argument::<3>() } else { 0 };
             let asked = registers.argument::<2>();
-            received_or_sent(connection, direction, flags, result, asked, |cursor| {
+            received_or_sent(connection, direction, flags, result, asked, thread, |cursor| {
                 cursor.at_buffer(registers.argument::<1>(), result);
             });
             if direction == Direction::Read && connection.has_begun_with_hello() {
@@ -284,7 +284,7 @@ fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64, thread: u
         }
         Transfer::Vectors(direction) => {
             let Some(connection) = connection_of(registers.argument::<0>()) else { return };
-            received_or_sent(connection, direction, 0, result, 1, |cursor| {
+            received_or_sent(connection, direction, 0, result, 1, thread, |cursor| {
                 cursor.at_vectors(registers.argument::<1>(), registers.argument::<2>(), result);
             });
         }
@@ -298,7 +298,7 @@ fn moved(transfer: Transfer, registers: SyscallRegisters, result: u64, thread: u
             // SAFETY: the helper checks the address.
             let buffers = unsafe { bpf_probe_read_user((message + MSGHDR_IOV) as *const [u64; 2]) };
             let [vectors, count] = buffers.unwrap_or([0, 0]);
-            received_or_sent(connection, direction, flags, result, 1, |cursor| {
+            received_or_sent(connection, direction, flags, result, 1, thread, |cursor| {
                 cursor.at_vectors(vectors, count, result);
             });
         }
@@ -312,6 +312,7 @@ fn received_or_sent(
     flags: u64,
     result: u64,
     asked: u64,
+    thread: u64,
     place: impl FnOnce(&mut Cursor),
 ) {
     // A look at the queue, or at its errors: the stream does not move.
@@ -330,7 +331,7 @@ fn received_or_sent(
     }
     let Some(cursor) = cursor() else { return };
     place(cursor);
-    connection.moved(direction, cursor);
+    connection.moved(direction, thread as u32, cursor);
 }
 
 #[inline(always)]

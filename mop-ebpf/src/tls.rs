@@ -80,6 +80,8 @@ pub struct Call {
     pub counted: u64,
     /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether its socket still is to be looked at.
     binding: u64,
+    /// Who makes it: the thread, or the goroutine.
+    caller: u64,
     /// For emission; here because a uprobe has no stack for it.
     pub cursor: Cursor,
 }
@@ -107,6 +109,7 @@ pub const NO_CALL: Call = Call {
     ambiguous: 0,
     counted: 0,
     binding: UNKNOWN,
+    caller: 0,
     cursor: Cursor::EMPTY,
 };
 
@@ -309,7 +312,7 @@ impl Thread {
 impl Call {
     /// Notes a call.
     #[inline(always)]
-    pub fn begin(&mut self, object: u64, buffer: u64, count: u64, stack: u64) {
+    pub fn begin(&mut self, object: u64, buffer: u64, count: u64, stack: u64, caller: u32) {
         // A socket that was found stays found while the caller works on the same object.
         if self.binding != BOUND || self.object != object {
             self.binding = UNKNOWN;
@@ -318,6 +321,7 @@ impl Call {
         self.buffer = buffer;
         self.count = count;
         self.stack = stack;
+        self.caller = u64::from(caller);
         self.socket = 0;
         self.ambiguous = 0;
         self.active = 1;
@@ -388,7 +392,7 @@ fn enter(context: &ProbeContext) {
         &mut state.outer
     };
     let argument = |number| context.arg(number).unwrap_or(0);
-    call.begin(argument(0), argument(1), argument(3), stack);
+    call.begin(argument(0), argument(1), argument(3), stack, thread as u32);
 }
 
 #[inline(always)]
@@ -456,7 +460,7 @@ pub fn finish(call: &mut Call, thread: u64, cookie: Cookie, result: i64) {
         connection.moved_unseen(cookie.direction(), bytes, &mut call.cursor, cause);
     } else {
         call.cursor.at_buffer(call.buffer, bytes);
-        connection.moved(cookie.direction(), &mut call.cursor);
+        connection.moved(cookie.direction(), call.caller as u32, &mut call.cursor);
     }
 }
 

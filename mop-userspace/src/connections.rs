@@ -592,7 +592,7 @@ mod tests {
             direction: 0,
             cause: 0,
             flags: mop_common::flags::HELLO,
-            reserved: 0,
+            caller: 0,
         }
     }
 

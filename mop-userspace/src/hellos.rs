@@ -309,7 +309,7 @@ mod tests {
             direction: direction as u8,
             cause: 0,
             flags: flags::HELLO,
-            reserved: 0,
+            caller: 0,
         }
     }
 

@@ -119,7 +119,7 @@ impl Call {
                     direction: direction as u8,
                     cause: HoleCause::None as u8,
                     flags: 0,
-                    reserved: 0,
+                    caller: 0,
                 };
                 table.segment(&head, bytes, &mut complete);
             }

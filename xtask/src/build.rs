@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
 
 /// Builds the kernel programs into `target/ebpf/mop.bpf.o`.
 ///
-/// The file is replaced only when its content changed, so that cargo rebuilds nothing for nothing.
+/// The file is replaced only when the programs were built anew, so that cargo rebuilds nothing for nothing.
 pub(crate) fn ebpf() -> Result<()> {
     let route = setup::ensure_build()?;
     let crate_dir = shell::workspace().join("mop-ebpf");
@@ -65,14 +65,16 @@ pub(crate) fn ebpf() -> Result<()> {
 
     let built = target_dir.join(KERNEL_TARGET).join("release/mop-ebpf");
     let placed = shell::workspace().join("target/ebpf/mop.bpf.o");
-    copy_if_changed(&built, &placed)
+    copy_if_newer(&built, &placed)
 }
 
-fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
-    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::read(to).is_ok_and(|present| present == content) {
+fn copy_if_newer(from: &Path, to: &Path) -> Result<()> {
+    let built = fs::metadata(from).and_then(|it| it.modified());
+    let built = built.with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::metadata(to).and_then(|it| it.modified()).is_ok_and(|placed| placed >= built) {
         return Ok(());
     }
+    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     let folder = to.parent().expect("the object lies in a folder");
     fs::create_dir_all(folder)?;
     let partial = to.with_extension("partial");

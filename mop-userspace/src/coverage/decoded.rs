@@ -225,7 +225,7 @@ mod tests {
             direction: 0,
             cause: 0,
             flags: 0,
-            reserved: 0,
+            caller: 0,
         }
     }
 

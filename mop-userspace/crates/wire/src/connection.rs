@@ -65,7 +65,7 @@ impl Connection {
         let stream = self.streams.of_mut(direction);
         cx.stats.duplicate_bytes += stream.insert(rest);
         if let Some(hole) = tail {
-            stream.insert_missing(hole, chunk.ktime_ns);
+            stream.insert_missing(hole, chunk.at.ktime_ns);
         }
         self.proceed(cx);
     }
@@ -86,7 +86,9 @@ impl Connection {
             for direction in order {
                 moved |= self.proceed_direction(direction, cx);
             }
-            if !moved {
+            let gives_up = cx.is_stuck || !self.streams.all().into_iter().any(Stream::waits);
+            cx.is_stuck = !moved && !gives_up;
+            if !moved && gives_up {
                 return;
             }
         }

@@ -11,6 +11,8 @@ pub(crate) struct Context<'a> {
     pub(crate) watermark_ns: u64,
     /// Nothing is waited for any more: too much stands behind it.
     pub(crate) force: bool,
+    /// Nothing else of the connection can be read: one request more may be taken than there is room for.
+    pub(crate) is_stuck: bool,
     pub(crate) out: &'a mut dyn FnMut(Exchange),
 }
 

@@ -18,6 +18,7 @@ use crate::{
     exchange::{Exchange, Hole},
     hash::OwnKeyHasher,
     limits,
+    stamp::Stamp,
     stats::FlowStats,
     stream::Chunk,
 };
@@ -214,6 +215,7 @@ impl FlowTable {
             stats: &mut self.stats,
             watermark_ns: self.watermark_ns,
             force: false,
+            is_stuck: false,
             out,
         };
         work(connection, &mut cx);
@@ -282,6 +284,7 @@ impl FlowTable {
             stats: &mut self.stats,
             watermark_ns: self.watermark_ns,
             force: false,
+            is_stuck: false,
             out,
         };
         connection.finish(how, &mut cx);
@@ -324,6 +327,7 @@ impl FlowTable {
                 stats: &mut self.stats,
                 watermark_ns: self.watermark_ns,
                 force: false,
+                is_stuck: false,
                 out,
             };
             connection.shed(&mut cx);
@@ -349,12 +353,12 @@ impl FlowTable {
         bytes: &'a [u8],
     ) -> Option<(Direction, Chunk<'a>, Option<Hole>)> {
         let direction = Direction::from_number(head.direction)?;
-        let SegmentHead { position, ktime_ns, len_total, len_captured, .. } = *head;
+        let SegmentHead { position, ktime_ns, len_total, len_captured, caller, .. } = *head;
         position.checked_add(u64::from(len_total))?;
         let captured = usize::try_from(len_captured.min(len_total)).ok()?;
         let bytes = bytes.get(..captured).unwrap_or(bytes);
-        let chunk =
-            Chunk { position, bytes, ktime_ns, call_start: head.flags & flags::CALL_START != 0 };
+        let at = Stamp { ktime_ns, caller };
+        let chunk = Chunk { position, bytes, at, call_start: head.flags & flags::CALL_START != 0 };
         let missing = u64::from(len_total) - bytes.len() as u64;
         let cause = match HoleCause::from_number(head.cause) {
             // Bytes are missing, whatever the head says.

@@ -272,7 +272,7 @@ impl Run {
             direction: direction as u8,
             cause: HoleCause::Fault as u8,
             flags: if operation & 8 == 0 { 0 } else { flags::CALL_START },
-            reserved: 0,
+            caller: (bytes.len() % CALLERS) as u16,
         };
         *position += u64::from(len_total);
         if operation & 0x10 != 0 {
@@ -341,6 +341,9 @@ fn check(holds: bool, otherwise: &str) {
 }
 
 const MAX_BUFFERED_BYTES: usize = 16 << 10;
+
+/// Who makes calls: somebody unknown, and some others.
+const CALLERS: usize = 3;
 
 /// Beginnings of a hello that are read as well.
 const CUTS: usize = 32;

@@ -33,6 +33,7 @@ mod message;
 pub mod mopcap;
 mod per_direction;
 mod session;
+mod stamp;
 mod stats;
 mod stream;
 pub mod tls;

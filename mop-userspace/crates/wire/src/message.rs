@@ -11,6 +11,7 @@ use crate::{
     flow_table::Options,
     headers::Headers,
     limits,
+    stamp::Stamp,
 };
 
 /// The growing content of a message and the proof of how much of it was seen.
@@ -19,9 +20,9 @@ pub(crate) struct Message {
     pub(crate) body: Body,
     pub(crate) seen: Seen,
     /// When the first byte of the head was seen.
-    pub(crate) start_ns: u64,
+    pub(crate) start: Stamp,
     /// When the last byte so far was seen.
-    pub(crate) last_ns: u64,
+    pub(crate) last: Stamp,
     /// It ended as its framing says.
     pub(crate) whole: bool,
     retaining: bool,
@@ -31,12 +32,12 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    pub(crate) fn new(start_ns: u64) -> Self {
+    pub(crate) fn new(start: Stamp) -> Self {
         Self {
             body: Body::default(),
             seen: Seen::default(),
-            start_ns,
-            last_ns: start_ns,
+            start,
+            last: start,
             whole: false,
             retaining: true,
             most: usize::MAX,
@@ -45,9 +46,9 @@ impl Message {
     }
 
     /// Takes note of bytes that belong to the message but not to its content.
-    pub(crate) fn frame(&mut self, bytes: usize, ktime_ns: u64) {
+    pub(crate) fn frame(&mut self, bytes: usize, at: Stamp) {
         self.seen.framed_bytes = self.seen.framed_bytes.saturating_add(bytes as u64);
-        self.last_ns = ktime_ns;
+        self.last = at;
     }
 
     /// Keeps no more of the content than its beginning, of so many bytes.
@@ -57,8 +58,8 @@ impl Message {
 
     /// Takes content bytes. `to_come` is how many follow by what the message says of itself, 0 when it
     /// does not say.
-    pub(crate) fn content(&mut self, bytes: &[u8], to_come: u64, ktime_ns: u64, options: &Options) {
-        self.frame(bytes.len(), ktime_ns);
+    pub(crate) fn content(&mut self, bytes: &[u8], to_come: u64, at: Stamp, options: &Options) {
+        self.frame(bytes.len(), at);
         self.body.length = self.body.length.saturating_add(bytes.len() as u64);
         if self.retaining {
             let most = options.retain_body_bytes.min(self.most);
@@ -122,7 +123,7 @@ impl Message {
 
     /// When the last byte was seen, or 0 when that is not known.
     pub(crate) fn end_ns(&self) -> u64 {
-        if self.whole { self.last_ns } else { 0 }
+        if self.whole { self.last.ktime_ns } else { 0 }
     }
 
     /// Bytes of the message that reached user space.

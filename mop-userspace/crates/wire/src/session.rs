@@ -13,6 +13,7 @@ use crate::{
     http1,
     http2::{self, Beginning},
     per_direction::PerDirection,
+    stamp::Stamp,
     stream::Chunk,
 };
 
@@ -46,7 +47,7 @@ pub(crate) struct Opening {
 struct Held {
     position: u64,
     bytes: Vec<u8>,
-    ktime_ns: u64,
+    at: Stamp,
 }
 
 impl Session {
@@ -196,9 +197,9 @@ impl Session {
             if let Some(hole) = missing.of(direction) {
                 self.hole(direction, *hole, cx);
             }
-            let Some(Held { position, bytes, ktime_ns }) = held.of(direction) else { continue };
-            let (position, ktime_ns) = (*position, *ktime_ns);
-            let chunk = Chunk { position, bytes, ktime_ns, call_start: true };
+            let Some(Held { position, bytes, at }) = held.of(direction) else { continue };
+            let (position, at) = (*position, *at);
+            let chunk = Chunk { position, bytes, at, call_start: true };
             let taken = self.feed(direction, chunk, cx);
             cx.stats.skip((bytes.len() - taken) as u64);
         }
@@ -238,8 +239,8 @@ impl Opening {
             cx.stats.skip(chunk.bytes.len() as u64);
             return;
         }
-        let Chunk { position, bytes, ktime_ns, call_start: _ } = chunk;
-        let new = || Held { position, bytes: Vec::new(), ktime_ns };
+        let Chunk { position, bytes, at, call_start: _ } = chunk;
+        let new = || Held { position, bytes: Vec::new(), at };
         let held = self.held.of_mut(direction).get_or_insert_with(new);
         held.bytes.extend_from_slice(bytes);
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use mop_common::HoleCause;
 
-use crate::{exchange::Hole, limits};
+use crate::{exchange::Hole, limits, stamp::Stamp};
 
 /// One direction's pieces and where it stands.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub(crate) struct Waiting {
     bytes: Box<[u8]>,
     /// Bytes of it that were passed on already; `used <= bytes.len()`.
     used: usize,
-    ktime_ns: u64,
+    at: Stamp,
     call_start: bool,
 }
 
@@ -43,7 +43,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Chunk<'a> {
     pub(crate) position: u64,
     pub(crate) bytes: &'a [u8],
-    pub(crate) ktime_ns: u64,
+    /// The call that moved them.
+    pub(crate) at: Stamp,
     /// The first byte is the first one that a call moved.
     pub(crate) call_start: bool,
 }
@@ -108,8 +109,8 @@ impl Stream {
             let take = usize::try_from(take).unwrap_or(usize::MAX);
             if let Some(bytes) = chunk.bytes.get(..take).filter(|bytes| !bytes.is_empty()) {
                 self.buffered += bytes.len();
-                let Chunk { position, bytes: _, ktime_ns, call_start } = chunk;
-                let waiting = Waiting { bytes: bytes.into(), used: 0, ktime_ns, call_start };
+                let Chunk { position, bytes: _, at, call_start } = chunk;
+                let waiting = Waiting { bytes: bytes.into(), used: 0, at, call_start };
                 self.pieces.insert(position, Piece::Bytes(waiting));
             }
             chunk = chunk.from(take);
@@ -252,7 +253,7 @@ impl Piece {
 
     fn ktime_ns(&self) -> u64 {
         match self {
-            Self::Bytes(waiting) => waiting.ktime_ns,
+            Self::Bytes(waiting) => waiting.at.ktime_ns,
             Self::Missing { ktime_ns, .. } => *ktime_ns,
         }
     }
@@ -264,7 +265,7 @@ impl Waiting {
         Chunk {
             position,
             bytes: self.bytes.get(self.used..).unwrap_or_default(),
-            ktime_ns: self.ktime_ns,
+            at: self.at,
             call_start: self.call_start,
         }
     }
@@ -277,7 +278,7 @@ impl Chunk<'_> {
         Self {
             position: self.position.saturating_add(bytes as u64),
             bytes: self.bytes.get(bytes..).unwrap_or_default(),
-            ktime_ns: self.ktime_ns,
+            at: self.at,
             call_start: self.call_start && bytes == 0,
         }
     }
@@ -288,7 +289,7 @@ mod tests {
     use super::*;
 
     fn chunk(position: u64, bytes: &[u8]) -> Chunk<'_> {
-        Chunk { position, bytes, ktime_ns: 10, call_start: true }
+        Chunk { position, bytes, at: Stamp::at(10), call_start: true }
     }
 
     fn drain(stream: &mut Stream, watermark_ns: u64) -> String {

@@ -516,6 +516,72 @@ fn a_client_may_read_the_response_before_its_write_returned() {
 }
 
 #[test]
+fn a_quick_client_is_followed_again_at_once_when_one_caller_makes_its_calls() {
+    let complete_of = |callers: [u16; 2]| {
+        let mut script = Script { tick_ns: 10_000, ..Script::default() };
+        for number in 0..50 {
+            let response = format!("HTTP/1.1 2{number:02} A\r\nContent-Length: 0\r\n\r\n");
+            script.caller = callers[0];
+            script.write(format!("GET /{number} HTTP/1.1\r\n\r\n"));
+            script.caller = callers[1];
+            if number % 10 == 5 {
+                script.lose(Read, response);
+            } else {
+                script.read(response);
+            }
+        }
+        let (exchanges, stats) = script.run();
+        assert_eq!(stats.limit_reached, 0, "requests pile up");
+        exchanges.iter().filter(|exchange| exchange.completeness.is_complete()).count()
+    };
+    // Each hole takes the call whose response it took, and the one behind.
+    assert_eq!(complete_of([7, 7]), 50 - 2 * 5);
+    // Those before the first hole: who makes the others may have been held up anywhere.
+    assert_eq!(complete_of([0, 0]), 5);
+    assert_eq!(complete_of([7, 8]), 5);
+}
+
+#[test]
+fn what_comes_while_a_gap_is_waited_for_is_not_lost_with_it() {
+    const CALLS: usize = 700;
+    for (requests, answers) in [(Read, Write), (Write, Read)] {
+        let mut script = Script { tick_ns: 10_000, caller: 7, ..Script::default() };
+        for number in 0..CALLS {
+            script.say(requests, format!("GET /{number} HTTP/1.1\r\n\r\n"));
+            let response = format!("HTTP/1.1 {} A\r\nContent-Length: 0\r\n\r\n", 200 + number);
+            if number % 100 == 50 {
+                script.lose(answers, response);
+            } else {
+                script.say(answers, response);
+            }
+        }
+        let mut table = FlowTable::new(Options::default());
+        let mut exchanges = Vec::new();
+        let out = &mut |exchange| exchanges.push(exchange);
+        table.open(CONNECTION, [0; 2], true, out);
+        for (index, common::Segment { head, bytes }) in script.segments.iter().enumerate() {
+            table.segment(head, bytes, out);
+            // Rarely, as it really comes.
+            if index % 600 == 599 {
+                table.watermark(head.ktime_ns, out);
+            }
+        }
+        table.close(CONNECTION, script.positions, script.clock_ns, out);
+        table.finish(out);
+        assert_eq!(table.stats().limit_reached, 0);
+        let complete = exchanges.iter().filter(|exchange| exchange.completeness.is_complete());
+        let mut count = 0;
+        for exchange in complete {
+            let response = exchange.response.as_ref().unwrap();
+            let target = format!("/{}", response.status - 200);
+            assert_eq!(exchange.request.as_ref().unwrap().target, target);
+            count += 1;
+        }
+        assert_eq!(count, CALLS - 2 * CALLS / 100, "requests are {requests:?}");
+    }
+}
+
+#[test]
 fn the_answer_to_an_unseen_head_has_no_body() {
     let mut script = Script::default();
     script

@@ -24,7 +24,7 @@ fn records() -> impl Strategy<Value = Record> {
                 |(
                     [connection, position, ktime_ns, cpu_sequence],
                     [len_total, len_captured],
-                    [cpu, flags, reserved],
+                    [cpu, flags, caller],
                     [direction, cause],
                     bytes,
                 )| {
@@ -39,7 +39,7 @@ fn records() -> impl Strategy<Value = Record> {
                         direction,
                         cause,
                         flags,
-                        reserved,
+                        caller,
                     };
                     Record::Segment { head, bytes }
                 }
@@ -228,7 +228,7 @@ fn records_above_the_limit_are_not_written() {
         direction: 0,
         cause: 0,
         flags: 0,
-        reserved: 0,
+        caller: 0,
     };
     let mut to = Vec::new();
     let error = Encoder::new().segment(&head, &bytes, &mut to).unwrap_err();

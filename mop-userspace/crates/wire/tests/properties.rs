@@ -147,6 +147,27 @@ proptest! {
     }
 
     #[test]
+    fn calls_of_several_threads_are_never_paired_wrongly(
+        turns in prop::collection::vec(turns(), 2..100),
+        lost in prop::collection::vec(prop::bool::weighted(0.1), 1..97),
+        callers_are_known in prop::bool::weighted(0.8),
+    ) {
+        let script = script_of(&turns, callers_are_known);
+        let mut lost = lost.iter().cycle();
+        let left: Vec<_> =
+            script.segments.iter().filter(|_| !*lost.next().unwrap()).cloned().collect();
+        for watermark in [Watermark::AtTheEnd, Watermark::AtOnce] {
+            let (exchanges, _) = deliver(&script, &left, watermark);
+            for exchange in exchanges.iter().filter(|it| it.completeness.is_complete()) {
+                let target = exchange.request.as_ref().map(|request| request.target.as_str());
+                let status = exchange.response.as_ref().map(|response| response.status);
+                let answer = status.map(|status| format!("/{}", status - FIRST_STATUS));
+                prop_assert_eq!(target, answer.as_deref(), "{:?}", summaries(&exchanges));
+            }
+        }
+    }
+
+    #[test]
     fn hostile_segments_cost_bounded_memory(
         segments in prop::collection::vec(hostile_segments(), 1..200),
         max_buffered_bytes in 1_000..20_000_usize,
@@ -173,6 +194,70 @@ proptest! {
         prop_assert_eq!(table.stats().connections, 0);
     }
 }
+
+/// One call of a client, whose threads take over from each other.
+#[derive(Clone, Debug)]
+struct Turn {
+    writer: usize,
+    reader: usize,
+    /// How long the write takes to return once the request is on its way.
+    write_returns_after_ns: u64,
+    answer_comes_after_ns: u64,
+    rests_ns: u64,
+}
+
+fn turns() -> impl Strategy<Value = Turn> {
+    let late = prop_oneof![3 => 0..2_000_u64, 1 => 0..limits::STAMP_SLACK_NS];
+    (0..2_usize, 0..2_usize, late, 1_000..50_000_u64, 1_000..30_000_u64).prop_map(
+        |(writer, reader, write_returns_after_ns, answer_comes_after_ns, rests_ns)| Turn {
+            writer,
+            reader,
+            write_returns_after_ns,
+            answer_comes_after_ns,
+            rests_ns,
+        },
+    )
+}
+
+/// The calls one after the other: each begins when the response of the one before has been read. A thread
+/// that writes may be held up before its call returns, while another one reads the response and goes on.
+fn script_of(turns: &[Turn], callers_are_known: bool) -> Script {
+    let mut script = Script::default();
+    let mut now_ns = 0;
+    let mut is_free_at_ns = [0_u64; 2];
+    let mut written_at_ns = 0;
+    // As the kernel side does: a number for each time that another one takes over.
+    let mut returns = Vec::new();
+    for (number, turn) in turns.iter().enumerate() {
+        let entered_ns = now_ns.max(is_free_at_ns[turn.writer]);
+        // Two writes do not overtake each other: what they wrote would be in disorder.
+        written_at_ns = (entered_ns + turn.write_returns_after_ns).max(written_at_ns + 1);
+        is_free_at_ns[turn.writer] = written_at_ns;
+        let answered_ns = entered_ns + turn.answer_comes_after_ns;
+        let read_ns = answered_ns.max(is_free_at_ns[turn.reader] + 1);
+        is_free_at_ns[turn.reader] = read_ns;
+        now_ns = read_ns + turn.rests_ns;
+        let request = format!("GET /{number} HTTP/1.1\r\n\r\n");
+        let status = FIRST_STATUS + number as u16;
+        let response = format!("HTTP/1.1 {status} A\r\nContent-Length: 0\r\n\r\n");
+        returns.push((written_at_ns, turn.writer, Direction::Write, request));
+        returns.push((read_ns, turn.reader, Direction::Read, response));
+    }
+    returns.sort_by_key(|(ktime_ns, ..)| *ktime_ns);
+    let (mut callers, mut last) = (0, None);
+    for (ktime_ns, thread, direction, bytes) in returns {
+        callers += u16::from(last.replace(thread) != Some(thread));
+        script.caller = if callers_are_known { callers } else { 0 };
+        script.clock_ns = ktime_ns - script.tick_ns.min(ktime_ns);
+        script.tick_ns = ktime_ns - script.clock_ns;
+        script.say(direction, bytes);
+        script.tick_ns = TICK_NS;
+    }
+    script
+}
+
+/// Of the first call's response; the others count on.
+const FIRST_STATUS: u16 = 200;
 
 /// Enough for each run of the tests; `PROPTEST_CASES` asks for more.
 fn cases() -> u32 {
@@ -239,7 +324,7 @@ fn hostile_segments() -> impl Strategy<Value = (SegmentHead, Vec<u8>, Option<u64
                     direction,
                     cause: cause % 12,
                     flags: if starts { flags::CALL_START } else { 0 },
-                    reserved: 0,
+                    caller: 0,
                 };
                 (head, bytes, watermark)
             },

@@ -50,13 +50,13 @@ impl BodyReader {
         message: &mut Message,
         options: &Options,
     ) -> Progress {
-        let ktime_ns = chunk.ktime_ns;
+        let at = chunk.at;
         match self {
             Self::Length(left) => {
                 let take = chunk.bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 let bytes = chunk.bytes.get(..take).unwrap_or_default();
                 *left = left.saturating_sub(take as u64);
-                message.content(bytes, *left, ktime_ns, options);
+                message.content(bytes, *left, at, options);
                 if *left > 0 {
                     return Progress::More(take);
                 }
@@ -68,16 +68,16 @@ impl BodyReader {
                 while let Some(rest) = chunk.bytes.get(read..).filter(|rest| !rest.is_empty()) {
                     match chunked.step(rest) {
                         Step::Coding(bytes) => {
-                            message.frame(bytes, ktime_ns);
+                            message.frame(bytes, at);
                             read += bytes;
                         }
                         Step::Content(bytes) => {
                             let content = rest.get(..bytes).unwrap_or_default();
-                            message.content(content, chunked.content_left(), ktime_ns, options);
+                            message.content(content, chunked.content_left(), at, options);
                             read += bytes;
                         }
                         Step::End(bytes, trailers) => {
-                            message.frame(bytes, ktime_ns);
+                            message.frame(bytes, at);
                             message.end(trailers, options);
                             return Progress::End(read + bytes);
                         }
@@ -87,7 +87,7 @@ impl BodyReader {
                 Progress::More(read)
             }
             Self::UntilEnd => {
-                message.content(chunk.bytes, 0, ktime_ns, options);
+                message.content(chunk.bytes, 0, at, options);
                 Progress::More(chunk.bytes.len())
             }
         }

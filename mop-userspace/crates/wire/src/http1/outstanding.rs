@@ -4,6 +4,7 @@ use crate::{
     exchange::{Completeness, Ending, Exchange, Request, Response, Role, Timing, text_bytes},
     http1::framing::Asked,
     message::Message,
+    stamp::Stamp,
 };
 
 /// A request from the end of its head, or from where it was lost, until its exchange is reported.
@@ -95,7 +96,7 @@ impl Outstanding {
             sequence: 0,
             role,
             timing: Timing {
-                request_start_ns: message.start_ns,
+                request_start_ns: message.start.ktime_ns,
                 request_end_ns: message.end_ns(),
                 response_start_ns: 0,
                 response_end_ns: 0,
@@ -120,8 +121,8 @@ impl Outstanding {
 }
 
 impl Answer {
-    pub(crate) fn new(start_ns: u64, orphan: bool) -> Self {
-        let message = Message::new(start_ns);
+    pub(crate) fn new(start: Stamp, orphan: bool) -> Self {
+        let message = Message::new(start);
         Self { head: None, message, upgraded: false, orphan, head_bytes: 0 }
     }
 
@@ -159,7 +160,7 @@ impl Answer {
 
     fn put_into(self, exchange: &mut Exchange) {
         let Self { head, message, upgraded: _, orphan: _, head_bytes: _ } = self;
-        exchange.timing.response_start_ns = message.start_ns;
+        exchange.timing.response_start_ns = message.start.ktime_ns;
         exchange.timing.response_end_ns = message.end_ns();
         exchange.completeness.response = message.seen;
         exchange.response = head.map(|head| Response { body: message.body, ..head });

@@ -18,8 +18,10 @@
 //!
 //! Times are those when calls returned. A server's read returns before it can write the response;
 //! but a client may read the response in one thread before the write of the request has returned
-//! in another. So for clients rule 2 asks for times that are apart by [`limits::STAMP_SLACK_NS`],
-//! and where order decides, times do not matter once the streams are anchored.
+//! in another. So for clients rule 2 asks for times that are apart by
+//! [`STAMP_SLACK_NS`](crate::limits::STAMP_SLACK_NS), unless the caller that read the end of the response
+//! before is the one that began the request: then the one happened after the other. And where order
+//! decides, times do not matter once the streams are anchored.
 //!
 //! What rule 2 assumes is that a client which never visibly overlapped its calls did not do so
 //! inside a hole in a pattern that looks like alternation from then on.
@@ -38,6 +40,7 @@ use crate::{
     context::{Context, End},
     exchange::{Ending, Exchange, Role},
     http1::outstanding::{Answer, Outstanding},
+    stamp::Stamp,
 };
 
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub(crate) struct Pairing {
     held: Option<Box<Held>>,
     /// The request stream was read up to bytes of this time: it shows nothing more from before.
     requests_until_ns: u64,
+    /// The next request is there and waits for room.
+    a_request_waits: bool,
     reported: u64,
 }
 
@@ -67,8 +72,8 @@ enum Trust {
         certain: usize,
         /// Up to this time, messages may have passed unseen.
         unsure_ns: u64,
-        /// When the last response activity was seen; `None` when there was none since.
-        quiet_ns: Option<u64>,
+        /// The last response activity that was seen; `None` when there was none since.
+        quiet: Option<Stamp>,
     },
 }
 
@@ -94,6 +99,7 @@ impl Pairing {
             pipelines: false,
             held: None,
             requests_until_ns: 0,
+            a_request_waits: false,
             reported: 0,
         }
     }

@@ -8,6 +8,7 @@ use crate::{
         head::{self, Parsed},
     },
     limits,
+    stamp::Stamp,
 };
 
 /// The reader of one direction.
@@ -32,7 +33,7 @@ pub(crate) enum State {
     /// says so.
     Gate,
     Head {
-        start_ns: u64,
+        start: Stamp,
         /// The message was found by searching.
         after_search: bool,
     },

@@ -87,7 +87,7 @@ impl Session {
         }
         let taken = chunk.bytes.len() - rest.bytes.len();
         if taken > 0 && self.side(direction) == Some(Side::Request) {
-            self.pairing.requests_read_until(chunk.ktime_ns);
+            self.pairing.requests_read_until(chunk.at.ktime_ns);
         }
         taken
     }
@@ -116,11 +116,11 @@ impl Session {
                 reader.search();
                 self.lost(side, cx);
             }
-            State::Head { start_ns, after_search } => {
-                let (start_ns, after_search) = (*start_ns, *after_search);
+            State::Head { start, after_search } => {
+                let (start, after_search) = (*start, *after_search);
                 let partial = reader.search();
-                let mut message = Message::new(start_ns);
-                message.frame(partial, start_ns);
+                let mut message = Message::new(start);
+                message.frame(partial, start);
                 message.hole(hole);
                 self.head_failed(side, message, after_search, Ending::LostInHole, cx);
                 self.lost(side, cx);
@@ -160,11 +160,11 @@ impl Session {
             State::Boundary | State::Gate | State::Joining | State::Search | State::Opaque => {
                 reader.stop();
             }
-            State::Head { start_ns, after_search } => {
-                let (start_ns, after_search) = (*start_ns, *after_search);
+            State::Head { start, after_search } => {
+                let (start, after_search) = (*start, *after_search);
                 let partial = reader.stop();
-                let mut message = Message::new(start_ns);
-                message.frame(partial, start_ns);
+                let mut message = Message::new(start);
+                message.frame(partial, start);
                 self.head_failed(side, message, after_search, cut, cx);
             }
             State::Body(body) => {
@@ -251,25 +251,24 @@ impl Session {
                     }
                     return Step::Took(empty);
                 }
-                reader.state = State::Head { start_ns: chunk.ktime_ns, after_search: false };
+                reader.state = State::Head { start: chunk.at, after_search: false };
                 if side == Some(Side::Request) {
-                    self.pairing.request_began(chunk.ktime_ns, cx);
+                    self.pairing.request_began(chunk.at.ktime_ns, cx);
                 }
                 Step::Took(0)
             }
-            State::Head { start_ns, after_search } => {
-                let (start_ns, after_search) = (*start_ns, *after_search);
+            State::Head { start, after_search } => {
+                let (start, after_search) = (*start, *after_search);
                 match side {
                     None => self.choose_sides(direction, chunk),
                     Some(Side::Request) => {
-                        if !self.pairing.has_room_for_request(start_ns, cx) {
+                        if !self.pairing.has_room_for_request(start.ktime_ns, cx) {
                             return Step::Stalled;
                         }
-                        self.request_head(direction, chunk, start_ns, after_search, cx)
+                        self.request_head(direction, chunk, start, after_search, cx)
                     }
                     Some(Side::Response) => {
-                        if self.pairing.answer().is_none()
-                            && !self.pairing.begin_answer(start_ns, cx)
+                        if self.pairing.answer().is_none() && !self.pairing.begin_answer(start, cx)
                         {
                             return Step::Stalled;
                         }
@@ -303,7 +302,7 @@ impl Session {
                     }
                     Progress::Failed(bytes, ending) => {
                         self.body_failed(direction, side, ending, cx);
-                        self.pairing.unsure(chunk.ktime_ns);
+                        self.pairing.unsure(chunk.at.ktime_ns);
                         skip_after(bytes, chunk, cx)
                     }
                 }

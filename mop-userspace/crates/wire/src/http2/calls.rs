@@ -19,6 +19,7 @@ use crate::{
     context::{Context, End},
     exchange::{Ending, Exchange, Hole, Role},
     limits,
+    stamp::Stamp,
 };
 
 #[derive(Debug)]
@@ -150,9 +151,9 @@ impl Calls {
         half.begin(framed.start_ns);
         if section.kind() == Kind::Response {
             // Interim responses came before.
-            half.message.start_ns = framed.start_ns;
+            half.message.start = Stamp::at(framed.start_ns);
         }
-        half.message.frame(framed.bytes, framed.end_ns);
+        half.message.frame(framed.bytes, Stamp::at(framed.end_ns));
         stream.section(side, section, is_last, cx.options);
         self.held = (self.held + stream.buffered()).saturating_sub(before);
         self.settle(id, cx);
@@ -172,10 +173,10 @@ impl Calls {
             return;
         };
         half.begin(ktime_ns);
-        half.message.frame(framed_bytes.saturating_sub(bytes.len()), ktime_ns);
+        half.message.frame(framed_bytes.saturating_sub(bytes.len()), Stamp::at(ktime_ns));
         let before = half.message.buffered();
         let to_come = half.content_to_come(bytes.len());
-        half.message.content(bytes, to_come, ktime_ns, cx.options);
+        half.message.content(bytes, to_come, Stamp::at(ktime_ns), cx.options);
         let after = half.message.buffered();
         self.held = (self.held + after).saturating_sub(before);
         self.end_if(is_last, direction, id, cx);
@@ -210,7 +211,7 @@ impl Calls {
             cx.stats.skip(framed_bytes as u64);
             return;
         };
-        half.message.frame(framed_bytes, ktime_ns);
+        half.message.frame(framed_bytes, Stamp::at(ktime_ns));
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.request.fail(Ending::Reset);
             stream.response.fail(Ending::Reset);

@@ -216,7 +216,7 @@ impl Reader {
     fn frame<'c>(&'c mut self, chunk: Chunk<'c>) -> (usize, Piece<'c>) {
         let bytes = chunk.bytes;
         if self.partial.is_empty() {
-            self.start_ns = chunk.ktime_ns;
+            self.start_ns = chunk.at.ktime_ns;
             if let Some((head, rest)) = FrameHead::split(bytes) {
                 let length = head.payload_bytes as usize;
                 if let Some(payload) = rest.get(..length).filter(|_| head.kind != Kind::Data) {

@@ -93,7 +93,7 @@ impl Session {
             let Self { ends, calls } = self;
             let end = ends.of_mut(direction);
             let (taken, piece) = end.reader.next(rest);
-            let ktime_ns = rest.ktime_ns;
+            let ktime_ns = rest.at.ktime_ns;
             let is_good = match piece {
                 Piece::Nothing => true,
                 Piece::OutOfStep(bytes) => {

@@ -11,6 +11,7 @@ use crate::{
     headers::Headers,
     limits,
     message::Message,
+    stamp::Stamp,
 };
 
 /// A stream that has not been reported.
@@ -89,8 +90,8 @@ impl Stream {
         let mut stream = Self { interim, ..Self::new(false) };
         let half = &mut stream.request;
         (half.has_begun, half.state) = (true, State::Ended);
-        half.message.start_ns = timing.request_start_ns;
-        half.message.last_ns = timing.request_end_ns;
+        half.message.start = Stamp::at(timing.request_start_ns);
+        half.message.last = Stamp::at(timing.request_end_ns);
         half.message.whole = true;
         half.message.seen = completeness.request;
         stream.response.message.seen = completeness.response;
@@ -186,7 +187,7 @@ impl Stream {
 
     /// When its last frame so far was seen.
     pub(super) fn last_ns(&self) -> u64 {
-        self.request.message.last_ns.max(self.response.message.last_ns)
+        self.request.message.last.ktime_ns.max(self.response.message.last.ktime_ns)
     }
 
     /// How it ended, when nothing more of it is to come.
@@ -262,9 +263,9 @@ impl Stream {
         let (request_end_ns, response_end_ns) =
             (request.message.end_ns(), response.message.end_ns());
         let timing = Timing {
-            request_start_ns: request.message.start_ns,
+            request_start_ns: request.message.start.ktime_ns,
             request_end_ns,
-            response_start_ns: response.message.start_ns,
+            response_start_ns: response.message.start.ktime_ns,
             response_end_ns,
         };
         let (request_seen, request_body) = request.into_parts();
@@ -303,7 +304,7 @@ impl Stream {
 impl Half {
     fn new(is_lossy: bool) -> Self {
         Self {
-            message: Message::new(0),
+            message: Message::new(Stamp::default()),
             state: State::Open,
             is_lossy,
             has_begun: false,
@@ -318,7 +319,7 @@ impl Half {
     pub(super) fn begin(&mut self, ktime_ns: u64) {
         if !self.has_begun {
             self.has_begun = true;
-            self.message.start_ns = ktime_ns;
+            self.message.start = Stamp::at(ktime_ns);
         }
     }
 

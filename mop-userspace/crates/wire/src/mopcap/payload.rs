@@ -14,7 +14,7 @@ pub(super) fn put_segment_head(to: &mut Vec<u8>, head: &SegmentHead) {
         direction,
         cause,
         flags,
-        reserved,
+        caller,
     } = *head;
     for number in [connection, position, ktime_ns, cpu_sequence] {
         to.extend_from_slice(&number.to_le_bytes());
@@ -24,7 +24,7 @@ pub(super) fn put_segment_head(to: &mut Vec<u8>, head: &SegmentHead) {
     to.extend_from_slice(&cpu.to_le_bytes());
     to.extend_from_slice(&[direction, cause]);
     to.extend_from_slice(&flags.to_le_bytes());
-    to.extend_from_slice(&reserved.to_le_bytes());
+    to.extend_from_slice(&caller.to_le_bytes());
 }
 
 pub(super) fn put_control(to: &mut Vec<u8>, event: &ControlEvent) {
@@ -116,7 +116,7 @@ impl<'a> Fields<'a> {
             direction: self.u8()?,
             cause: self.u8()?,
             flags: self.u16()?,
-            reserved: self.u16()?,
+            caller: self.u16()?,
         })
     }
 

@@ -17,11 +17,21 @@ pub(crate) struct Segment {
     pub(crate) bytes: Vec<u8>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) segments: Vec<Segment>,
     pub(crate) positions: [u64; 2],
     pub(crate) clock_ns: u64,
+    /// Nanoseconds between two segments.
+    pub(crate) tick_ns: u64,
+    /// Who makes the calls from here on.
+    pub(crate) caller: u16,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self { segments: Vec::new(), positions: [0; 2], clock_ns: 0, tick_ns: TICK_NS, caller: 0 }
+    }
 }
 
 impl Script {
@@ -57,7 +67,7 @@ impl Script {
 
     /// A call that never reached user space.
     pub(crate) fn lose(&mut self, direction: Direction, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.clock_ns += TICK_NS;
+        self.clock_ns += self.tick_ns;
         self.positions[direction.index()] += bytes.as_ref().len() as u64;
         self
     }
@@ -77,7 +87,7 @@ impl Script {
         flags: u16,
         missing: u32,
     ) -> &mut Self {
-        self.clock_ns += TICK_NS;
+        self.clock_ns += self.tick_ns;
         let position = self.positions[direction.index()];
         let len_captured = bytes.len() as u32;
         let len_total = len_captured + missing;
@@ -94,7 +104,7 @@ impl Script {
             direction: direction as u8,
             cause: cause as u8,
             flags,
-            reserved: 0,
+            caller: self.caller,
         };
         self.segments.push(Segment { head, bytes: bytes.to_vec() });
         self
@@ -114,7 +124,7 @@ impl Script {
             table.segment(head, bytes, out);
             table.watermark(head.ktime_ns, out);
         }
-        table.close(CONNECTION, self.positions, self.clock_ns + TICK_NS, out);
+        table.close(CONNECTION, self.positions, self.clock_ns + self.tick_ns, out);
         table.finish(out);
         (exchanges, table.stats())
     }

@@ -20,7 +20,7 @@ impl Pairing {
         let found = self.queue.iter().position(|request| request.after_search);
         let certain = found.or((next == NextRequest::Unknown).then_some(self.queue.len()));
         let next_ns = match (self.queue.front(), next) {
-            (Some(request), _) => Some(request.message.start_ns),
+            (Some(request), _) => Some(request.message.start.ktime_ns),
             (None, NextRequest::Began { start_ns }) => Some(start_ns),
             (None, NextRequest::NotYet | NextRequest::Unknown) => None,
         };

@@ -10,14 +10,15 @@ use crate::{
         outstanding::{Answer, Outstanding},
     },
     limits,
+    stamp::Stamp,
 };
 
 impl Pairing {
-    /// Decides which request the response that begins at this time answers. False when that
+    /// Decides which request the response that begins with this call answers. False when that
     /// cannot be known yet.
-    pub(crate) fn begin_answer(&mut self, start_ns: u64, cx: &mut Context<'_>) -> bool {
-        let settled_ns = start_ns.saturating_add(self.slack_ns());
-        let passed = cx.force || cx.watermark_ns > settled_ns;
+    pub(crate) fn begin_answer(&mut self, start: Stamp, cx: &mut Context<'_>) -> bool {
+        let start_ns = start.ktime_ns;
+        let passed = self.has_passed(start_ns.saturating_add(self.slack_ns()), cx);
         match self.held.as_ref().map(|held| held.next_ns) {
             None => {}
             Some(None) if !passed => return false,
@@ -34,27 +35,30 @@ impl Pairing {
                 None if !passed => return false,
                 // Of a stream that was joined midway, the first response may answer a request from
                 // before; it then began before the first request that was seen.
-                Some(request) if self.anchored || request.message.start_ns <= start_ns => {
+                Some(request) if self.anchored || request.message.start.ktime_ns <= start_ns => {
                     self.anchored = true;
-                    self.answer = Some(Box::new(Answer::new(start_ns, false)));
+                    self.answer = Some(Box::new(Answer::new(start, false)));
                 }
-                None | Some(_) => self.begin_orphan(start_ns, cx),
+                None | Some(_) => self.begin_orphan(start, cx),
             }
             return true;
         }
-        if !passed && self.requests_until_ns <= settled_ns {
+        let slack_ns = self.slack_by_time();
+        let settled_ns = start_ns.saturating_add(slack_ns.unwrap_or(0));
+        if !self.has_passed(settled_ns, cx) && self.requests_until_ns <= settled_ns {
             return false;
         }
         self.note_overlap(start_ns);
-        if self.is_attributable(start_ns)
+        if slack_ns.is_some()
+            && self.is_attributable(start_ns, settled_ns)
             && let Some(request) = self.queue.iter_mut().find(|request| !request.settled)
         {
             request.tentative = true;
-            self.answer = Some(Box::new(Answer::new(start_ns, false)));
+            self.answer = Some(Box::new(Answer::new(start, false)));
         } else {
             let before = self.began_before(settled_ns);
             self.give_up(before, Ending::LostInHole, cx);
-            self.begin_orphan(start_ns, cx);
+            self.begin_orphan(start, cx);
         }
         true
     }
@@ -122,8 +126,8 @@ impl Pairing {
     /// Takes note that the response being read ended.
     pub(crate) fn answer_over(&mut self, next: NextRequest, cx: &mut Context<'_>) {
         let Some(answer) = self.answer.take() else { return };
-        let end_ns = answer.message.last_ns;
-        self.response_activity(end_ns);
+        let end = answer.message.last;
+        self.response_activity(end);
         if answer.orphan {
             let exchange = answer.into_exchange(cx.connection, self.role, Ending::RequestUnseen);
             return self.report(exchange, cx);
@@ -135,7 +139,7 @@ impl Pairing {
         request.response = Some(answer);
         let is_over = request.over;
         let tentative = request.tentative;
-        if unsettled.next().is_some_and(|next| next.message.start_ns < end_ns) {
+        if unsettled.next().is_some_and(|next| next.message.start.ktime_ns < end.ktime_ns) {
             self.pipelines = true;
         }
         if !tentative && let Trust::Lost { certain, .. } = &mut self.trust {
@@ -156,7 +160,7 @@ impl Pairing {
     /// Takes note that the response being read will not be read to its end.
     pub(crate) fn answer_failed(&mut self, ending: Ending, cx: &mut Context<'_>) {
         let Some(answer) = self.answer.take() else { return };
-        self.response_activity(answer.message.last_ns);
+        self.response_activity(answer.message.last);
         if answer.orphan {
             let exchange = answer.into_exchange(cx.connection, self.role, ending);
             return self.report(exchange, cx);
@@ -171,43 +175,59 @@ impl Pairing {
     pub(crate) fn response_lost(&mut self, cx: &mut Context<'_>) {
         self.break_held(cx);
         self.trust = match self.trust {
-            Trust::Order => Trust::Lost { certain: 0, unsure_ns: 0, quiet_ns: None },
-            Trust::Lost { certain: _, unsure_ns, quiet_ns } => {
-                Trust::Lost { certain: 0, unsure_ns, quiet_ns }
+            Trust::Order => Trust::Lost { certain: 0, unsure_ns: 0, quiet: None },
+            Trust::Lost { certain: _, unsure_ns, quiet } => {
+                Trust::Lost { certain: 0, unsure_ns, quiet }
             }
         };
     }
 
-    /// Takes note that a byte of a response was seen at this time.
-    pub(crate) fn response_activity(&mut self, ktime_ns: u64) {
-        if let Trust::Lost { quiet_ns, .. } = &mut self.trust {
-            *quiet_ns = (*quiet_ns).max(Some(ktime_ns));
+    /// Takes note that a byte of a response was seen in this call.
+    pub(crate) fn response_activity(&mut self, at: Stamp) {
+        if let Trust::Lost { quiet, .. } = &mut self.trust {
+            *quiet = (*quiet).max(Some(at));
         }
     }
 
-    /// Rule 2 of the module documentation.
-    fn is_attributable(&self, start_ns: u64) -> bool {
-        let Trust::Lost { certain: _, unsure_ns, quiet_ns: Some(quiet_ns) } = self.trust else {
-            return false;
-        };
+    /// What is left of rule 2 of the module documentation, once [`Self::slack_by_time`] does not rule it out
+    /// and the request stream was read up to `settled_ns`.
+    fn is_attributable(&self, start_ns: u64, settled_ns: u64) -> bool {
         let Some(request) = self.queue.iter().find(|request| !request.settled) else {
             return false;
         };
         !self.pipelines
-            && self.began_before(start_ns.saturating_add(self.slack_ns())) == 1
-            && quiet_ns >= unsure_ns
-            && request.message.start_ns > quiet_ns.saturating_add(self.slack_ns())
+            && self.began_before(settled_ns) == 1
             && request.message.whole
             && request.failure.is_none()
-            && request.message.last_ns <= start_ns
+            && request.message.last.ktime_ns <= start_ns
+    }
+
+    /// How much later than a response its request may be stamped; `None` when rule 2 attributes the response to no request, whatever is still to come: then there is nothing to
+    /// wait for.
+    fn slack_by_time(&self) -> Option<u64> {
+        let Trust::Lost { certain: _, unsure_ns, quiet: Some(quiet) } = self.trust else {
+            return None;
+        };
+        if self.pipelines || quiet.ktime_ns < unsure_ns {
+            return None;
+        }
+        let Some(request) = self.queue.iter().find(|request| !request.settled) else {
+            return Some(self.slack_ns());
+        };
+        let first = request.message.start;
+        // Who read to the end of the response before and then began this request did so in that order, whoever
+        // reads what comes now.
+        let slack_ns = if first.is_of_caller_of(quiet) { 0 } else { self.slack_ns() };
+        (first.ktime_ns > quiet.ktime_ns.saturating_add(slack_ns)).then_some(slack_ns)
     }
 
     /// Two requests since the last response, none of whose bytes is missing since: the second did
     /// not wait for the response to the first.
     fn note_overlap(&mut self, start_ns: u64) {
-        let Trust::Lost { certain: _, unsure_ns, quiet_ns: Some(quiet_ns) } = self.trust else {
+        let Trust::Lost { certain: _, unsure_ns, quiet: Some(quiet) } = self.trust else {
             return;
         };
+        let quiet_ns = quiet.ktime_ns;
         let since = self.began_before(start_ns).saturating_sub(self.began_before(quiet_ns));
         self.pipelines |= quiet_ns >= unsure_ns && since > 1;
     }
@@ -220,14 +240,19 @@ impl Pairing {
         }
     }
 
+    /// True when no request of this time is still to be read.
+    fn has_passed(&self, ktime_ns: u64, cx: &Context<'_>) -> bool {
+        cx.force || cx.watermark_ns > ktime_ns && !self.a_request_waits
+    }
+
     fn began_before(&self, ktime_ns: u64) -> usize {
-        let began = |request: &&Outstanding| request.message.start_ns <= ktime_ns;
+        let began = |request: &&Outstanding| request.message.start.ktime_ns <= ktime_ns;
         self.queue.iter().filter(|request| !request.settled).take_while(began).count()
     }
 
-    fn begin_orphan(&mut self, start_ns: u64, cx: &mut Context<'_>) {
+    fn begin_orphan(&mut self, start: Stamp, cx: &mut Context<'_>) {
         self.response_lost(cx);
-        self.unsure(start_ns);
-        self.answer = Some(Box::new(Answer::new(start_ns, true)));
+        self.unsure(start.ktime_ns);
+        self.answer = Some(Box::new(Answer::new(start, true)));
     }
 }

@@ -43,10 +43,10 @@ impl Session {
 
     pub(super) fn next_request(&self, requests: Direction) -> NextRequest {
         match &self.readers.of(requests).state {
-            State::Head { start_ns, after_search: false } => {
-                NextRequest::Began { start_ns: *start_ns }
+            State::Head { start, after_search: false } => {
+                NextRequest::Began { start_ns: start.ktime_ns }
             }
-            State::Head { start_ns: _, after_search: true } | State::Search => NextRequest::Unknown,
+            State::Head { start: _, after_search: true } | State::Search => NextRequest::Unknown,
             State::Boundary | State::Gate | State::Body(_) | State::Joining | State::Opaque => {
                 NextRequest::NotYet
             }

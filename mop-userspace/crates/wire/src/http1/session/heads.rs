@@ -13,6 +13,7 @@ use crate::{
         reader::{HeadStep, State, Then},
     },
     message::Message,
+    stamp::Stamp,
     stream::Chunk,
 };
 
@@ -24,7 +25,7 @@ impl Session {
         chunk: Chunk<'_>,
         cx: &mut Context<'_>,
     ) -> Step {
-        let (ktime_ns, side) = (chunk.ktime_ns, self.side(direction));
+        let (at, side) = (chunk.at, self.side(direction));
         let begins_request = chunk.call_start && head::begins_request(chunk.bytes);
         let begins_response = chunk.call_start && head::begins_response(chunk.bytes);
         let found = match side {
@@ -36,17 +37,17 @@ impl Session {
         // Messages may have passed in the bytes that are skipped, and in the hole before these; but
         // when this is the next byte after those, none passed since.
         if !found || reader.after_hole {
-            self.pairing.unsure(ktime_ns);
+            self.pairing.unsure(at.ktime_ns);
         }
         reader.after_hole = false;
         if !found {
             if side == Some(Side::Response) {
-                self.pairing.response_activity(ktime_ns);
+                self.pairing.response_activity(at);
             }
             return skip(chunk, cx);
         }
         cx.stats.resynchronisations += 1;
-        reader.state = State::Head { start_ns: ktime_ns, after_search: true };
+        reader.state = State::Head { start: at, after_search: true };
         Step::Took(0)
     }
 
@@ -80,16 +81,16 @@ impl Session {
         &mut self,
         direction: Direction,
         chunk: Chunk<'_>,
-        start_ns: u64,
+        start: Stamp,
         after_search: bool,
         cx: &mut Context<'_>,
     ) -> Step {
         let reader = self.readers.of_mut(direction);
-        let mut message = Message::new(start_ns);
+        let mut message = Message::new(start);
         match reader.read_head(chunk.bytes, head::parse_request) {
             HeadStep::More(bytes) => Step::Took(bytes),
             HeadStep::Whole { used, bytes, mut head, fields } => {
-                message.frame(bytes, chunk.ktime_ns);
+                message.frame(bytes, chunk.at);
                 let may_change = fields.upgrade || Asked::by_method(&head.method) == Asked::Connect;
                 reader.then = then(&fields, head.version, may_change);
                 let framing = fields.of_request(&mut head);
@@ -99,11 +100,11 @@ impl Session {
             }
             HeadStep::Http2 => self.become_opaque(chunk, cx),
             HeadStep::Failed(ending) => {
-                message.frame(reader.search(), chunk.ktime_ns);
+                message.frame(reader.search(), chunk.at);
                 let side = Some(Side::Request);
                 self.head_failed(side, message, after_search, ending, cx);
                 self.lost(side, cx);
-                self.pairing.unsure(chunk.ktime_ns);
+                self.pairing.unsure(chunk.at.ktime_ns);
                 skip(chunk, cx)
             }
         }
@@ -121,7 +122,7 @@ impl Session {
         match reader.read_head(chunk.bytes, head::parse_response) {
             HeadStep::More(bytes) => Step::Took(bytes),
             HeadStep::Whole { used, bytes, mut head, fields } => {
-                answer.message.frame(bytes, chunk.ktime_ns);
+                answer.message.frame(bytes, chunk.at);
                 answer.head_bytes = bytes as u64;
                 reader.then = then(&fields, head.version, false);
                 let status = head.status;
@@ -150,13 +151,13 @@ impl Session {
             step @ (HeadStep::Http2 | HeadStep::Failed(_)) => {
                 let ending =
                     if let HeadStep::Failed(ending) = step { ending } else { Ending::Malformed };
-                let message = Message::new(chunk.ktime_ns);
-                answer.message.frame(reader.search(), chunk.ktime_ns);
+                let message = Message::new(chunk.at);
+                answer.message.frame(reader.search(), chunk.at);
                 let side = Some(Side::Response);
                 self.head_failed(side, message, false, ending, cx);
                 self.lost(side, cx);
-                self.pairing.unsure(chunk.ktime_ns);
-                self.pairing.response_activity(chunk.ktime_ns);
+                self.pairing.unsure(chunk.at.ktime_ns);
+                self.pairing.response_activity(chunk.at);
                 skip(chunk, cx)
             }
         }
