@@ -132,6 +132,48 @@ fn what_is_lost_never_makes_a_wrong_call() {
 }
 
 #[test]
+fn what_comes_while_a_gap_is_waited_for_is_not_lost_with_it() {
+    const CALLS: usize = 2_500;
+    let mut random = Random::new(0x0f0f);
+    let mut calls = calls(CALLS, &mut random);
+    for call in &mut calls {
+        // So small that the gap is waited for, and not given up for the room that the rest takes.
+        call.request.content.truncate(40);
+        call.response.content.truncate(40);
+    }
+    let mut script = Script::default();
+    for (direction, bytes) in talk(&calls, 3) {
+        script.say(direction, bytes);
+    }
+    for _ in 0..6 {
+        let mut segments = script.segments.clone();
+        // Early, so that more comes behind it than streams may be open.
+        let is_response = |segment: &Segment| segment.head.direction == Direction::Write as u8;
+        let after = random.below(segments.len() / 20);
+        let lost = segments.iter().skip(after).position(is_response).unwrap() + after;
+        let lost = segments.remove(lost);
+        let missing = lost.bytes.len() as u64;
+        let (at_once, _) = deliver(&script, &segments, [0; 2], true);
+        let mut table = FlowTable::new(Options { digest_bodies: true, ..Options::default() });
+        let mut exchanges = Vec::new();
+        let out = &mut |exchange| exchanges.push(exchange);
+        table.open(CONNECTION, [0; 2], true, out);
+        for Segment { head, bytes } in &segments {
+            table.segment(head, bytes, out);
+        }
+        table.close(CONNECTION, script.positions, script.clock_ns, out);
+        table.finish(out);
+        check_books(&exchanges, &table.stats(), &segments, missing);
+        assert_eq!(table.stats().limit_reached, 0);
+        let complete = |exchanges: &[Exchange]| {
+            let complete = exchanges.iter().filter(|exchange| exchange.completeness.is_complete());
+            complete.inspect(|exchange| compare(exchange, of(exchange, &calls).unwrap())).count()
+        };
+        assert_eq!(complete(&exchanges), complete(&at_once));
+    }
+}
+
+#[test]
 fn of_responses_that_nobody_reads_the_beginning_is_kept() {
     let excerpt = Excerpt { unless_path_has: "1", bytes: 10 };
     let (mut cut, mut whole) = (0, 0);
