@@ -6,6 +6,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::Stdio,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,22 +25,25 @@ fn calls_are_paired_again_once_what_was_lost_has_passed() -> Result<()> {
     }
     /// For as long as MOP stands still, more comes than the smallest room holds.
     const STANDSTILL: Duration = Duration::from_millis(700);
-    const A_WHILE: Duration = Duration::from_millis(400);
+    const A_WHILE: Duration = Duration::from_millis(600);
+    /// Too short for a client's calls to be told apart by their times alone.
+    const A_REST: Duration = Duration::from_micros(200);
     let folder = tempfile::tempdir()?;
     let nginx = Nginx::builder(folder.path()).location("/", "return 200 $uri;").start()?;
     let marker = Marker::new("standstill");
     let observer = Observer::builder().args(&["--ring-mib", "1"]).start()?;
     let core = i32::try_from(observer.core()?).ok().and_then(Pid::from_raw).context("a process")?;
     let mut client = QuickClient::connect(nginx.port(), &marker)?;
-    client.call_for(A_WHILE)?;
+    client.call_for(A_WHILE, Duration::ZERO)?;
     kill_process(core, Signal::STOP)?;
-    let during = client.call_for(STANDSTILL);
+    let during = client.call_for(STANDSTILL, Duration::ZERO);
     kill_process(core, Signal::CONT)?;
     during?;
-    // Until what waited has been read, room may run out again.
-    client.call_for(A_WHILE)?;
+    // Until what waited has been read, room may run out again; and on a busy machine at any time, unless the
+    // client leaves MOP some.
+    client.call_for(A_WHILE, A_REST)?;
     let lost_before = client.calls;
-    client.call_for(A_WHILE)?;
+    client.call_for(A_WHILE, A_REST)?;
     let last = marker.path(&(client.calls - 1).to_string());
     observer.wait_for(2, CALL_LIMIT, |one| one.target() == last)?;
     let observation = observer.stop()?;
@@ -152,7 +156,7 @@ fn number_of(exchange: &Exchange) -> Result<usize> {
     number.with_context(|| format!("an unknown call: {}", exchange.record()))
 }
 
-/// A client that makes one call after the other on one connection, without a pause.
+/// A client that makes one call after the other on one connection.
 struct QuickClient<'m> {
     connection: BufReader<TcpStream>,
     marker: &'m Marker,
@@ -165,10 +169,13 @@ impl<'m> QuickClient<'m> {
         Ok(Self { connection, marker, calls: 0 })
     }
 
-    fn call_for(&mut self, duration: Duration) -> Result<()> {
+    fn call_for(&mut self, duration: Duration, rest: Duration) -> Result<()> {
         let began = Instant::now();
         while began.elapsed() < duration {
             self.call()?;
+            if !rest.is_zero() {
+                thread::sleep(rest);
+            }
         }
         Ok(())
     }

@@ -79,16 +79,18 @@ fn http2_that_a_request_asked_for_is_seen() -> Result<()> {
     }
     let stage = Stage::set("upgrade")?;
     let (_apache, port) = stage.apache("", "Protocols h2c http/1.1\n")?;
+    let bodies: Vec<_> =
+        stage.bodies.iter().filter(|body| body.bytes < MOST_BEHIND_AN_UPGRADE).collect();
     let observer = Observer::start()?;
-    for body in &stage.bodies {
+    for body in &bodies {
         // Some versions of curl fail when they use such a connection again.
         let mut command = curl(&stage.certificates);
         command.arg("--http2").arg("--output").arg(stage.folder.path().join("got"));
         let url = format!("http://localhost:{port}{}", stage.target("h2c", body));
         run(command.arg(url), CALL_LIMIT)?;
     }
-    let exchanges = stage.reported(observer, 2 * stage.bodies.len())?;
-    for body in &stage.bodies {
+    let exchanges = stage.reported(observer, 2 * bodies.len())?;
+    for body in bodies {
         let views = ["client/socket", "server/socket"];
         for exchange in seen_at(&stage.of(&exchanges, "h2c", body), &views)? {
             carried(exchange, exchange.response(), body)?;
@@ -98,6 +100,9 @@ fn http2_that_a_request_asked_for_is_seen() -> Result<()> {
     }
     Ok(())
 }
+
+/// curl gives up when more than that has come right behind the response that changes to HTTP/2.
+const MOST_BEHIND_AN_UPGRADE: u64 = 32 << 10;
 
 fn start(program: &str, arguments: &[&str], port: u16) -> Result<Process> {
     let mut command = bound(tool(program).unwrap_or_else(|| program.into()));

@@ -202,8 +202,8 @@ impl Pairing {
             && request.message.last.ktime_ns <= start_ns
     }
 
-    /// How much later than a response its request may be stamped; `None` when rule 2 attributes the response to no request, whatever is still to come: then there is nothing to
-    /// wait for.
+    /// How much later than a response its request may be stamped; `None` when rule 2 attributes the
+    /// response to no request, whatever is still to come: then there is nothing to wait for.
     fn slack_by_time(&self) -> Option<u64> {
         let Trust::Lost { certain: _, unsure_ns, quiet: Some(quiet) } = self.trust else {
             return None;
@@ -215,8 +215,8 @@ impl Pairing {
             return Some(self.slack_ns());
         };
         let first = request.message.start;
-        // Who read to the end of the response before and then began this request did so in that order, whoever
-        // reads what comes now.
+        // Who read the end of the response before and then began this request did so in that order,
+        // whoever reads what comes now.
         let slack_ns = if first.is_of_caller_of(quiet) { 0 } else { self.slack_ns() };
         (first.ktime_ns > quiet.ktime_ns.saturating_add(slack_ns)).then_some(slack_ns)
     }
