@@ -5,6 +5,7 @@ use mop_common::Direction;
 use crate::{
     context::{Context, End},
     exchange::Hole,
+    limits,
     per_direction::PerDirection,
     session::Session,
     stream::{Chunk, Ready, Stream},
@@ -57,7 +58,8 @@ impl Connection {
         let stream = self.streams.of_mut(direction);
         stream.start_at(chunk.position);
         let mut rest = chunk;
-        if stream.is_next(chunk.position) {
+        let is_next = stream.is_next(chunk.position);
+        if is_next && !self.waits_for_gap(direction, chunk.at.ktime_ns) {
             let taken = session(&mut self.session, self.from_start).feed(direction, chunk, cx);
             self.streams.of_mut(direction).advance(taken as u64);
             rest = chunk.from(taken);
@@ -75,17 +77,14 @@ impl Connection {
         self.streams.of_mut(direction).end_at(position, at_ns);
     }
 
-    /// Passes on everything that does not wait.
+    /// Passes on everything that does not wait, in the order of time where both directions have something.
     pub(crate) fn proceed(&mut self, cx: &mut Context<'_>) {
         if let Some(session) = &mut self.session {
             session.proceed(cx);
         }
         loop {
-            let order = self.session.as_ref().map_or(Direction::ALL, |session| session.order());
-            let mut moved = false;
-            for direction in order {
-                moved |= self.proceed_direction(direction, cx);
-            }
+            let moved =
+                self.turns().into_iter().any(|direction| self.proceed_by_one(direction, cx));
             let gives_up = cx.is_stuck || !self.streams.all().into_iter().any(Stream::waits);
             cx.is_stuck = !moved && !gives_up;
             if !moved && gives_up {
@@ -131,45 +130,66 @@ impl Connection {
         streams + self.session.as_ref().map_or(0, Session::buffered)
     }
 
-    fn proceed_direction(&mut self, direction: Direction, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        loop {
-            let stream = self.streams.of_mut(direction);
-            let force = cx.force || stream.is_over_limit();
-            let position = stream.next().unwrap_or_default();
-            match stream.take_ready(cx.watermark_ns, force) {
-                Ready::Nothing => return moved,
-                Ready::End => {
-                    let ended = self.ended.of_mut(direction);
-                    if !*ended {
-                        *ended = true;
-                        moved = true;
-                        if let Some(session) = &mut self.session {
-                            session.end(direction, End::Closed, cx);
-                        }
-                    }
-                    return moved;
+    /// Which direction is read next, and which one where that waits.
+    fn turns(&self) -> [Direction; 2] {
+        let [requests, responses] =
+            self.session.as_ref().map_or(Direction::ALL, |session| session.order());
+        let first_ns = |direction| self.streams.of(direction).first_ns();
+        let is_later = |request_ns: u64, response_ns: u64| {
+            // A client's request may be stamped later than its response.
+            request_ns > response_ns.saturating_add(limits::STAMP_SLACK_NS)
+        };
+        match (first_ns(requests), first_ns(responses)) {
+            (Some(request_ns), Some(response_ns)) if is_later(request_ns, response_ns) => {
+                [responses, requests]
+            }
+            _ => [requests, responses],
+        }
+    }
+
+    /// True when what was moved at this time waits for the other direction, where something is missing in
+    /// front of what was moved before: what is under way when that is given up is lost with it, so nothing
+    /// is that came later.
+    fn waits_for_gap(&self, direction: Direction, ktime_ns: u64) -> bool {
+        let other = self.streams.of(direction.opposite());
+        other.is_gapped() && other.first_ns().is_some_and(|other_ns| other_ns < ktime_ns)
+    }
+
+    /// Passes on one piece, hole or end of a direction; false when there is none, or it waits.
+    fn proceed_by_one(&mut self, direction: Direction, cx: &mut Context<'_>) -> bool {
+        let stream = self.streams.of(direction);
+        let force = cx.force || stream.is_over_limit();
+        if !force
+            && stream.first_ns().is_some_and(|first_ns| self.waits_for_gap(direction, first_ns))
+        {
+            return false;
+        }
+        let stream = self.streams.of_mut(direction);
+        let position = stream.next().unwrap_or_default();
+        match stream.take_ready(cx.watermark_ns, force) {
+            Ready::Nothing => false,
+            Ready::End => {
+                let has_ended = std::mem::replace(self.ended.of_mut(direction), true);
+                if !has_ended && let Some(session) = &mut self.session {
+                    session.end(direction, End::Closed, cx);
                 }
-                Ready::Hole(hole) => {
-                    moved = true;
-                    cx.stats.count_hole(hole.cause, hole.bytes);
-                    session(&mut self.session, self.from_start).hole(direction, hole, cx);
-                }
-                Ready::Bytes(waiting) => {
-                    let chunk = waiting.chunk(position);
-                    let length = chunk.bytes.len();
-                    let was_forced = std::mem::replace(&mut cx.force, force);
-                    let session = session(&mut self.session, self.from_start);
-                    let taken = session.feed(direction, chunk, cx);
-                    cx.force = was_forced;
-                    let stream = self.streams.of_mut(direction);
-                    stream.advance(taken as u64);
-                    stream.put_back(waiting, taken);
-                    moved |= taken > 0;
-                    if taken < length {
-                        return moved;
-                    }
-                }
+                !has_ended
+            }
+            Ready::Hole(hole) => {
+                cx.stats.count_hole(hole.cause, hole.bytes);
+                session(&mut self.session, self.from_start).hole(direction, hole, cx);
+                true
+            }
+            Ready::Bytes(waiting) => {
+                let chunk = waiting.chunk(position);
+                let was_forced = std::mem::replace(&mut cx.force, force);
+                let session = session(&mut self.session, self.from_start);
+                let taken = session.feed(direction, chunk, cx);
+                cx.force = was_forced;
+                let stream = self.streams.of_mut(direction);
+                stream.advance(taken as u64);
+                stream.put_back(waiting, taken);
+                taken > 0
             }
         }
     }

@@ -211,6 +211,17 @@ impl Stream {
         self.buffered + self.pieces.len() * size_of::<(u64, Piece)>()
     }
 
+    /// When the first of what waits was moved; `None` when nothing waits.
+    pub(crate) fn first_ns(&self) -> Option<u64> {
+        self.pieces.first_key_value().map(|(_, piece)| piece.ktime_ns())
+    }
+
+    /// True when bytes are missing in front of what waits.
+    pub(crate) fn is_gapped(&self) -> bool {
+        let first = self.pieces.first_key_value().map(|(position, _)| *position);
+        first.is_some_and(|first| self.next.is_some_and(|next| first > next))
+    }
+
     /// The position that the next byte will have.
     pub(crate) fn next(&self) -> Option<u64> {
         self.next

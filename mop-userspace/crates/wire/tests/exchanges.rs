@@ -582,6 +582,36 @@ fn what_comes_while_a_gap_is_waited_for_is_not_lost_with_it() {
 }
 
 #[test]
+fn behind_a_gap_a_request_may_still_be_stamped_later_than_its_response() {
+    let mut script = Script::default();
+    script.write(GET).read("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+    script.read([b'x'; 50]).lose(Read, [b'x'; 25]).read([b'x'; 25]);
+    script.tick_ns = 10_000;
+    for _ in 0..3 {
+        script.write(GET).read(OK);
+    }
+    // Delivered as their lanes are read: those of both directions, one after the other.
+    for pair in script.segments[4..].chunks_mut(2) {
+        let written_ns = pair[0].head.ktime_ns;
+        pair[0].head.ktime_ns = pair[1].head.ktime_ns;
+        pair[1].head.ktime_ns = written_ns;
+    }
+    let mut table = FlowTable::new(Options::default());
+    let mut exchanges = Vec::new();
+    let out = &mut |exchange| exchanges.push(exchange);
+    table.open(CONNECTION, [0; 2], true, out);
+    for common::Segment { head, bytes } in &script.segments {
+        table.segment(head, bytes, out);
+    }
+    table.watermark(script.clock_ns + TICK_NS, out);
+    table.close(CONNECTION, script.positions, script.clock_ns, out);
+    table.finish(out);
+    let complete = exchanges.iter().filter(|exchange| exchange.completeness.is_complete());
+    assert_eq!(complete.count(), 3, "{:?}", summaries(&exchanges));
+    assert_eq!(exchanges.len(), 4);
+}
+
+#[test]
 fn the_answer_to_an_unseen_head_has_no_body() {
     let mut script = Script::default();
     script

@@ -57,8 +57,6 @@ pub(crate) struct Pairing {
     held: Option<Box<Held>>,
     /// The request stream was read up to bytes of this time: it shows nothing more from before.
     requests_until_ns: u64,
-    /// The next request is there and waits for room.
-    a_request_waits: bool,
     reported: u64,
 }
 
@@ -99,7 +97,6 @@ impl Pairing {
             pipelines: false,
             held: None,
             requests_until_ns: 0,
-            a_request_waits: false,
             reported: 0,
         }
     }

@@ -35,8 +35,6 @@ pub(super) struct Calls {
     waiting: Vec<u32>,
     /// The watermark up to which these were looked at.
     looked_ns: u64,
-    /// What the request direction says next is there and waits for room.
-    requests_wait: bool,
     reported: u64,
     /// Memory that the streams hold; asked for with every segment.
     held: usize,
@@ -99,7 +97,6 @@ impl Calls {
             seen: [SeenRequests { last: 0, certain_from: u32::MAX }; 2],
             waiting: Vec::new(),
             looked_ns: 0,
-            requests_wait: false,
             reported: 0,
             held: 0,
         }
@@ -107,31 +104,6 @@ impl Calls {
 
     pub(super) fn requests(&self) -> Option<Direction> {
         self.requests
-    }
-
-    /// False when what this direction says had better wait for the other one: requests while there are as
-    /// many streams as there may be, whose responses may be there and not read yet, or still be on
-    /// their way from another lane; then responses once there is room for the requests that they answer.
-    pub(super) fn is_turn_of(
-        &mut self,
-        direction: Direction,
-        ktime_ns: u64,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        match self.side(direction) {
-            Some(Side::Request) => {
-                let has_room = self.streams.len() < limits::MAX_STREAMS
-                    || cx.force
-                    || cx.watermark_ns > ktime_ns && std::mem::take(&mut cx.is_stuck);
-                self.requests_wait = !has_room;
-                has_room
-            }
-            Some(Side::Response) => {
-                let has_room = self.streams.len() <= ROOM_FOR_REQUESTS;
-                !(self.requests_wait && has_room) || cx.force
-            }
-            None => true,
-        }
     }
 
     /// Takes a field section that one direction carried.
@@ -395,8 +367,7 @@ impl Calls {
         let Some(ending) = stream.ending() else { return };
         // What the other direction carried until then may still be on its way, from another lane.
         let is_early = matches!(ending, Ending::RequestUnseen | Ending::Reset);
-        let is_awaited = cx.watermark_ns <= stream.last_ns() || self.requests_wait;
-        if is_early && is_awaited && !cx.force {
+        if is_early && cx.watermark_ns <= stream.last_ns() && !cx.force {
             if !self.waiting.contains(&id) {
                 self.waiting.push(id);
             }
@@ -422,6 +393,3 @@ impl Calls {
         cx.report(exchange, &mut self.reported);
     }
 }
-
-/// Responses make way for the requests that wait once there is room for so many at a time.
-const ROOM_FOR_REQUESTS: usize = limits::MAX_STREAMS / 2;

@@ -141,16 +141,17 @@ fn what_comes_while_a_gap_is_waited_for_is_not_lost_with_it() {
         call.request.content.truncate(40);
         call.response.content.truncate(40);
     }
-    let mut script = Script::default();
+    let mut script = Script { tick_ns: 10_000, ..Script::default() };
     for (direction, bytes) in talk(&calls, 3) {
         script.say(direction, bytes);
     }
-    for _ in 0..6 {
+    for round in 0..8 {
         let mut segments = script.segments.clone();
         // Early, so that more comes behind it than streams may be open.
-        let is_response = |segment: &Segment| segment.head.direction == Direction::Write as u8;
+        let direction = Direction::ALL[round % 2] as u8;
         let after = random.below(segments.len() / 20);
-        let lost = segments.iter().skip(after).position(is_response).unwrap() + after;
+        let is_in = |segment: &Segment| segment.head.direction == direction;
+        let lost = segments.iter().skip(after).position(is_in).unwrap() + after;
         let lost = segments.remove(lost);
         let missing = lost.bytes.len() as u64;
         let (at_once, _) = deliver(&script, &segments, [0; 2], true);

@@ -17,12 +17,10 @@ impl Pairing {
 
     /// False when so many requests wait that this one, of this time, had better wait too: responses to
     /// them may be there and not read yet, or still be on their way from another lane.
-    pub(crate) fn has_room_for_request(&mut self, start_ns: u64, cx: &mut Context<'_>) -> bool {
-        let has_room = self.queue.len() < limits::MAX_OUTSTANDING_REQUESTS
+    pub(crate) fn has_room_for_request(&self, start_ns: u64, cx: &mut Context<'_>) -> bool {
+        self.queue.len() < limits::MAX_OUTSTANDING_REQUESTS
             || cx.force
-            || cx.watermark_ns > start_ns && std::mem::take(&mut cx.is_stuck);
-        self.a_request_waits = !has_room;
-        has_room
+            || cx.watermark_ns > start_ns && std::mem::take(&mut cx.is_stuck)
     }
 
     /// Takes note that the next request begins right where the one before it ended.

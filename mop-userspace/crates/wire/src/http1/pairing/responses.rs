@@ -18,7 +18,7 @@ impl Pairing {
     /// cannot be known yet.
     pub(crate) fn begin_answer(&mut self, start: Stamp, cx: &mut Context<'_>) -> bool {
         let start_ns = start.ktime_ns;
-        let passed = self.has_passed(start_ns.saturating_add(self.slack_ns()), cx);
+        let passed = cx.force || cx.watermark_ns > start_ns.saturating_add(self.slack_ns());
         match self.held.as_ref().map(|held| held.next_ns) {
             None => {}
             Some(None) if !passed => return false,
@@ -45,7 +45,8 @@ impl Pairing {
         }
         let slack_ns = self.slack_by_time();
         let settled_ns = start_ns.saturating_add(slack_ns.unwrap_or(0));
-        if !self.has_passed(settled_ns, cx) && self.requests_until_ns <= settled_ns {
+        let passed = cx.force || cx.watermark_ns > settled_ns;
+        if !passed && self.requests_until_ns <= settled_ns {
             return false;
         }
         self.note_overlap(start_ns);
@@ -238,11 +239,6 @@ impl Pairing {
             Role::Client => limits::STAMP_SLACK_NS,
             Role::Server => 0,
         }
-    }
-
-    /// True when no request of this time is still to be read.
-    fn has_passed(&self, ktime_ns: u64, cx: &Context<'_>) -> bool {
-        cx.force || cx.watermark_ns > ktime_ns && !self.a_request_waits
     }
 
     fn began_before(&self, ktime_ns: u64) -> usize {
