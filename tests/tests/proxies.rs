@@ -137,7 +137,8 @@ impl Stage {
         let observer = Observer::start()?;
         for version in VERSIONS {
             let mut command = curl(&self.certificates);
-            command.arg(version);
+            // All of them are moved several times on this node: so fast that MOP keeps up.
+            command.args([version, "--limit-rate", "32M"]);
             for body in &self.bodies {
                 let url = format!("https://localhost:{port}{}", self.target(version, body));
                 command.arg("--output").arg(self.folder.path().join("got")).arg(url);
