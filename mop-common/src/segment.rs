@@ -31,9 +31,10 @@ pub struct SegmentHead {
     pub cause: u8,
     /// Bits of [`flags`].
     pub flags: u16,
-    /// Who made the call, as a number of the connection's own; 0 when that is not known. Calls of one connection
-    /// with the same number were made by the same thread, or the same goroutine: each had returned
-    /// before the next was entered, so their times are in the order in which things happened.
+    /// Who made the call, as a number of the connection's own; 0 when that is not known. Calls of one
+    /// connection with the same number were made by the same thread, or the same goroutine: each had
+    /// returned before the next was entered, so their times are in the order in which things happened.
+    /// Of a segment that is a hole from its first byte on, it means nothing.
     pub caller: u16,
 }
 
