@@ -34,7 +34,6 @@ pub struct SegmentHead {
     /// Who made the call, as a number of the connection's own; 0 when that is not known. Calls of one
     /// connection with the same number were made by the same thread, or the same goroutine: each had
     /// returned before the next was entered, so their times are in the order in which things happened.
-    /// Of a segment that is a hole from its first byte on, it means nothing.
     pub caller: u16,
 }
 

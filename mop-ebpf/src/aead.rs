@@ -257,7 +257,8 @@ fn seals(registers: *const pt_regs) {
     let Some(connection) = found else { return };
     let cursor = state.spare_cursor();
     cursor.at_buffer(at, length);
-    connection.moved(Direction::Write, thread as u32, cursor);
+    cursor.caller = thread;
+    connection.moved(Direction::Write, cursor);
 }
 
 #[inline(always)]
@@ -308,7 +309,8 @@ fn opened(registers: *const pt_regs) {
     let at = state.records.opened;
     let cursor = state.spare_cursor();
     cursor.at_buffer(at, length);
-    connection.moved(Direction::Read, thread as u32, cursor);
+    cursor.caller = thread;
+    connection.moved(Direction::Read, cursor);
 }
 
 /// The version of the record that a call on a key is about, or [`NO_RECORD`]. Leaves in what is

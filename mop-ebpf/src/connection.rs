@@ -116,10 +116,10 @@ impl Connection {
         self.from_start = u8::from(from_start);
     }
 
-    /// A call of this [`caller`](Self::number_of) moved the `cursor.total_left` bytes that the cursor stands
-    /// at: advances the stream, and emits them unless the connection is ignored.
+    /// A call of `cursor.caller` moved the `cursor.total_left` bytes that the cursor stands at: advances the
+    /// stream, and emits them unless the connection is ignored.
     #[inline(always)]
-    pub fn moved(&mut self, direction: Direction, caller: u32, cursor: &mut Cursor) {
+    pub fn moved(&mut self, direction: Direction, cursor: &mut Cursor) {
         self.last_ns = cursor.ktime_ns;
         let position = self.advance(direction, cursor.total_left);
         if self.verdict == IGNORED {
@@ -137,7 +137,7 @@ impl Connection {
         cursor.connection = self.cookie;
         cursor.position = position;
         cursor.direction = direction as u8;
-        cursor.caller = self.number_of(caller);
+        cursor.number = self.number_of(cursor.caller as u32);
         emit::call(cursor);
     }
 
@@ -194,6 +194,7 @@ impl Connection {
         cursor.connection = self.cookie;
         cursor.position = position;
         cursor.direction = direction as u8;
+        cursor.number = 0;
         emit::hole(cursor, bytes, cause);
     }
 

@@ -58,7 +58,10 @@ pub struct Cursor {
     /// Always zero.
     reserved: u8,
     /// Who made the call, as the connection numbers its callers; 0 when that is not known.
-    pub caller: u16,
+    pub number: u16,
+    /// Who made the call: the thread, or the goroutine. Here, and not handed on to where it is needed, for the
+    /// sake of the stack of uprobes.
+    pub caller: u64,
     /// Stream bytes that the record being written stands for.
     stands_for: u64,
     /// What marks the record being written as whole.
@@ -83,6 +86,7 @@ impl Cursor {
         wakes: 0,
         cause: 0,
         reserved: 0,
+        number: 0,
         caller: 0,
         stands_for: 0,
         commit: 0,
@@ -98,7 +102,7 @@ impl Cursor {
         self.vectors_left = 0;
         self.total_left = total;
         self.flags = flags::CALL_START;
-        self.caller = 0;
+        self.number = 0;
         // SAFETY: a helper without preconditions.
         self.ktime_ns = unsafe { bpf_ktime_get_ns() };
     }
@@ -364,7 +368,7 @@ fn write(cursor: &mut Cursor, bytes: u64) {
             direction: cursor.direction,
             cause: cursor.cause,
             flags: cursor.flags,
-            caller: cursor.caller,
+            caller: cursor.number,
         };
         if bytes > 0 && bytes <= limits::MAX_SEGMENT as u64 {
             let payload = record.add(1).cast();

@@ -331,7 +331,8 @@ fn received_or_sent(
     }
     let Some(cursor) = cursor() else { return };
     place(cursor);
-    connection.moved(direction, thread as u32, cursor);
+    cursor.caller = thread;
+    connection.moved(direction, cursor);
 }
 
 #[inline(always)]

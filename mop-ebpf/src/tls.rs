@@ -80,9 +80,7 @@ pub struct Call {
     pub counted: u64,
     /// [`UNKNOWN`], [`WANTED`] or [`BOUND`]: whether its socket still is to be looked at.
     binding: u64,
-    /// Who makes it: the thread, or the goroutine.
-    caller: u64,
-    /// For emission; here because a uprobe has no stack for it.
+    /// For emission, and who makes the call; here because a uprobe has no stack for it.
     pub cursor: Cursor,
 }
 
@@ -109,7 +107,6 @@ pub const NO_CALL: Call = Call {
     ambiguous: 0,
     counted: 0,
     binding: UNKNOWN,
-    caller: 0,
     cursor: Cursor::EMPTY,
 };
 
@@ -321,7 +318,7 @@ impl Call {
         self.buffer = buffer;
         self.count = count;
         self.stack = stack;
-        self.caller = u64::from(caller);
+        self.cursor.caller = u64::from(caller);
         self.socket = 0;
         self.ambiguous = 0;
         self.active = 1;
@@ -460,7 +457,7 @@ pub fn finish(call: &mut Call, thread: u64, cookie: Cookie, result: i64) {
         connection.moved_unseen(cookie.direction(), bytes, &mut call.cursor, cause);
     } else {
         call.cursor.at_buffer(call.buffer, bytes);
-        connection.moved(cookie.direction(), call.caller as u32, &mut call.cursor);
+        connection.moved(cookie.direction(), &mut call.cursor);
     }
 }
 
