@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    kernel_stack,
     setup::{self, Route},
     shell,
 };
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     Err(error).with_context(|| format!("cannot start {}", binary.display()))
 }
 
-/// Builds the kernel programs into `target/ebpf/mop.bpf.o`.
+/// Builds the kernel programs into `target/ebpf/mop.bpf.o`, unless one of them could do harm there.
 ///
 /// The file is replaced only when the programs were built anew, so that cargo rebuilds nothing for nothing.
 pub(crate) fn ebpf() -> Result<()> {
@@ -65,20 +66,22 @@ pub(crate) fn ebpf() -> Result<()> {
 
     let built = target_dir.join(KERNEL_TARGET).join("release/mop-ebpf");
     let placed = shell::workspace().join("target/ebpf/mop.bpf.o");
-    copy_if_newer(&built, &placed)
+    let programs = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    kernel_stack::check(&programs)?;
+    if is_newer(&built, &placed)? { place(&programs, &placed) } else { Ok(()) }
 }
 
-fn copy_if_newer(from: &Path, to: &Path) -> Result<()> {
-    let built = fs::metadata(from).and_then(|it| it.modified());
-    let built = built.with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::metadata(to).and_then(|it| it.modified()).is_ok_and(|placed| placed >= built) {
-        return Ok(());
-    }
-    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+fn is_newer(built: &Path, placed: &Path) -> Result<bool> {
+    let changed = |file: &Path| fs::metadata(file).and_then(|it| it.modified());
+    let built_at = changed(built).with_context(|| format!("cannot read {}", built.display()))?;
+    Ok(changed(placed).map_or(true, |placed_at| placed_at < built_at))
+}
+
+fn place(programs: &[u8], to: &Path) -> Result<()> {
     let folder = to.parent().expect("the object lies in a folder");
     fs::create_dir_all(folder)?;
     let partial = to.with_extension("partial");
-    fs::write(&partial, &content).with_context(|| format!("cannot write {}", partial.display()))?;
+    fs::write(&partial, programs).with_context(|| format!("cannot write {}", partial.display()))?;
     fs::rename(&partial, to).with_context(|| format!("cannot write {}", to.display()))
 }
 

@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod chaos;
 mod demo;
+mod kernel_stack;
 mod kernels;
 mod lint;
 mod rules;

@@ -40,5 +40,5 @@ pub use ring_sources::RingSources;
 pub use rings::{Drained, RecordSink, Rings};
 
 /// The kernel programs, as built by `cargo xtask build-ebpf`; empty in a build without them.
-pub static KERNEL_PROGRAMS: &[u8] =
+pub(crate) static KERNEL_PROGRAMS: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mop.bpf.o"));
